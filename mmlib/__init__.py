@@ -1,0 +1,1 @@
+"""Audio-visual robustness: data, models, attacks, metrics and reports behind the DVC stages."""

@@ -1,0 +1,37 @@
+"""The tensors that loaders yield, models read and attacks perturb."""
+
+from typing import NamedTuple
+
+import torch
+
+MODALITIES = ("audio", "video")
+
+Batch = dict[str, torch.Tensor]
+"""Modality name -> float32 tensor in [0, 1].
+
+`audio` is (B, T, F): log-mel, (dB + 80) / 80. `video` is (B, 3, T, H, W): pixel / 255.
+Optional `audio_present` and `video_present`, (B,) bool, mark clips that lack a track; without the
+key every clip has it.
+"""
+
+
+class LabelledBatch(NamedTuple):
+    """Clips with their labels: `labels` is (B, K) float32, multi-hot, one-hot or soft."""
+
+    clip_ids: tuple[str, ...]
+    inputs: Batch
+    labels: torch.Tensor
+
+
+def present(batch: Batch, modality: str) -> torch.Tensor:
+    """Tell which clips of the batch have the modality: (B,) bool."""
+    mask = batch.get(f"{modality}_present")
+    if mask is not None:
+        return mask
+    tensor = batch[modality]
+    return torch.ones(tensor.shape[0], dtype=torch.bool, device=tensor.device)
+
+
+def to_device(batch: Batch, device: torch.device | str) -> Batch:
+    """Move every tensor of the batch to the device."""
+    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}

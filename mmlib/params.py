@@ -1,0 +1,379 @@
+"""params.yaml as frozen, checked sections: one a stage, unknown keys refused."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from mmlib.errors import UserError
+
+
+def _listed(value: Any) -> Any:
+    """Take a scalar for a list of one: `dvc exp run -S` lets a scalar replace a list."""
+    return [value] if isinstance(value, int | float | str) else value
+
+
+class Section(BaseModel):
+    """A frozen section of params.yaml; unknown keys, wrong types, NaN and infinity are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Floats = Annotated[tuple[float, ...], BeforeValidator(_listed), Field(min_length=1)]
+Counts = Annotated[tuple[Count, ...], BeforeValidator(_listed), Field(min_length=1)]
+Task = Literal["multi_label", "single_label"]
+
+
+class EventsData(Section):
+    """The embedded demo set: how many clips, and how they are rendered and encoded."""
+
+    train_clips: Count
+    val_clips: Count
+    eval_clips: Count
+    seconds: Annotated[float, Field(ge=1, le=60)]
+    size: Annotated[int, Field(ge=32, le=1024, multiple_of=2)]
+    fps: Annotated[float, Field(ge=2, le=60)]
+    sample_rate_hz: Literal[16000, 22050, 32000, 44100, 48000]
+    webm_share: Share
+
+
+class Data(Section):
+    """Where clips come from (stage download)."""
+
+    source: str
+    path: str | None
+    task: Task
+    media: Literal["copy", "in_place"]
+    max_failed_share: Share
+    shard_clips: Count
+    events: EventsData
+
+
+class Decode(Section):
+    """How media become PCM and frames (stage decode)."""
+
+    sample_rate_hz: Annotated[int, Field(ge=4000, le=192000)]
+    fps: Annotated[float, Field(gt=0, le=120)]
+    size: Annotated[int, Field(ge=16, le=1024)]
+    max_pixels: Count
+    max_seconds: Positive
+    timeout_s: Positive
+    memory_mb: Annotated[int, Field(ge=100)]
+    max_failed_share: Share
+
+
+class Mel(Section):
+    """The log-mel front end; windows and hops in samples, frequencies in Hz, levels in dB."""
+
+    sample_rate_hz: Annotated[int, Field(ge=4000, le=192000)]
+    window: Count
+    hop: Count
+    n_fft: Count
+    bands: Count
+    min_hz: NotNegative
+    max_hz: Positive
+    floor_db: Positive
+    frames: Count
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Mel":
+        if self.n_fft < self.window:
+            raise ValueError(f"n_fft ({self.n_fft}) is shorter than window ({self.window})")
+        if not self.min_hz < self.max_hz <= self.sample_rate_hz / 2:
+            raise ValueError(
+                f"min_hz < max_hz <= {self.sample_rate_hz / 2:g} Hz (half the rate) is needed, "
+                f"not {self.min_hz:g} and {self.max_hz:g}"
+            )
+        return self
+
+
+class ClipTensor(Section):
+    """Frames that the video model sees: how many, and pixels a side."""
+
+    frames: Count
+    size: Annotated[int, Field(ge=8, le=1024)]
+
+
+class Shard(Section):
+    """Decoded clips to training shards (stage shard)."""
+
+    seconds: Positive
+    missing_modality: Literal["keep", "drop"]
+    mel: Mel
+    video: ClipTensor
+
+
+class Csn(Section):
+    """Convolutional self-attention network for audio."""
+
+    width: Count
+    transformer_blocks: Count
+    share_blocks: bool
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+
+class Cnn14(Section):
+    """CNN14 of PANNs for audio."""
+
+    width: Count
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+
+class R2plus1d(Section):
+    """R(2+1)D residual network for video."""
+
+    width: Count
+    blocks: Counts
+
+
+class Fusion(Section):
+    """The layers after the encoders."""
+
+    hidden: Count
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+
+class ModelSizes(Section):
+    """Sizes of every net, shared by all runs."""
+
+    csn: Csn
+    cnn14: Cnn14
+    r2plus1d: R2plus1d
+    fusion: Fusion
+
+
+class Optimiser(Section):
+    """AdamW, its schedule and the weight average, shared by all runs."""
+
+    weight_decay: NotNegative
+    warmup_share: Share
+    clip_norm: Positive
+    ema_decay: Annotated[float, Field(ge=0, lt=1)]
+
+
+class Augment(Section):
+    """Random changes of the training inputs that leave the labels alone."""
+
+    audio_shift: Share
+    video_shift: Share
+    flip: bool
+    band_mask: Share
+    time_mask: Share
+
+
+class TrainRun(Section):
+    """One training run: which nets, how long, and the guide that steers it."""
+
+    audio: Literal["csn", "cnn14"] | None
+    video: Literal["r2plus1d"] | None
+    fusion: Literal["mid", "sum", "gated", "early", "late"] | None
+    guide: str
+    epochs: Count
+    batch_size: Annotated[int, Field(ge=2)]
+    learning_rate: Positive
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "TrainRun":
+        encoders = (self.audio is not None) + (self.video is not None)
+        if encoders == 0:
+            raise ValueError("name an audio net, a video net or both")
+        if (encoders == 2) != (self.fusion is not None):
+            raise ValueError(
+                "fusion joins two nets: set it with both audio and video, and only then"
+            )
+        return self
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities that this run reads."""
+        return tuple(name for name in ("audio", "video") if getattr(self, name) is not None)
+
+
+class Blend(Section):
+    """Which epochs the Gradient-Blending estimate compares (stage blend)."""
+
+    from_epoch: Annotated[int, Field(ge=0)]
+    to_epoch: Annotated[int, Field(ge=1)] | None
+
+
+class Embed(Section):
+    """Caching embeddings and logits (stage embed)."""
+
+    batch_size: Count
+
+
+class Scale(Section):
+    """Multipliers of attack.eps, one a modality."""
+
+    audio: NotNegative
+    video: NotNegative
+
+
+class Attack(Section):
+    """The attack sweep (stage attack); eps in units of full scale."""
+
+    eps: Annotated[float, Field(gt=0, le=1)]
+    scale: Scale
+    norm: Literal["linf", "l2", "l1"]
+    sweep: Floats
+    steps: Count
+    step_size: Positive
+    restarts: Count
+    loss: Literal["bce", "margin", "cross_entropy", "dlr"]
+    batch_size: Count
+    examples: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Attack":
+        if 1.0 not in self.sweep:
+            raise ValueError("sweep must hold 1.0: that is the headline attack.eps")
+        if min(self.sweep) <= 0 or len(set(self.sweep)) < len(self.sweep):
+            raise ValueError("sweep must hold distinct positive multiples of attack.eps")
+        return self
+
+
+class Score(Section):
+    """Metrics with bootstrap intervals (stage score)."""
+
+    resamples: Annotated[int, Field(ge=100)]
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+
+
+class Geometry(Section):
+    """Class-wise density and convexity (stage geometry)."""
+
+    split: Literal["train", "val", "eval"]
+    points: Annotated[int, Field(ge=10)]
+    tau: Floats
+    p: Annotated[float, Field(ge=1)]
+    threshold: Share
+
+
+class Temperature(Section):
+    """How density and convexity steer mixup (stage temperature)."""
+
+    gamma: NotNegative
+    temperature: Positive | None
+    same_class_share: Share
+    base: Positive
+    kappa_slope: NotNegative
+    rho_slope: NotNegative
+    shared_lambda: bool
+
+
+class RetrainBase(Section):
+    """What every retrained run says: where it starts and how long it goes on."""
+
+    init: str
+    guide: str
+    epochs: Count
+    batch_size: Annotated[int, Field(ge=2)]
+    learning_rate: Positive
+
+
+class PlainRun(RetrainBase):
+    """Continue training as before: the control at equal compute."""
+
+    method: Literal["plain"]
+
+
+class MixupRun(RetrainBase):
+    """Retrain with (guided) multi-modal mixup."""
+
+    method: Literal["mixup"]
+
+
+class AdversarialRun(RetrainBase):
+    """Adversarial training; eps in units of full scale."""
+
+    method: Literal["adversarial"]
+    eps: Annotated[float, Field(gt=0, le=1)]
+    steps: Count
+    adversarial_share: Annotated[float, Field(gt=0, le=1)]
+
+
+RetrainRun = Annotated[PlainRun | MixupRun | AdversarialRun, Field(discriminator="method")]
+
+
+class Report(Section):
+    """The page (stage report)."""
+
+    title: str
+    resamples: Annotated[int, Field(ge=100)]
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    seed: Annotated[int, Field(ge=0)]
+    data: Data
+    decode: Decode
+    shard: Shard
+    model: ModelSizes
+    optimiser: Optimiser
+    augment: Augment
+    train: dict[str, TrainRun]
+    blend: Blend
+    embed: Embed
+    attack: Attack
+    score: Score
+    geometry: Geometry
+    temperature: Temperature
+    retrain: dict[str, RetrainRun]
+    runs: tuple[str, ...]
+    report: Report
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Params":
+        both = set(self.train) & set(self.retrain)
+        if both:
+            raise ValueError(f"run {min(both)!r} is in both train and retrain: rename one")
+        unknown = set(self.runs) - set(self.train) - set(self.retrain)
+        if unknown:
+            raise ValueError(f"runs names {min(unknown)!r}, which has no row in train or retrain")
+        for name, row in self.retrain.items():
+            if row.init not in self.train:
+                raise ValueError(
+                    f"retrain.{name}.init names {row.init!r}, which has no row in train"
+                )
+        if self.shard.mel.sample_rate_hz != self.decode.sample_rate_hz:
+            raise ValueError(
+                f"shard.mel.sample_rate_hz ({self.shard.mel.sample_rate_hz}) differs from "
+                f"decode.sample_rate_hz ({self.decode.sample_rate_hz})"
+            )
+        return self
+
+
+def load(path: str | Path = "params.yaml") -> Params:
+    """Read and check params.yaml.
+
+    YAML 1.2 (ruamel), so that `1e-05`, as DVC writes it, is a number. Raises UserError that names
+    the file, the key and what is wrong with it.
+    """
+    try:
+        values = YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run from the folder that holds it") from None
+    except YAMLError as error:
+        raise UserError(f"{path}: not YAML: {error}") from None
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{path}: {_first_fault(error)}") from None
+
+
+def _first_fault(error: ValidationError) -> str:
+    faults = error.errors()
+    first = faults[0]
+    key = ".".join(str(part) for part in first["loc"]) or "the file"
+    message = first["msg"].removeprefix("Value error, ")
+    value = first.get("input")
+    shown = f" (it is {value!r})" if isinstance(value, str | int | float | bool | None) else ""
+    more = f"; and {len(faults) - 1} more" if len(faults) > 1 else ""
+    return f"{key}: {message}{shown}{more}"

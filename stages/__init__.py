@@ -1,0 +1,1 @@
+"""One thin script a stage: parse params, call mmlib, write outs whole."""
