@@ -195,9 +195,18 @@ class TrainRun(Section):
         return tuple(name for name in ("audio", "video") if getattr(self, name) is not None)
 
 
-class Blend(Section):
-    """Which epochs the Gradient-Blending estimate compares (stage blend)."""
+class SourceRuns(Section):
+    """The runs that a guide is measured on: each modality's own, and the fused one."""
 
+    audio: str
+    video: str
+    fused: str
+
+
+class Blend(Section):
+    """Which runs and epochs the Gradient-Blending estimate compares (stage blend)."""
+
+    runs: SourceRuns
     from_epoch: Annotated[int, Field(ge=0)]
     to_epoch: Annotated[int, Field(ge=1)] | None
 
@@ -258,13 +267,23 @@ class Geometry(Section):
 class Temperature(Section):
     """How density and convexity steer mixup (stage temperature)."""
 
-    gamma: NotNegative
+    runs: SourceRuns
+    gamma: NotNegative | None
+    floor: Annotated[float, Field(gt=0, le=1)]
     temperature: Positive | None
+    partner_spaces: Annotated[
+        tuple[Literal["audio", "video", "fused"], ...],
+        BeforeValidator(_listed),
+        Field(min_length=1),
+    ]
+    p: Annotated[float, Field(ge=1)]
     same_class_share: Share
     base: Positive
+    limit: Annotated[float, Field(ge=1)]
     kappa_slope: NotNegative
     rho_slope: NotNegative
-    shared_lambda: bool
+    threshold_quantile: Share
+    tau: Annotated[float, Field(gt=0, lt=1)]
 
 
 class RetrainBase(Section):
@@ -287,15 +306,32 @@ class MixupRun(RetrainBase):
     """Retrain with (guided) multi-modal mixup."""
 
     method: Literal["mixup"]
+    anchors: Literal["guided", "uniform"] = "guided"
+    partners: Literal["guided", "uniform"] = "guided"
+    beta: Positive | None = None
+    shared_lambda: bool = False
+
+
+class Guard(Section):
+    """When single-step adversarial training is checked for catastrophic overfitting, and how."""
+
+    every: Count
+    clips: Count
+    steps: Annotated[int, Field(ge=2)]
+    ratio: Annotated[float, Field(ge=1)]
 
 
 class AdversarialRun(RetrainBase):
     """Adversarial training; eps in units of full scale."""
 
     method: Literal["adversarial"]
+    attack: Literal["pgd", "fgsm_rs"] = "pgd"
+    threat: Literal["A", "V", "AV"] = "AV"
     eps: Annotated[float, Field(gt=0, le=1)]
+    norm: Literal["linf", "l2", "l1"] = "linf"
     steps: Count
     adversarial_share: Annotated[float, Field(gt=0, le=1)]
+    guard: Guard = Guard(every=10, clips=8, steps=5, ratio=2.0)
 
 
 RetrainRun = Annotated[PlainRun | MixupRun | AdversarialRun, Field(discriminator="method")]

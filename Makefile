@@ -1,0 +1,51 @@
+# `make repro` and `make test` need python3 (3.11 or 3.12), git and a package registry; nothing else.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= $(shell command -v python3.12 python3.11 python3 2>/dev/null | while read -r p; do \
+	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && echo "$$p" && break; done)
+INSTALLED := .venv/installed
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# A busy neighbour makes spinning threads up to 27 times slower; passive waiting costs a little.
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: help setup repro test lint types profile deps bench clean
+
+help: ## show the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "no python3 of version 3.11 or 3.12 on PATH; install one, or make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	"$(PYTHON)" -m venv --clear .venv
+	@echo "installing packages into .venv (a few minutes, several GB, once) ..."
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+setup: $(INSTALLED) ## make .venv with pinned packages
+
+repro: setup ## run what changed, then print the results and the path of the report
+	dvc repro
+	@cat report/results.txt
+	@echo "report: $(CURDIR)/report/index.html"
+
+test: setup ## run the tests
+	python -m pytest
+
+lint: setup ## ruff, style and format
+	ruff check .
+	ruff format --check .
+
+types: setup ## mypy, strict
+	mypy
+
+profile: setup ## switch params.yaml: make profile NAME=demo | tiny | paper | ... (see profiles/)
+	python -m tools.profile $(NAME)
+
+deps: setup ## rewrite the .py files under deps in dvc.yaml from the stages' imports
+	python -m tools.code_deps --write
+
+bench: setup ## measure against named peers
+	python -m bench
+
+clean: ## remove outs, scratch and .venv (the DVC cache stays)
+	rm -rf data/clips data/decoded data/shards data/models data/embeddings data/attacks data/geometry scratch report .venv

@@ -1,0 +1,73 @@
+"""Profiles: params that belong together, laid over params.yaml with its comments kept."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from mmlib.errors import UserError
+from mmlib.params import load
+from mmlib.scratch import publish_text
+
+
+def round_trip_yaml() -> YAML:
+    """A reader and writer that keeps comments, order and the project's block style."""
+    yaml = YAML()
+    yaml.width = 110
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.representer.add_representer(
+        type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
+    return yaml
+
+
+def names(folder: Path) -> list[str]:
+    """The profiles that the folder holds."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def apply(name: str, folder: Path, params: Path) -> list[str]:
+    """Lay profile `name` over the params file; returns one line `key: old -> new` for each change.
+
+    A profile is a part of the params tree. Keys that the params file lacks are errors, and so is a
+    result that does not pass the checks of mmlib.params; the file is then left as it was.
+    """
+    source = folder / f"{name}.yaml"
+    if not source.is_file():
+        raise UserError(f"no profile {name!r}; there are: {', '.join(names(folder))}")
+    yaml = round_trip_yaml()
+    document = yaml.load(params.read_text(encoding="utf-8"))
+    changes = _lay(document, YAML(typ="safe").load(source.read_text(encoding="utf-8")), "", source)
+    stream = io.StringIO()
+    yaml.dump(document, stream)
+    trial = params.with_name(f".{params.name}.trial")
+    publish_text(stream.getvalue(), trial)
+    try:
+        load(trial)
+        if changes:
+            trial.replace(params)
+    finally:
+        trial.unlink(missing_ok=True)
+    return changes
+
+
+def _lay(document: Any, values: dict[str, Any], where: str, source: Path) -> list[str]:
+    changes: list[str] = []
+    for key, value in values.items():
+        name = f"{where}{key}"
+        if key not in document:
+            raise UserError(f"{source}: {name} is no key of params.yaml")
+        if isinstance(value, dict):
+            changes += _lay(document[key], value, f"{name}.", source)
+        elif document[key] != value:
+            changes.append(f"{name}: {_plain(document[key])} -> {_plain(value)}")
+            if isinstance(value, list) and isinstance(document[key], list):
+                document[key][:] = value
+            else:
+                document[key] = value
+    return changes
+
+
+def _plain(value: Any) -> str:
+    return str(list(value)) if isinstance(value, list) else str(value)

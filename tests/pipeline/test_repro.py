@@ -1,0 +1,202 @@
+"""The pipeline as people use it: repro, exp run, metrics diff, kill and go on."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from mmlib.params import load
+from tests.pipeline.project import STAGE_TIMEOUT_S, Project
+
+pytestmark = pytest.mark.slow
+
+RUNS = ("audio", "video", "mid", "gblend", "mixup", "adversarial")
+UPSTREAM = {"download", "decode", "shard"}
+TRAIN = {f"train@{run}" for run in ("audio", "video", "mid", "gblend")}
+
+
+def each(stage: str, *runs: str) -> set[str]:
+    """`stage@run` for the runs, all by default."""
+    return {f"{stage}@{run}" for run in runs or RUNS}
+
+
+def after(*runs: str) -> set[str]:
+    """What follows from new weights of the runs."""
+    return {
+        f"{stage}@{run}" for stage in ("embed", "geometry", "attack", "score") for run in runs
+    } | {"report"}
+
+
+# The table of docs/params.md: a changed param -> the stages that `dvc status` calls stale. It names
+# those whose own params or files changed; what follows from them becomes stale as they run.
+STALE = {
+    ("attack.eps", "0.01"): each("attack") | {"report"},
+    ("attack.steps", "3"): each("attack") | {"report"},
+    ("train.mid.epochs", "3"): {"train@mid", "report"},
+    ("train.audio.epochs", "3"): {"train@audio", "report"},
+    ("retrain.mixup.epochs", "2"): {"retrain@mixup", "report"},
+    ("temperature.gamma", "0.5"): {"temperature", "report"},
+    ("geometry.points", "300"): each("geometry") | {"report"},
+    ("score.resamples", "150"): each("score"),
+    ("shard.mel.bands", "32"): {"shard", "report"},
+    ("decode.fps", "3.0"): {"decode"},
+    ("data.events.size", "72"): {"download", "report"},
+    ("report.title", "x"): {"report"},
+    ("model.csn.width", "8"): TRAIN,
+    ("blend.from_epoch", "1"): {"blend"},
+    ("embed.batch_size", "32"): each("embed"),
+    ("seed", "1"): {"download", "report"}
+    | TRAIN
+    | each("retrain", "mixup", "adversarial")
+    | each("attack")
+    | each("geometry")
+    | each("score"),
+}
+
+
+def test_every_stage_ran_and_the_report_is_whole(tiny_project: Project) -> None:
+    folder = tiny_project.folder
+    page = (folder / "report/index.html").read_text(encoding="utf-8")
+    assert page.rstrip().endswith("</html>")
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    for run in RUNS:
+        metrics = json.loads((folder / f"metrics/{run}.json").read_text(encoding="utf-8"))
+        threats = {"audio": {"A"}, "video": {"V"}}.get(run, {"A", "V", "AV"})
+        assert {"clean"} | threats <= set(metrics)
+        for name in threats:
+            assert {"mAP", "AUC", "dprime", "relative_drop"} <= set(metrics[name])
+        assert 0 < metrics["clean"]["mAP"] <= 1
+    assert not (folder / "scratch").exists() or not list((folder / "scratch").iterdir())
+
+
+def test_a_second_repro_runs_nothing(tiny_project: Project) -> None:
+    output = tiny_project.dvc("repro")
+    assert "Running stage" not in output
+    assert "up to date" in output
+
+
+@pytest.mark.parametrize(("param", "value"), STALE, ids=lambda part: str(part))
+def test_a_param_makes_its_stages_stale_and_no_others(
+    tiny_project: Project, param: str, value: str
+) -> None:
+    path = tiny_project.folder / "params.yaml"
+    before = path.read_text(encoding="utf-8")
+    try:
+        _set(path, param, value)
+        stale = set(json.loads(tiny_project.dvc("status", "--json")))
+    finally:
+        path.write_text(before, encoding="utf-8")
+    assert stale == STALE[param, value]
+
+
+def _set(path: Path, param: str, value: str) -> None:
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    document = yaml.load(path.read_text(encoding="utf-8"))
+    *parents, key = param.split(".")
+    section = document
+    for parent in parents:
+        section = section[parent]
+    assert key in section
+    section[key] = YAML(typ="safe").load(value)
+    with path.open("w", encoding="utf-8") as stream:
+        yaml.dump(document, stream)
+    load(path)
+
+
+def test_exp_run_with_another_eps_reruns_attack_score_and_report_only(
+    tiny_project: Project,
+) -> None:
+    output = tiny_project.dvc("exp", "run", "-S", "attack.eps=0.01", "-S", "runs=[audio]")
+    ran = {line.split("'")[1] for line in output.splitlines() if "Running stage" in line}
+    assert ran == {"attack@audio", "score@audio", "report"}
+    diff = json.loads(tiny_project.dvc("metrics", "diff", "--json"))
+    assert "metrics/audio.json" in diff
+    assert "A.mAP" in json.dumps(_flat(diff["metrics/audio.json"]))
+    subprocess.run(["git", "checkout", "-q", "."], cwd=tiny_project.folder, check=True)
+    tiny_project.dvc("checkout")
+
+
+def _flat(tree: dict[str, object], where: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{where}{key}.")
+        else:
+            flat[f"{where}{key}"] = value
+    return flat
+
+
+@pytest.mark.parametrize(
+    ("param", "message"),
+    [
+        ("attack.eps=8/255", "attack.eps"),
+        ("attack.steps=10.5", "attack.steps"),
+        ("data.source=evnets", "events"),
+    ],
+)
+def test_a_wrong_param_is_one_clear_line(tiny_project: Project, param: str, message: str) -> None:
+    key, value = param.split("=")
+    path = tiny_project.folder / "params.yaml"
+    before = path.read_text(encoding="utf-8")
+    text = before
+    name = key.split(".")[-1]
+    start = text.index(f"\n  {name}: ", text.index(f"\n{key.split('.')[0]}:"))
+    end = text.index("\n", start + 1)
+    try:
+        path.write_text(f"{text[:start]}\n  {name}: {value}{text[end:]}", encoding="utf-8")
+        stage = "download" if key.startswith("data") else "attack"
+        arguments = [] if stage == "download" else ["audio"]
+        done = subprocess.run(
+            ["python", "-m", f"stages.{stage}", *arguments],
+            cwd=tiny_project.folder,
+            env=tiny_project.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        path.write_text(before, encoding="utf-8")
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert message in done.stderr
+
+
+def test_killed_in_each_long_stage_it_goes_on_and_ends_with_the_same_metrics(
+    tiny_project: Project, tmp_path: Path
+) -> None:
+    """Also another number of workers: neither may change a byte of the metrics."""
+    project = Project(tmp_path / "killed")
+    for stage in ("download", "decode", "shard", "train-mid", "attack-mid", "retrain-adversarial"):
+        assert _repro_until_killed(project, stage), f"{stage} kept no finished piece to kill at"
+    project.dvc("repro", MMLIB_WORKERS="1")
+    assert project.metrics() == tiny_project.metrics()
+
+
+def _repro_until_killed(project: Project, stage: str) -> bool:
+    """Run `dvc repro` and kill -9 all its processes once the stage has finished a first piece."""
+    process = subprocess.Popen(
+        project.command("repro"),
+        cwd=project.folder,
+        env=project.environment(MMLIB_WORKERS="1"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + STAGE_TIMEOUT_S
+    try:
+        while process.poll() is None and time.monotonic() < deadline:
+            folders = (project.folder / "scratch").glob(f"{stage}-*")
+            if any(not p.name.startswith(".") for folder in folders for p in folder.iterdir()):
+                return True
+            time.sleep(0.01)
+        return False
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

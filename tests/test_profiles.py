@@ -1,0 +1,59 @@
+"""A profile changes what it names, keeps every comment, and `demo` leads back."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mmlib import profiles
+from mmlib.errors import UserError
+from mmlib.params import load
+from tests.conftest import ROOT
+
+FOLDER = ROOT / "profiles"
+
+
+@pytest.fixture
+def params(tmp_path: Path) -> Path:
+    return Path(shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml"))
+
+
+@pytest.mark.parametrize("name", profiles.names(FOLDER))
+def test_every_profile_is_valid_and_demo_leads_back(params: Path, name: str) -> None:
+    before = params.read_text(encoding="utf-8")
+    profiles.apply(name, FOLDER, params)
+    load(params)
+    comments = [line.strip() for line in before.splitlines() if line.strip().startswith("#")]
+    after = params.read_text(encoding="utf-8")
+    assert [line.strip() for line in after.splitlines() if line.strip().startswith("#")] == comments
+    profiles.apply("demo", FOLDER, params)
+    assert params.read_text(encoding="utf-8") == before
+
+
+def test_a_change_is_named(params: Path) -> None:
+    changes = profiles.apply("paper", FOLDER, params)
+    assert any(line.startswith("model.csn.width: ") and line.endswith("-> 32") for line in changes)
+    assert profiles.apply("paper", FOLDER, params) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("attack:\n  epss: 1\n", "attack.epss is no key"),
+        ("attack:\n  eps: -1\n", "attack.eps"),
+    ],
+)
+def test_a_bad_profile_changes_nothing(
+    params: Path, tmp_path: Path, text: str, message: str
+) -> None:
+    (tmp_path / "bad.yaml").write_text(text, encoding="utf-8")
+    before = params.read_text(encoding="utf-8")
+    with pytest.raises(UserError, match=message):
+        profiles.apply("bad", tmp_path, params)
+    assert params.read_text(encoding="utf-8") == before
+    assert not list(tmp_path.glob(".params*"))
+
+
+def test_an_unknown_profile_lists_the_known(params: Path) -> None:
+    with pytest.raises(UserError, match="demo, paper, tiny"):
+        profiles.apply("huge", FOLDER, params)
