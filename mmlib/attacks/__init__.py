@@ -1,0 +1,1 @@
+"""Attacks on any callable model: pure functions from a batch to an adversarial batch."""

@@ -1,0 +1,33 @@
+"""Fast gradient sign method (Goodfellow et al. 2015), for any norm."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from mmlib.attacks.losses import Loss
+from mmlib.attacks.search import Model, Search, Start
+from mmlib.attacks.threat import Threat
+from mmlib.batch import Batch
+
+
+def fgsm(
+    model: Model,
+    batch: Batch,
+    labels: Tensor,
+    threat: Threat,
+    *,
+    loss: str | Loss = "bce",
+    seeds: Sequence[int] | int = 0,
+    start: Start = None,
+) -> Batch:
+    """Take the one step that is best for the loss's linearisation at the clean point.
+
+    linf: eps times the sign of the gradient; l2 and l1: the optimum over ball and box. With
+    `start`, the gradient is taken there instead. Returns a new batch; a clip whose loss the step
+    would lower stays where the gradient was taken.
+    """
+    search = Search(model, batch, labels, threat, loss, seeds)
+    points = search.clean if start is None else search.begin(start)
+    _, gradients = search.gradients(points)
+    search.losses(search.vertex(gradients))
+    return search.result()

@@ -1,0 +1,60 @@
+"""Random noise of the same norm as an attack: the floor that every attack must beat."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mmlib.attacks.losses import Loss
+from mmlib.attacks.region import ORDERS, Region, unit_ball
+from mmlib.attacks.search import Model, Search
+from mmlib.attacks.threat import Threat, derive_seed
+from mmlib.batch import Batch
+
+
+def noise(
+    model: Model,
+    batch: Batch,
+    labels: Tensor,
+    threat: Threat,
+    *,
+    draws: int = 3,
+    loss: str | Loss = "bce",
+    seeds: Sequence[int] | int = 0,
+) -> Batch:
+    """Add noise of the full radius: of several draws, the one of median loss for each clip.
+
+    linf: every element moves by eps up or down with equal chance, the noise of largest norm that
+    knows nothing of the clip; l2: uniform on the sphere; l1: uniform on the l1 sphere; the box
+    clips what leaves it. The median draw [choice] is the typical one: the worst of many would be a
+    random search, an attack, and scores averaged over draws would be those of a smoothed model,
+    which is better than the model itself.
+    """
+    search = Search(model, batch, labels, threat, loss, seeds)
+    drawn = []
+    for draw in range(draws):
+        drawn_from = [derive_seed(seed, "noise", draw) for seed in search.seeds]
+        drawn.append(
+            {name: _on_sphere(region, drawn_from, name) for name, region in search.regions.items()}
+        )
+    losses = torch.stack([search.losses(points) for points in drawn])
+    median = losses.argsort(dim=0, stable=True)[(draws - 1) // 2]
+    chosen = drawn[0]
+    for draw in range(1, draws):
+        chosen = search.merge(median == draw, drawn[draw], chosen)
+    return {**batch, **chosen}
+
+
+def _on_sphere(region: Region, seeds: Sequence[int], name: str) -> Tensor:
+    shape = region.clean.shape[1:]
+    directions = []
+    for seed in seeds:
+        generator = torch.Generator().manual_seed(derive_seed(seed, name))
+        if region.norm == "linf":
+            directions.append(torch.randint(0, 2, shape, generator=generator) * 2.0 - 1)
+        else:
+            point = unit_ball(shape, region.norm, generator)
+            directions.append(point / torch.linalg.vector_norm(point, ORDERS[region.norm]))
+    direction = torch.stack(directions).to(region.clean.device)
+    reach = region.column(region.eps).to(direction.dtype)
+    return region.project(region.clean + reach * direction)

@@ -1,0 +1,63 @@
+"""On linear models each attack reaches the optimum of its norm, box included, to 1e-5."""
+
+from typing import Any
+
+import pytest
+
+from mmlib.attacks.fgsm import fgsm
+from mmlib.attacks.pgd import pgd
+from mmlib.attacks.search import Search
+from mmlib.attacks.threat import NORMS, Budget, Norm
+from tests.attacks import toys
+
+ATTACKS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "fgsm": (fgsm, {}),
+    "pgd": (pgd, {"steps": 10, "restarts": 1}),
+}
+EPS = {"linf": 0.2, "l2": 0.9, "l1": 3.0}
+
+
+@pytest.mark.parametrize("modalities", [("audio",), ("video",), ("audio", "video")])
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("name", ATTACKS)
+def test_reaches_the_optimum(name: str, norm: Norm, modalities: tuple[str, ...]) -> None:
+    attack, settings = ATTACKS[name]
+    model, inputs = toys.Linear(scale=1e-3), toys.batch()
+    threat = {modality: Budget(EPS[norm], norm) for modality in modalities}
+    found = attack(model, inputs, toys.labels(), threat, loss=toys.first_logit, seeds=0, **settings)
+    for clip in range(toys.CLIPS):
+        best = sum(
+            toys.optimum(
+                model.weights[modality].numpy(), inputs[modality][clip].numpy(), budget, EPS[norm]
+            )
+            for modality, budget in threat.items()
+        )
+        gained = sum(
+            float(
+                (
+                    (found[modality][clip].double() - inputs[modality][clip].double())
+                    * model.weights[modality].double()
+                ).sum()
+            )
+            for modality in threat
+        )
+        assert gained == pytest.approx(best, rel=1e-5)
+        assert gained <= best * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_pgds_path_alone_climbs(norm: Norm) -> None:
+    """Without the corner that ends an l2 path, plain steps still come close."""
+    model, inputs = toys.Linear(), toys.batch()
+    budget = Budget(EPS[norm], norm)
+    search = Search(model, inputs, toys.labels(), {"video": budget}, toys.first_logit)
+    points = search.random("start")
+    for _ in range(60):
+        _, gradients = search.gradients(points)
+        points = search.ascend(points, gradients, 0.25)
+    gained = ((points["video"] - inputs["video"]) * model.weights["video"]).flatten(1).sum(1)
+    for clip in range(toys.CLIPS):
+        best = toys.optimum(
+            model.weights["video"].numpy(), inputs["video"][clip].numpy(), budget, EPS[norm]
+        )
+        assert float(gained[clip]) >= 0.99 * best
