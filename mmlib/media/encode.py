@@ -4,7 +4,8 @@ import ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
-from mmlib.media.ffmpeg import GLOBAL_ARGUMENTS, Limits, MediaError, binary, run, unnamed_file, url
+from mmlib.media.ffmpeg import GLOBAL_ARGUMENTS, Limits, MediaError, binary, run
+from mmlib.media.files import inherited, unnamed_file, url
 
 _LIMITS = Limits(timeout_s=300.0, memory_mb=4000)
 _Options = dict[str, str | int]
@@ -64,7 +65,7 @@ def encode(
             status = run(
                 graph.compile(cmd=binary(), overwrite_output=True),
                 limits=_LIMITS,
-                files=[pictures, sound, result],
+                inherited=inherited(pictures, sound, result),
                 on_line=lambda line: errors.append(line) if "[error]" in line else None,
             )
             if status != 0:

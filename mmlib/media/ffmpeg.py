@@ -2,7 +2,7 @@
 
 The binary comes with the imageio-ffmpeg wheel, so that every machine decodes with the same program;
 MMLIB_FFMPEG names another one. Nothing passes through a shell, and file names are never options:
-inputs are `file:` and an absolute path, or `/dev/fd/<n>` of an unnamed file in memory.
+see `files.url`.
 """
 
 import contextlib
@@ -14,12 +14,10 @@ import selectors
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import IO
 
 import imageio_ffmpeg
 
@@ -28,7 +26,12 @@ from mmlib.errors import UserError
 # Large pipes: ffmpeg is woken once a frame or two, not once in 64 KiB.
 _PIPE_BYTES = 1 << 20
 _LINE_BYTES = 1 << 16
-GLOBAL_ARGUMENTS = ("-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info")
+_LOG = ("-nostdin", "-hide_banner", "-nostats", "-loglevel", "repeat+level+info")
+GLOBAL_ARGUMENTS = (*_LOG, "-filter_threads", "1")
+# Every message keeps its colour, by which `log.Log` tells errors from what other threads write into
+# the same line.
+_ENVIRONMENT = {"AV_LOG_FORCE_COLOR": "1"}
+_UNSET = ("AV_LOG_FORCE_NOCOLOR", "AV_LOG_FORCE_256COLOR", "FFREPORT")
 
 
 class MediaError(Exception):
@@ -79,23 +82,6 @@ def version() -> str:
     return match[1] if match else text.split("\n")[0]
 
 
-@contextlib.contextmanager
-def unnamed_file(data: bytes = b"") -> Iterator[IO[bytes]]:
-    """A seekable file without a name, in memory where the system can: a kill leaves nothing."""
-    in_memory = hasattr(os, "memfd_create")
-    with os.fdopen(os.memfd_create("media"), "w+b") if in_memory else TemporaryFile() as file:
-        file.write(data)
-        file.flush()
-        yield file
-
-
-def url(source: IO[bytes] | Path) -> str:
-    """How ffmpeg is told to open the file: by its number, or by its absolute path."""
-    if isinstance(source, Path):
-        return f"file:{source.absolute()}"
-    return f"file:/dev/fd/{source.fileno()}"
-
-
 class Pipe:
     """One output of the process, read whole into memory; over `limit` bytes is a MediaError."""
 
@@ -128,7 +114,7 @@ def run(
     *,
     limits: Limits,
     pipes: Sequence[Pipe] = (),
-    files: Sequence[IO[bytes]] = (),
+    inherited: Sequence[int] = (),
     on_line: Callable[[str], None] = lambda line: None,
 ) -> int:
     """Run ffmpeg, drain all its outputs at once, and return its exit status.
@@ -137,14 +123,15 @@ def run(
     the pipes and closes them. MediaError "timeout" after `limits.timeout_s`; memory is bounded by
     `limits.memory_mb` of address space where the system can (ffmpeg then ends with an error).
     """
-    fds = [pipe.write_end for pipe in pipes] + [file.fileno() for file in files]
+    environment = {k: v for k, v in os.environ.items() if k not in _UNSET} | _ENVIRONMENT
+    fds = [*inherited, *(pipe.write_end for pipe in pipes)]
     with contextlib.ExitStack() as stack:
         for pipe in pipes:
             stack.callback(os.close, pipe.read_end)
         try:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE, pass_fds=fds,
+                stderr=subprocess.PIPE, pass_fds=fds, env=environment,
             )  # fmt: skip
         finally:
             for pipe in pipes:

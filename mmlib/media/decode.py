@@ -1,0 +1,165 @@
+"""A media file -> RGB frames on a regular grid of times, and mono sound on the same clock.
+
+One ffmpeg process a clip and one pass over the file: frames come on one pipe, sound on another.
+Time 0 is the start of the clip (of the file, or of the section asked for). Frame k shows what a
+player shows at k / fps: the latest picture at or before that time. The first picture stands in for
+grid times before it, and silence for the time before a late sound track, so that both tracks share
+the clock; a track that the file lacks is never made up.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmlib.media.ffmpeg import Limits, MediaError, run
+from mmlib.media.files import inherited, open_media, url
+from mmlib.media.graph import Form, Section, probe_command
+from mmlib.media.log import Log
+from mmlib.media.reading import Reading, read_tracks, refuse, refuse_header
+
+# Reading before the start of a section: frames back to the last key frame are decoded in any case,
+# so a short lead costs nothing; the long one serves slow pictures and streams without an index.
+_SHORT_LEAD_S = 0.5
+_LONG_LEAD_S = 10.0
+# Tracks may fall short of the length in the header by this much, or by 5 %, and be whole.
+_SHORT_OF_S = 0.5
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """One decoded clip; a track that the file lacks is None, and so is its length.
+
+    `frames` is (T, H, W, 3) uint8 RGB, frame k at k / fps seconds. `pcm` is (N,) int16, mono.
+    `video_s` and `audio_s` are the lengths of the tracks, in seconds, without what stands in for a
+    late start; `offset_s` is the start of the sound less the start of the pictures. `damage` is
+    what the decoder complained about; None for a sound file.
+    """
+
+    frames: NDArray[np.uint8] | None
+    pcm: NDArray[np.int16] | None
+    video_s: float | None
+    audio_s: float | None
+    offset_s: float | None
+    damage: str | None
+
+
+def probe(source: bytes | Path, limits: Limits) -> Log:
+    """Read a file's header only: its duration and its streams. Errors as for `decode`."""
+    log = Log()
+    with open_media(source) as file:
+        command = probe_command(url(file), limits)
+        run(command, limits=limits, inherited=inherited(file), on_line=log.read)
+    refuse_header(log)
+    log.refuse_large(limits.max_pixels)
+    return log
+
+
+def decode(
+    source: bytes | Path,
+    form: Form,
+    limits: Limits,
+    *,
+    start_s: float | None = None,
+    end_s: float | None = None,
+) -> Decoded:
+    """Decode one clip, given as a file's bytes or path, or its section start_s .. end_s.
+
+    Stereo and surround are mixed with weights that sum to at most 1 (stereo: the mean), so the mix
+    cannot clip. Pictures are turned as the file says, cropped to the central square as displayed
+    and scaled. Damaged media give what decodes, with `damage` set. MediaError kinds: missing_file,
+    not_a_file, empty_file, unreadable_file, not_media, no_tracks, too_large, too_long,
+    empty_section, undecodable, timeout, memory, crashed.
+    """
+    start = start_s or 0.0
+    section = Section(start, end_s, limits.max_seconds, min(start, _SHORT_LEAD_S))
+    section.refuse_long(None)
+    with open_media(source) as file:
+        reading = read_tracks(file, form, section, limits)
+        if section.lead_s and reading.times.size and reading.times[0] > 0:
+            section = replace(section, lead_s=min(start, _LONG_LEAD_S))
+            reading = read_tracks(file, form, section, limits)
+    refuse(reading, section)
+    frames = _on_grid(reading, form, section)
+    pcm = _on_clock(reading, form, section)
+    decoded = Decoded(
+        frames=frames,
+        pcm=pcm,
+        video_s=None if frames is None else _video_length(reading, section),
+        audio_s=None if pcm is None else len(pcm) / form.sample_rate_hz - max(0, reading.begin),
+        offset_s=None if frames is None or pcm is None else _offset(reading, section),
+        damage=None,
+    )
+    longest = max(decoded.video_s or 0.0, decoded.audio_s or 0.0)
+    if longest > limits.max_seconds + 1.0:
+        raise MediaError("too_long", f"at least {longest:.1f} s, over {limits.max_seconds:g} s")
+    return replace(decoded, damage=_damage(reading, decoded, longest, section))
+
+
+def _on_grid(reading: Reading, form: Form, section: Section) -> NDArray[np.uint8] | None:
+    """Frames at 0, 1 / fps, 2 / fps, ...; the latest picture fills a hole in the grid."""
+    # A sound file's cover is no video.
+    if not len(reading.frames) or not reading.log.has("Video"):
+        return None
+    ticks = reading.ticks
+    count = int(ticks.max()) + 1
+    if section.length_s is not None:
+        count = min(count, math.ceil(section.length_s * form.fps - 1e-9))
+    if count <= 0:
+        return None
+    if count == len(ticks) and np.array_equal(ticks, np.arange(count)):
+        return reading.frames
+    latest = np.searchsorted(ticks, np.arange(count), side="right") - 1
+    return reading.frames[np.maximum(latest, 0)]
+
+
+def _on_clock(reading: Reading, form: Form, section: Section) -> NDArray[np.int16] | None:
+    """Sound whose sample 0 is at time 0."""
+    samples = reading.sound
+    late = round(reading.begin * form.sample_rate_hz)
+    if late and len(samples):
+        samples = np.concatenate([np.zeros(max(0, late), "<i2"), samples[max(0, -late) :]])
+    if section.length_s is not None:
+        samples = samples[: round(section.length_s * form.sample_rate_hz)]
+    return samples if len(samples) else None
+
+
+def _video_length(reading: Reading, section: Section) -> float:
+    times = reading.times
+    stream = reading.log.stream("Video")
+    nominal = 1 / stream.fps if stream and stream.fps else 0.0
+    # The last picture lasts as long as most do.
+    end = float(times.max()) + (float(np.median(np.diff(times))) if len(times) > 1 else nominal)
+    if section.length_s is not None:
+        end = min(end, section.length_s)
+    return end - _begin(float(times[0]), section)
+
+
+def _offset(reading: Reading, section: Section) -> float:
+    return _begin(reading.begin, section) - _begin(float(reading.times[0]), section)
+
+
+def _begin(time_s: float, section: Section) -> float:
+    # What was read ahead of a section is no part of the clip.
+    return max(0.0, time_s) if section.lead_s else time_s
+
+
+def _damage(reading: Reading, decoded: Decoded, longest: float, section: Section) -> str | None:
+    log = reading.log
+    complaints = []
+    if log.has("Video") and decoded.frames is None:
+        complaints.append("the video track gives no picture")
+    if log.has("Audio") and decoded.pcm is None:
+        complaints.append("the audio track gives no sound")
+    left = (log.duration_s or 0.0) - section.start_s
+    due = left if section.length_s is None else min(left, section.length_s)
+    if due - longest > max(_SHORT_OF_S, 0.05 * due):
+        complaints.append(f"only {longest:.2f} of {due:.2f} s are there")
+    if log.errors:
+        # Tracks are decoded by threads of their own: order and number of errors may vary.
+        complaints.append(f"the decoder says: {min(log.errors)}")
+    elif reading.status != 0:
+        complaints.append(f"the decoder ended with status {reading.status}")
+    return "; ".join(complaints) or None

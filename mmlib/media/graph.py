@@ -1,0 +1,147 @@
+"""The ffmpeg command lines that read a file: which formats are opened, and which filters run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import ffmpeg
+
+from mmlib.media.ffmpeg import GLOBAL_ARGUMENTS, Limits, MediaError, binary
+
+# Playlists and scripts can name other files and hosts: only plain containers are opened, and only
+# through plain files and pipes.
+_FORMATS = "mov,matroska,avi,mpeg,mpegts,ogg,mp3,wav,flac,asf,flv,aac,aiff"
+_PROTOCOLS = "file,pipe"
+# The central square as displayed: pixels need not be square.
+_CROP = "crop=w='min(iw,ih/sar)':h='min(ih,iw*sar)'"
+# The scaler's fast paths differ between processors; this one does not, and costs no more here.
+_SCALER = "bicubic+accurate_rnd+bitexact"
+
+Options = dict[str, str | float | None]
+
+
+@dataclass(frozen=True)
+class Form:
+    """What clips are decoded to: mono sound at a rate, square frames at a rate and a size."""
+
+    sample_rate_hz: int
+    fps: float
+    size: int
+
+
+@dataclass(frozen=True)
+class Section:
+    """Which seconds of a file are the clip; `end_s` None: to its end, at most `max_seconds`.
+
+    Reading begins `lead_s` before the start, to know the picture that is on show there.
+    """
+
+    start_s: float
+    end_s: float | None
+    max_seconds: float
+    lead_s: float = 0.0
+
+    @property
+    def length_s(self) -> float | None:
+        """Length that was asked for, if any."""
+        return None if self.end_s is None else self.end_s - self.start_s
+
+    def refuse_long(self, duration_s: float | None) -> None:
+        """Raise MediaError "too_long" when the clip exceeds the limit in a file of that length."""
+        length = self.length_s
+        if length is None and duration_s is not None:
+            length = duration_s - self.start_s
+        if length is not None and length > self.max_seconds:
+            raise MediaError("too_long", f"{length:.1f} s, over {self.max_seconds:g} s")
+
+
+def probe_command(source: str, limits: Limits) -> list[str]:
+    """Print the header of a file; ffmpeg then ends with an error, since it is given no output."""
+    graph = ffmpeg.input(source, **_input_options(limits)).output("-")
+    command: list[str] = graph.global_args(*GLOBAL_ARGUMENTS).compile(cmd=binary())
+    command.remove("-")
+    return command
+
+
+def decode_command(
+    source: str, outputs: Mapping[str, str], form: Form, section: Section, limits: Limits
+) -> list[str]:
+    """Decode in one pass; `outputs` says where each of these goes, and may leave some out.
+
+    `frames`: raw RGB on the grid, and `ticks`: their grid indices, one a line; `times`: seconds of
+    the source's own frames; `sound`: mono s16le, and `begin`: the second at which it begins (first
+    line). Seconds and ticks count from the section's start. ffmpeg chooses the tracks: the largest
+    picture, the default sound.
+    """
+    # A file that lies about its length, or does not know it, is read this far and then refused.
+    length = section.length_s or section.max_seconds + 2.0
+    begin: Options = {"t": length + section.lead_s}
+    if section.start_s > 0:
+        begin["ss"] = section.start_s - section.lead_s
+    media = ffmpeg.input(source, **begin, **_input_options(limits))
+    graphs = []
+    if "frames" in outputs:
+        frames = {**_frame_options(form, section), **_statistics(outputs["ticks"], "{pts}")}
+        graphs.append(media.output(outputs["frames"], **frames))
+        # The same decoded frames, counted before the grid's choice; nothing is computed of them.
+        times = {**_null_options(section), **_statistics(outputs["times"], "{t}")}
+        graphs.append(media.output("-", **times))
+    if "sound" in outputs:
+        sound = {**_sound_options(form, section), **_statistics(outputs["begin"], "{t}")}
+        graphs.append(media.output(outputs["sound"], **sound))
+    merged = ffmpeg.merge_outputs(*graphs).global_args(*GLOBAL_ARGUMENTS)
+    command: list[str] = merged.compile(cmd=binary())
+    return command
+
+
+def _input_options(limits: Limits) -> Options:
+    return {
+        "protocol_whitelist": _PROTOCOLS,
+        "format_whitelist": _FORMATS,
+        "max_pixels": limits.max_pixels,
+        "threads": 1,
+    }
+
+
+def _frame_options(form: Form, section: Section) -> Options:
+    filters = (
+        *_shift("setpts", section),
+        # The default rounding shows pictures up to half a period before their time.
+        f"fps={form.fps}:round=up",
+        _CROP,
+        f"scale={form.size}:{form.size}:flags={_SCALER}",
+    )
+    return {
+        "f": "rawvideo",
+        "pix_fmt": "rgb24",
+        "fps_mode": "passthrough",
+        "vf": ",".join(filters),
+    }
+
+
+def _null_options(section: Section) -> Options:
+    return {
+        "f": "null",
+        "an": None,
+        "fps_mode": "passthrough",
+        "enc_time_base": "demux",
+        "vf": ",".join(("null", *_shift("setpts", section))),
+    }
+
+
+def _sound_options(form: Form, section: Section) -> Options:
+    filters = (
+        *_shift("asetpts", section),
+        # Gaps become silence, so that sound stays in step; the weights sum to at most 1 (else they
+        # depend on the sample format: 3 dB for stereo).
+        f"aresample=out_sample_rate={form.sample_rate_hz}:out_sample_fmt=s16:out_chlayout=mono"
+        ":rematrix_maxval=1:async=1",
+    )
+    return {"f": "s16le", "af": ",".join(filters)}
+
+
+def _shift(name: str, section: Section) -> tuple[str, ...]:
+    return (f"{name}=PTS-{section.lead_s}/TB",) if section.lead_s else ()
+
+
+def _statistics(target: str, form: str) -> Options:
+    return {"stats_enc_pre": target, "stats_enc_pre_fmt": form}

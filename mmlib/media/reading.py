@@ -1,0 +1,116 @@
+"""One run of ffmpeg over a file: what came out of its pipes, and what its log says."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmlib.media.ffmpeg import Limits, MediaError, Pipe, run
+from mmlib.media.files import File, inherited, url
+from mmlib.media.graph import Form, Section, decode_command
+from mmlib.media.log import Log
+
+_OUTPUTS = {"Video": ("frames", "ticks", "times"), "Audio": ("sound", "begin")}
+_LINES_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What came of it; times in seconds from the section's start.
+
+    `frames` (n, H, W, 3) with their grid `ticks` (n,); `times` of the source's frames; `sound`
+    (N,) int16 that begins at `begin`.
+    """
+
+    frames: NDArray[np.uint8]
+    ticks: NDArray[np.int64]
+    times: NDArray[np.float64]
+    sound: NDArray[np.int16]
+    begin: float
+    log: Log
+    status: int
+
+    @property
+    def empty(self) -> bool:
+        return not len(self.frames) and not len(self.sound)
+
+
+def read_tracks(file: File, form: Form, section: Section, limits: Limits) -> Reading:
+    """Read both tracks, or the one that the file has; MediaError when a limit is passed."""
+    reading = _read(file, ("Video", "Audio"), form, section, limits)
+    for kind in ("Video", "Audio"):
+        # ffmpeg gives up on both tracks when one is absent or has no decoder: take one alone.
+        if reading.empty and reading.log.has(kind):
+            reading = _read(file, (kind,), form, section, limits)
+    return reading
+
+
+def _read(
+    file: File, kinds: tuple[str, ...], form: Form, section: Section, limits: Limits
+) -> Reading:
+    log = Log()
+
+    def on_line(line: str) -> None:
+        # The header comes before the first picture is decoded for output: bombs end here.
+        log.read(line)
+        log.refuse_large(limits.max_pixels)
+        section.refuse_long(log.duration_s)
+
+    seconds = limits.max_seconds + section.lead_s + 4.0
+    pipes = {name: Pipe(_LINES_BYTES) for kind in kinds for name in _OUTPUTS[kind]}
+    if "frames" in pipes:
+        pipes["frames"].limit = math.ceil(seconds * form.fps) * form.size**2 * 3
+    if "sound" in pipes:
+        pipes["sound"].limit = math.ceil(seconds * form.sample_rate_hz) * 2
+    outputs = {name: pipe.url for name, pipe in pipes.items()}
+    status = run(
+        decode_command(url(file), outputs, form, section, limits),
+        limits=limits,
+        pipes=list(pipes.values()),
+        inherited=inherited(file),
+        on_line=on_line,
+    )
+    data = {name: pipe.data() for name, pipe in pipes.items()}
+    begin = _numbers(data.get("begin", b""))
+    frames = np.frombuffer(data.get("frames", b""), np.uint8)
+    return Reading(
+        frames.reshape(-1, form.size, form.size, 3),
+        _numbers(data.get("ticks", b"")).astype(np.int64),
+        _numbers(data.get("times", b"")),
+        np.frombuffer(data.get("sound", b""), "<i2"),
+        float(begin[0]) if len(begin) else 0.0,
+        log,
+        status,
+    )
+
+
+def _numbers(lines: bytes) -> NDArray[np.float64]:
+    numbers = np.array(lines.split(), np.float64)
+    return numbers[np.isfinite(numbers)]
+
+
+def refuse_header(log: Log) -> None:
+    """Raise MediaError when the log tells of no container, or of no track in it."""
+    error = log.errors[0] if log.errors else "no streams found"
+    if not log.streams:
+        raise MediaError("not_media", f"no container of a known kind: {error}")
+    if not log.has("Video") and not log.has("Audio"):
+        raise MediaError("no_tracks", "neither a video nor an audio track")
+
+
+def refuse(reading: Reading, section: Section) -> None:
+    """Raise MediaError when the run gave nothing that can be used."""
+    log = reading.log
+    if any("Cannot allocate memory" in error for error in log.errors):
+        raise MediaError("memory", "the decoder needs more memory than it is allowed")
+    if reading.status < 0:
+        raise MediaError("crashed", f"the decoder was ended by signal {-reading.status}")
+    refuse_header(log)
+    if not reading.empty:
+        return
+    if not log.errors and section.start_s > 0:
+        length = "unknown" if log.duration_s is None else f"{log.duration_s:g} s"
+        raise MediaError("empty_section", f"nothing at {section.start_s:g} s; length {length}")
+    error = log.errors[0] if log.errors else f"ffmpeg ended with status {reading.status}"
+    raise MediaError("undecodable", error)
