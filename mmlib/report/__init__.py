@@ -1,0 +1,1 @@
+"""The page that answers the three questions: tables, figures, examples and the HTML around them."""

@@ -1,0 +1,57 @@
+"""One self-contained HTML page from the sections that the artefacts allow."""
+
+from collections.abc import Sequence
+from importlib.resources import files
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from mmlib.report import sections, theme
+from mmlib.report.inputs import Inputs
+from mmlib.report.sections import Section
+
+_SHAPES = {
+    "o": '<circle cx="10" cy="6" r="3.4"/>',
+    "s": '<rect x="6.8" y="2.8" width="6.4" height="6.4"/>',
+    "^": '<path d="M10 2 L14 9 L6 9 Z"/>',
+    "D": '<path d="M10 1.6 L14.4 6 L10 10.4 L5.6 6 Z"/>',
+    "v": '<path d="M10 10 L14 3 L6 3 Z"/>',
+    "P": '<path d="M8.6 2h2.8v2.6H14v2.8h-2.6V10H8.6V7.4H6V4.6h2.6Z"/>',
+    "X": '<path d="M7 2l3 2.6L13 2l1.2 1.2L11.6 6l2.6 2.8L13 10l-3-2.6-3 2.6-1.2-1.2L8.4 6 5.8 3.2z"/>',
+    "h": '<path d="M10 1.8 13.7 3.9v4.2L10 10.2 6.3 8.1V3.9Z"/>',
+}
+
+
+def render(inputs: Inputs, answers: Section | None = None) -> str:
+    """The page as HTML; the same inputs give the same bytes. UserError on broken artefacts."""
+    built: Sequence[Section | None] = (
+        sections.measured(inputs),
+        answers,
+        sections.scores(inputs),
+        sections.robustness(inputs),
+        sections.blend(inputs),
+        sections.retraining(inputs),
+        sections.training(inputs),
+        sections.adversarial_clips(inputs),
+        sections.checks(inputs),
+        sections.reproduce(inputs),
+    )
+    present = [section for section in built if section is not None]
+    light, dark = theme.css_variables()
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    source = (files("mmlib.report") / "template.html.jinja").read_text(encoding="utf-8")
+    return environment.from_string(source).render(
+        title=inputs.params.report.title,
+        lede="",
+        sections=present,
+        palette={"light": Markup(light), "dark": Markup(dark)},
+        glyphs=[_glyph(index) for index in range(max(run.index for run in inputs.runs) + 1)],
+    )
+
+
+def _glyph(index: int) -> Markup:
+    """The run's line and marker, as in the drawings: 20 × 12 units."""
+    colour = f"var(--c{index % len(theme.LIGHT)})"
+    shape = _SHAPES[theme.series_marker(index)]
+    line = f'<line x1="0" y1="6" x2="20" y2="6" stroke="{colour}" stroke-width="2"/>'
+    return Markup(f'{line}<g fill="{colour}">{shape}</g>')
