@@ -1,0 +1,1 @@
+"""Nets for audio, video and both: `build` makes one, `Model` is the interface they share."""
