@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from safetensors.numpy import save_file
 
 from mmlib.errors import UserError
 from mmlib.geometry import convexity as cv
 from mmlib.geometry import density as dn
-from mmlib.geometry import spaces, table
+from mmlib.geometry import head, spaces, table
 
 Floats = NDArray[np.floating]
 DIMS = [2, 3, 16, 512, 1024, 2048]
@@ -292,10 +293,16 @@ def measured(
     space: spaces.Space, labels: NDArray[np.bool_], logits: Floats, task: str, threshold: float
 ) -> list[spaces.ClassGeometry]:
     classes = [f"class {k}" for k in range(labels.shape[1])]
-    bar = None if task == "single_label" else threshold
-    rule = spaces.rule_for(task, threshold)
     return spaces.measure(
-        [space], classes, labels, logits, rule, taus=[0.8, 0.6], p=2.0, threshold=bar, seed=3
+        [space],
+        classes,
+        labels,
+        logits,
+        task=task,
+        threshold=threshold,
+        taus=[0.8, 0.6],
+        p=2.0,
+        seed=3,
     )
 
 
@@ -349,12 +356,39 @@ def test_table_is_read_back_in_the_order_asked_for(tmp_path: Path) -> None:
         table.GeometryTable(tmp_path / "other.csv")
 
 
-def test_a_head_of_another_model_is_refused() -> None:
+def test_head_is_read_without_torch_and_another_model_s_is_refused(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    points = rng.standard_normal((50, 8)).astype(np.float32)
-    weight, bias = rng.standard_normal((3, 8)), rng.standard_normal(3)
-    logits = points @ weight.T + bias
-    spaces.check_head(points, logits.astype(np.float16), weight, bias, "run")
-    for other in (weight[:, ::-1], weight[:2]):
-        with pytest.raises(UserError, match="do not belong together"):
-            spaces.check_head(points, logits, other, bias[: len(other)], "run")
+    vectors = rng.standard_normal((50, 8)).astype(np.float32)
+    weight = rng.standard_normal((3, 8)).astype(np.float32)
+    bias = rng.standard_normal(3).astype(np.float32)
+    logits = vectors @ weight.T + bias
+    vectors[9] = 0.25
+    path = tmp_path / "run.safetensors"
+    tensors = {"head.weight": weight, "head.bias": bias}
+    save_file(tensors | {"missing.audio": np.full(8, 0.25, np.float32)}, path)
+    read = head.read_head(path)
+    np.testing.assert_array_equal(np.flatnonzero(~read.present("audio", vectors)), [9])
+    assert read.present("video", vectors).all()
+    read.check(vectors[:9], logits[:9].astype(np.float16), "run")
+    for other in (read._replace(weight=weight[:, ::-1]), read._replace(weight=weight[:2])):
+        with pytest.raises(UserError, match="not made by this model"):
+            other.check(vectors[:9], logits[:9], "run")
+    save_file({"weight": weight}, path)
+    with pytest.raises(UserError, match="no linear head"):
+        head.read_head(path)
+    path.write_bytes(b"junk")
+    with pytest.raises(UserError, match="delete it"):
+        head.read_head(path)
+    with pytest.raises(UserError, match="no such file"):
+        head.read_head(tmp_path / "other.safetensors")
+
+
+def test_clips_without_the_modality_are_no_members() -> None:
+    rng = np.random.default_rng(0)
+    logits, labels = rng.standard_normal((40, 2)), np.ones((40, 2), dtype=np.bool_)
+    present = np.arange(40) < 30
+    space = spaces.affine_space(
+        "audio", logits, logits, task="multi_label", threshold=0.1, sample=50, present=present
+    )
+    for row in measured(space, labels, logits, "multi_label", 0.1):
+        assert row.members == row.convexity.members == 30

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from mmlib.errors import UserError
+from mmlib.artefacts import Embeddings
 from mmlib.executor import worker_count
 from mmlib.geometry.convexity import (
     Convexity,
@@ -31,19 +31,16 @@ from mmlib.geometry.density import (
     density,
     shell_density,
 )
-
-# How far cached logits may lie from head(embedding), as a share of the largest logit: half
-# precision on a GPU stays within it, another model's head does not.
-HEAD_TOLERANCE = 0.03
-HEAD_ROWS = 4096
+from mmlib.geometry.head import Head
 
 
 @dataclass(frozen=True)
 class Space:
     """A space to measure classes in: its name, its points (N, D) and the classifier on it.
 
-    Without points (the raw input) only convexity is measured. `logits` (N, K) are given where the
-    classifier is affine on the space, which has kappa in closed form.
+    Without points (the raw input) only convexity is measured, on `sample` points a class. `logits`
+    (N, K) are given where the classifier is affine on the space, which has kappa in closed form.
+    `present` (N,) leaves out clips that have no point of their own: those without the modality.
     """
 
     name: str
@@ -51,6 +48,11 @@ class Space:
     margins: Margins
     sample: int
     logits: Floats | None = None
+    present: NDArray[np.bool_] | None = None
+
+    def members_of(self, carriers: NDArray[np.bool_]) -> Indices:
+        """The rows of a class in this space, from those that carry its label, (N,) bool."""
+        return np.flatnonzero(carriers if self.present is None else carriers & self.present)
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,14 @@ def rule_for(task: str, threshold: float) -> Rule:
 
 
 def affine_space(
-    name: str, points: Floats, logits: Floats, *, task: str, threshold: float, sample: int
+    name: str,
+    points: Floats,
+    logits: Floats,
+    *,
+    task: str,
+    threshold: float,
+    sample: int,
+    present: NDArray[np.bool_] | None = None,
 ) -> Space:
     """The space of penultimate vectors, on which the classifier is one linear layer."""
     margins = (
@@ -84,20 +93,29 @@ def affine_space(
         if task == "single_label"
         else margins_of_affine_threshold(logits, threshold)
     )
-    return Space(name, points, margins, sample, logits)
+    return Space(name, points, margins, sample, logits, present)
 
 
-def check_head(points: Floats, logits: Floats, weight: Floats, bias: Floats, where: str) -> None:
-    """Make sure that weight (K, D) and bias (K,) turn points (N, D) into the logits (N, K).
+def penultimate_space(
+    cached: Embeddings, head: Head, where: str, *, threshold: float, sample: int
+) -> Space:
+    """The space that a run's head reads; `where` names the embeddings in errors.
 
-    Raises UserError, with `where`, when the embeddings were cached from another model.
+    Raises UserError when the head is not the one that the cached logits came from.
     """
-    rows = slice(0, HEAD_ROWS)
-    if weight.shape == (logits.shape[1], points.shape[1]):
-        gap = np.abs(points[rows] @ weight.T + bias - logits[rows]).max()
-        if gap <= HEAD_TOLERANCE * max(1.0, float(np.abs(logits[rows]).max())):
-            return
-    raise UserError(f"{where}: embeddings and head do not belong together; run stage embed again")
+    name = "fused" if "fused" in cached.vectors else next(iter(cached.vectors))
+    vectors = cached.vectors[name]
+    head.check(vectors, cached.logits, where)
+    present = head.present(name, vectors)
+    return affine_space(
+        name,
+        vectors,
+        cached.logits,
+        task=cached.task,
+        threshold=threshold,
+        sample=sample,
+        present=present,
+    )
 
 
 def measure(
@@ -105,34 +123,35 @@ def measure(
     classes: Sequence[str],
     labels: NDArray[np.bool_],
     logits: Floats,
-    rule: Rule,
     *,
+    task: str,
+    threshold: float,
     taus: Sequence[float],
     p: float,
-    threshold: float | None,
     seed: int,
 ) -> list[ClassGeometry]:
     """Measure every class in every space, spaces outermost.
 
-    `labels` (N, K) and `logits` (N, K) are the clips' own; `threshold` is None for argmax. A
+    `labels` (N, K) and `logits` (N, K) are the clips' own; `taus` and `p` are the density's. A
     class's pairs depend on the seed, its place and its members only: runs on the same clips, and
     the spaces of a run, are measured on the same pairs.
     """
-    members = [np.flatnonzero(labels[:, column]) for column in range(len(classes))]
-    correct = [rows[rule(logits[rows], column) >= 0] for column, rows in enumerate(members)]
+
+    rule = rule_for(task, threshold)
+    bar = None if task == "single_label" else threshold
 
     def one(space: Space, column: int) -> ClassGeometry:
-        rows = members[column]
+        rows = space.members_of(labels[:, column])
         found = convexity(
             rows,
-            correct[column],
+            rows[rule(logits[rows], column) >= 0],
             column,
             space.margins,
             points=space.sample,
             generator=np.random.default_rng([seed, column]),
         )
         densities, shells, dims = _densities(space, rows, taus, p)
-        exact = _exact(space, rows, column, threshold, seed)
+        exact = _exact(space, rows, column, bar, seed)
         name = classes[column]
         return ClassGeometry(name, space.name, len(rows), dims, densities, shells, found, exact)
 

@@ -1,0 +1,57 @@
+"""Measure the density and convexity of every class in every space of a run."""
+
+from pathlib import Path
+
+from mmlib import params, stage
+from mmlib.artefacts import read_embeddings
+from mmlib.errors import UserError
+from mmlib.geometry import table
+from mmlib.geometry.head import read_head
+from mmlib.geometry.spaces import measure, penultimate_space
+from mmlib.scratch import publish_text
+
+
+def main(arguments: list[str]) -> None:
+    """Write data/geometry/<run>.csv."""
+    if len(arguments) != 1:
+        raise UserError("usage: python -m stages.geometry RUN")
+    (run,) = arguments
+    everything = params.load()
+    settings = everything.geometry
+    embeddings, model = Path(f"data/embeddings/{run}.parquet"), Path(f"data/models/{run}")
+    cached = read_embeddings(embeddings, settings.split)
+    head = read_head(model.with_name(f"{run}.safetensors"))
+    top = penultimate_space(
+        cached, head, str(embeddings), threshold=settings.threshold, sample=settings.points
+    )
+    spaces = [top]
+    if len(cached.vectors) > 1 or settings.input_points:
+        # Only the spaces further down need torch, whose import takes seconds.
+        from mmlib.depths import spaces_below
+
+        spaces += spaces_below(
+            cached,
+            head,
+            model,
+            Path("data/shards"),
+            split=settings.split,
+            threshold=settings.threshold,
+            sample=settings.points,
+            input_sample=settings.input_points,
+        )
+    found = measure(
+        spaces,
+        cached.classes,
+        cached.labels,
+        cached.logits,
+        task=cached.task,
+        threshold=settings.threshold,
+        taus=settings.tau,
+        p=settings.p,
+        seed=everything.seed,
+    )
+    publish_text(table.to_csv(found, settings.tau), Path(f"data/geometry/{run}.csv"))
+
+
+if __name__ == "__main__":
+    stage.run(main)
