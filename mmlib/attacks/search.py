@@ -55,12 +55,26 @@ class Search:
         self.seeds = clip_seeds(seeds, len(labels))
         self.best = self.clean
         self.best_losses = torch.full((len(labels),), -torch.inf, device=labels.device)
+        self.best_logits: Tensor | None = None
 
     def losses(self, points: Points) -> Tensor:
         """Evaluate points (B,), and keep those that beat the best so far."""
         with torch.no_grad():
-            losses = self.loss(self.model({**self.batch, **points}), self.labels)
-        self._offer(points, losses)
+            logits = self.model({**self.batch, **points})
+        return self.offer(points, logits)
+
+    def offer(self, points: Points, logits: Tensor) -> Tensor:
+        """Let points of known logits (B, K) compete with the best so far; their losses (B,)."""
+        losses = self.loss(logits, self.labels)
+        if self.best_logits is None:
+            self.best_logits = torch.full_like(logits, torch.nan)
+        better = losses > self.best_losses
+        if bool(better.all()):
+            self.best, self.best_losses, self.best_logits = dict(points), losses, logits
+        elif bool(better.any()):
+            self.best = self.merge(better, points, self.best)
+            self.best_losses = torch.where(better, losses, self.best_losses)
+            self.best_logits = torch.where(better[:, None], logits, self.best_logits)
         return losses
 
     def gradients(self, points: Points) -> tuple[Tensor, Points]:
@@ -70,9 +84,10 @@ class Search:
         """
         leaves = {name: point.detach().requires_grad_() for name, point in points.items()}
         with torch.enable_grad():
-            losses = self.loss(self.model({**self.batch, **leaves}), self.labels)
+            logits = self.model({**self.batch, **leaves})
+            losses = self.loss(logits, self.labels)
             gradients = torch.autograd.grad(losses.sum(), list(leaves.values()), allow_unused=True)
-        self._offer(points, losses.detach())
+        self.offer(points, logits.detach())
         found = {
             name: torch.zeros_like(leaf)
             if gradient is None
@@ -80,14 +95,6 @@ class Search:
             for (name, leaf), gradient in zip(leaves.items(), gradients, strict=True)
         }
         return losses.detach(), found
-
-    def _offer(self, points: Points, losses: Tensor) -> None:
-        better = losses > self.best_losses
-        if bool(better.all()):
-            self.best, self.best_losses = dict(points), losses
-        elif bool(better.any()):
-            self.best = self.merge(better, points, self.best)
-            self.best_losses = torch.where(better, losses, self.best_losses)
 
     def merge(self, chosen: Tensor, points: Points, others: Points) -> Points:
         """Take `points` for the chosen clips, (B,) bool, and `others` for the rest."""

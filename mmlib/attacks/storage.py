@@ -1,0 +1,55 @@
+"""Adversarial clips as a data set would store them: video in 256 levels, log-mel in float16."""
+
+import torch
+from torch import Tensor
+
+from mmlib.attacks.region import Region
+from mmlib.attacks.threat import Threat
+from mmlib.batch import Batch
+
+_LEVELS = 255
+
+
+def quantise(clean: Batch, adversarial: Batch, threat: Threat) -> Batch:
+    """Round the attacked modalities to what storage can hold, within the same budgets.
+
+    Each element takes the nearest stored value, or the next one towards the clean value where the
+    nearest would leave the budget. `clean` must be as read from storage, in [0, 1]. Below 1/255 no
+    grey level fits an linf budget, and the video is clean again: storage undoes such an attack.
+    """
+    stored = dict(adversarial)
+    for name, budget in threat.items():
+        region = Region(clean[name], budget, clean.get(f"{name}_present"), name)
+        store = _grey_levels if name == "video" else _half_floats
+        stored[name] = store(region, adversarial[name])
+    return stored
+
+
+def _grey_levels(region: Region, point: Tensor) -> Tensor:
+    clean, level = (region.clean * _LEVELS).round(), (point * _LEVELS).round()
+    inner = level - (level - clean).sign()
+    if region.norm == "linf":
+        # In whole levels: k / 255 is no float32 number, so that 8 levels may seem above 8 / 255.
+        outside = (level - clean).abs() > region.column(region.eps * _LEVELS + 1e-4)
+    else:
+        outside = _lengthened(region, level / _LEVELS, point)
+    return torch.where(outside, inner, level) / _LEVELS
+
+
+def _half_floats(region: Region, point: Tensor) -> Tensor:
+    half = point.half()
+    # The bits of floats that are not negative are ordered as the floats are.
+    towards = (region.clean - half.float()).sign().to(torch.int16)
+    inner = (half.view(torch.int16) + towards).view(torch.float16)
+    nearest = half.float()
+    if region.norm == "linf":
+        outside = (nearest < region.lower) | (nearest > region.upper)
+    else:
+        outside = _lengthened(region, nearest, point)
+    return torch.where(outside, inner.float(), nearest)
+
+
+def _lengthened(region: Region, rounded: Tensor, point: Tensor) -> Tensor:
+    """The elements that rounding took further from clean, in clips whose norm is too large."""
+    away = (rounded - region.clean).abs() > (point - region.clean).abs()
+    return away & region.column(region.size(rounded) > region.eps)

@@ -1,0 +1,117 @@
+"""Making a trained model cheap to attack: batch norm folded, weights frozen, branches cached."""
+
+from collections.abc import Callable, Collection, Mapping
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from mmlib.batch import Batch
+from mmlib.models.base import Model
+
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_AGREEMENT = 1e-4
+"""Largest difference of logits, over their largest size, that folding may cause in float32."""
+
+
+def frozen(model: Model, example: Batch) -> Model:
+    """A copy in eval mode whose parameters take no gradient, batch norms folded where possible.
+
+    Folding finds the pairs by watching one forward pass over `example`, so it need not know how
+    the model is written; the copy is checked against the original, and left unfolded if
+    their logits differ by more than rounding.
+    """
+    original = deepcopy(model).eval()
+    original.requires_grad_(False)
+    folded = deepcopy(original)
+    with torch.no_grad():
+        _fold(folded, example)
+        expected, found = original(example), folded(example)
+    scale = expected.abs().max().clamp_min(1e-6)
+    agrees = bool(((found - expected).abs().max() <= _AGREEMENT * scale).all())
+    return folded if agrees else original
+
+
+def _fold(model: nn.Module, example: Batch) -> None:
+    outputs: list[tuple[nn.Module, Tensor, int]] = []
+    sources: dict[nn.Module, list[nn.Module | None]] = {}
+
+    def after_convolution(module: nn.Module, _: Any, output: Tensor) -> None:
+        outputs.append((module, output, output._version))
+
+    def before_norm(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        sources.setdefault(norm, []).append(_source(inputs[0], outputs))
+
+    hooks = [
+        module.register_forward_hook(after_convolution)
+        if isinstance(module, _CONVOLUTIONS)
+        else module.register_forward_pre_hook(before_norm)
+        for module in model.modules()
+        if isinstance(module, _CONVOLUTIONS + _NORMS)
+    ]
+    model(example)
+    for hook in hooks:
+        hook.remove()
+    calls = [module for module, _, _ in outputs]
+    for norm, found in sources.items():
+        convolution = found[0]
+        if len(found) == 1 and convolution is not None and calls.count(convolution) == 1:
+            fused = fuse_conv_bn_eval(convolution, norm)  # type: ignore[type-var, arg-type]
+            _replace(model, convolution, fused)
+            _replace(model, norm, nn.Identity())
+
+
+def _source(value: Tensor, outputs: list[tuple[nn.Module, Tensor, int]]) -> nn.Module | None:
+    """The convolution whose output, or a view of it that nothing has written to, this is."""
+    for module, output, version in outputs:
+        same = value.untyped_storage().data_ptr() == output.untyped_storage().data_ptr()
+        if same and value._version == version and value.numel() == output.numel():
+            return module
+    return None
+
+
+def _replace(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
+    for parent in model.modules():
+        for name, child in parent.named_children():
+            if child is old:
+                setattr(parent, name, new)
+
+
+def cached(
+    model: Model, batch: Batch, embeddings: Mapping[str, Tensor], attacked: Collection[str]
+) -> tuple[Batch, Callable[[Batch], Tensor]]:
+    """The batch and a forward pass on it that encodes only the attacked modalities.
+
+    `embeddings` are the model's `encode_all` of the clean batch; those of the other modalities
+    travel in the returned batch as `<modality>_embedding`, a row a clip, so that an attack may cut
+    or repeat clips as it likes. Clips that lack an attacked modality keep the embedding that
+    stands for it.
+    """
+    carried = {
+        f"{name}_embedding": embedding
+        for name, embedding in embeddings.items()
+        if name not in attacked or _some_missing(batch, name)
+    }
+
+    def forward(inputs: Batch) -> Tensor:
+        return model.classify({name: encode(name, inputs) for name in model.modalities})
+
+    def encode(name: str, inputs: Batch) -> Tensor:
+        if name not in attacked:
+            return inputs[f"{name}_embedding"]
+        if f"{name}_embedding" not in inputs:
+            return model.encode(name, inputs[name])
+        mask, known = inputs[f"{name}_present"], inputs[f"{name}_embedding"]
+        if not bool(mask.any()):
+            return known
+        return known.index_put((mask,), model.encode(name, inputs[name][mask]))
+
+    return {**batch, **carried}, forward
+
+
+def _some_missing(batch: Batch, name: str) -> bool:
+    mask = batch.get(f"{name}_present")
+    return mask is not None and not bool(mask.all())

@@ -1,0 +1,1 @@
+"""The attack stage: every clip under every threat at every budget, in chunks, resumable."""

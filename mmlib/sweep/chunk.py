@@ -1,0 +1,223 @@
+"""Attack one chunk of clips under every threat at every budget.
+
+Chunks are independent of one another and of the number of processes. Within a chunk and a threat
+the budgets ascend, and each attack starts from the solution of the budget before, as it is and
+scaled up to the new radius; the attack on both modalities also starts from those on one. Starts
+compete as candidates, so no clip's loss ever falls as a budget grows, nor when a second modality
+may be attacked too.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mmlib import inference, perceptibility
+from mmlib.attacks.losses import resolve
+from mmlib.attacks.noise import noise
+from mmlib.attacks.pgd import climb
+from mmlib.attacks.region import ORDERS
+from mmlib.attacks.search import Points, Search
+from mmlib.attacks.storage import quantise
+from mmlib.attacks.threat import Budget, Threat, comparable_radius
+from mmlib.batch import LabelledBatch, present
+from mmlib.models.base import Model
+from mmlib.params import Attack
+from mmlib.seeds import derive
+
+THREATS: dict[str, tuple[str, ...]] = {"A": ("audio",), "V": ("video",), "AV": ("audio", "video")}
+
+Condition = tuple[str, str, float]
+"""Threat, attack and eps; ("clean", "clean", 0.0) for the clean clips."""
+
+
+def threat_names(modalities: Sequence[str]) -> list[str]:
+    """The threats that a model of these modalities can meet, single ones first."""
+    return [name for name, needed in THREATS.items() if set(needed) <= set(modalities)]
+
+
+def build_threat(name: str, settings: Attack, multiple: float, inputs: Points) -> Threat:
+    """The budgets of threat A, V or AV at `multiple` times the headline eps.
+
+    eps is a change per element in units of full scale: see `comparable_radius`.
+    """
+    return {
+        modality: Budget(
+            comparable_radius(
+                settings.eps * multiple * getattr(settings.scale, modality),
+                settings.norm,
+                inputs[modality].shape[1:],
+            ),
+            settings.norm,
+        )
+        for modality in THREATS[name]
+    }
+
+
+class Record(NamedTuple):
+    """The clips of one chunk under one condition; tensors have a row a clip and lie on the CPU.
+
+    `quantised_scores` only for the attack at the headline budget. `measures`: column -> (B,)
+    float64, NaN where it does not apply.
+    """
+
+    condition: Condition
+    loss: Tensor
+    scores: Tensor
+    quantised_scores: Tensor | None
+    measures: dict[str, Tensor]
+
+
+class Example(NamedTuple):
+    """One clip, clean and under the model's full threat at the headline budget; no batch axis."""
+
+    clip_id: str
+    threat: str
+    labels: Tensor
+    clean_scores: Tensor
+    adversarial_scores: Tensor
+    clean: Points
+    adversarial: Points
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The strongest points found under a threat at a budget, and their logits."""
+
+    points: Points
+    logits: Tensor
+
+
+class ChunkSweep:
+    """The sweep over one chunk; all on the device of `model` and of the clips' tensors."""
+
+    def __init__(self, model: Model, clips: LabelledBatch, settings: Attack, seed: int) -> None:
+        self.settings, self.seed, self.modalities = settings, seed, model.modalities
+        self.clip_ids, self.inputs, self.labels = clips
+        self.loss = resolve(settings.loss)
+        few = {name: tensor[:4] for name, tensor in self.inputs.items()}
+        self.model = inference.frozen(model, few)
+        with torch.no_grad():
+            self.embeddings = self.model.encode_all(self.inputs)
+            logits = self.model.classify(self.embeddings)
+        self.clean = Solution({name: self.inputs[name] for name in self.modalities}, logits)
+        self.solutions: dict[tuple[str, float], Solution] = {}
+
+    def run(self) -> list[Record]:
+        """Every condition, always in the same order: clean, then by threat and ascending budget."""
+        records = [self._record("clean", "clean", 0.0, self.clean, {})]
+        for name in threat_names(self.modalities):
+            for multiple in sorted(self.settings.sweep):
+                records += self._at_budget(name, multiple)
+        return records
+
+    def _at_budget(self, name: str, multiple: float) -> list[Record]:
+        """Noise and attack under one threat at one budget."""
+        threat = build_threat(name, self.settings, multiple, self.inputs)
+        batch, forward = inference.cached(self.model, self.inputs, self.embeddings, threat)
+        seeds = [derive(self.seed, clip, name, str(multiple)) for clip in self.clip_ids]
+        # One draw a clip: over a split, the draws of the clips average out.
+        drawn = noise(forward, batch, self.labels, threat, draws=1, seeds=seeds)
+        noisy = {modality: drawn[modality] for modality in threat}
+        search = Search(forward, batch, self.labels, threat, self.settings.loss, seeds)
+        found = self._attack(search, name, multiple)
+        self.solutions[name, multiple] = found
+        with torch.no_grad():
+            noise_logits = forward({**batch, **noisy})
+            headline = multiple == 1
+            stored = quantise(batch, {**batch, **found.points}, threat) if headline else None
+            quantised = forward(stored) if stored else None
+        eps = self.settings.eps * multiple
+        return [
+            self._record(name, "noise", eps, Solution(noisy, noise_logits), threat),
+            self._record(name, "pgd", eps, found, threat, quantised),
+        ]
+
+    def _attack(self, search: Search, name: str, multiple: float) -> Solution:
+        """PGD from the best of the starts, and from random points for further restarts."""
+        search.offer(search.clean, self.clean.logits)
+        begin = search.clean
+        smaller = [other for other in self.settings.sweep if other < multiple]
+        if smaller:
+            before = self.solutions[name, max(smaller)]
+            search.offer(before.points, before.logits)
+            begin = self._stretched(search, before.points, multiple / max(smaller))
+        if len(name) > 1:
+            joined: Points = {}
+            for part in name:
+                alone = self.solutions[part, multiple]
+                search.offer({**search.clean, **alone.points}, alone.logits)
+                joined |= alone.points
+            begin = self._better(search, begin, joined)
+        settings = self.settings
+        for restart in range(settings.restarts):
+            points = search.random("restart", restart) if restart else begin
+            climb(search, points, settings.steps, settings.step_size)
+        assert search.best_logits is not None
+        return Solution(search.best, search.best_logits)
+
+    def _stretched(self, search: Search, points: Points, factor: float) -> Points:
+        return search.project(
+            {name: clean + factor * (points[name] - clean) for name, clean in search.clean.items()}
+        )
+
+    def _better(self, search: Search, first: Points, second: Points) -> Points:
+        return search.merge(search.losses(first) > search.losses(second), first, second)
+
+    def _record(
+        self,
+        name: str,
+        attack: str,
+        eps: float,
+        found: Solution,
+        threat: Threat,
+        quantised: Tensor | None = None,
+    ) -> Record:
+        return Record(
+            (name, attack, eps),
+            self.loss(found.logits, self.labels).cpu(),
+            found.logits.cpu(),
+            None if quantised is None else quantised.cpu(),
+            measure(self.inputs, found.points, threat),
+        )
+
+    def examples(self, rows: Sequence[int]) -> Iterator[Example]:
+        """The clips at `rows`, of a sweep that has run."""
+        name = threat_names(self.modalities)[-1]
+        found = self.solutions[name, 1.0]
+        for row in rows:
+            yield Example(
+                self.clip_ids[row],
+                name,
+                self.labels[row].cpu(),
+                self.clean.logits[row].cpu(),
+                found.logits[row].cpu(),
+                {modality: points[row].cpu() for modality, points in self.clean.points.items()},
+                {modality: points[row].cpu() for modality, points in found.points.items()},
+            )
+
+
+def measure(clean: Points, attacked: Points, threat: Threat) -> dict[str, Tensor]:
+    """Norm and perceptibility of each clip's change: column -> (B,) float64 on the CPU.
+
+    NaN for clips that lack the modality, and for the decibels of a change that is zero.
+    """
+    measures: dict[str, Tensor] = {}
+    for name, budget in threat.items():
+        before, after = clean[name], attacked[name]
+        columns = {
+            f"norm_{name}": perceptibility.norm(before, after, ORDERS[budget.norm]),
+            f"mean_abs_{name}": perceptibility.mean_change(before, after),
+        }
+        if name == "video":
+            columns["psnr_video"] = perceptibility.psnr(before, after)
+            columns["ssim_video"] = perceptibility.ssim(before, after)
+        else:
+            columns["snr_audio"] = perceptibility.snr(before, after)
+        there = present(clean, name)
+        for column, values in columns.items():
+            known = torch.where(there & torch.isfinite(values), values, torch.nan)
+            measures[column] = known.cpu()
+    return measures

@@ -1,0 +1,128 @@
+"""Spread the sweep over processes, keep finished chunks through a kill, join them at the end."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mmlib import checkpoint, devices
+from mmlib.batch import to_device
+from mmlib.errors import UserError
+from mmlib.executor import map_ordered
+from mmlib.loader import ShardSet
+from mmlib.models.base import Model
+from mmlib.params import Attack
+from mmlib.scratch import Scratch, fingerprint, publish_file
+from mmlib.sweep import table
+from mmlib.sweep.chunk import ChunkSweep, threat_names
+
+SPLIT = "eval"
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Clips `first` to `last` (excluded) of the eval split, and what to do with them."""
+
+    first: int
+    last: int
+    shown: tuple[int, ...]
+    """Which of them, counted from the split's start, are kept whole for the report."""
+    shards: Path
+    model: Path
+    settings: Attack
+    seed: int
+    scratch: Scratch
+
+    @property
+    def name(self) -> str:
+        """The name of its piece in scratch."""
+        return f"{self.first:07d}.parquet"
+
+    @property
+    def examples_name(self) -> str:
+        """The name of its examples in scratch."""
+        return f"{self.first:07d}-examples.parquet"
+
+
+def attack_split(shards: Path, model: Path, out: Path, settings: Attack, seed: int) -> None:
+    """Attack the run `model` (a checkpoint without suffix) on the eval split.
+
+    Writes `<out>/<run>.parquet` and `<out>/<run>-examples.parquet`. A stopped sweep goes on from
+    its last finished chunk, and ends with the same bytes.
+    """
+    run, description = model.name, checkpoint.read_description(model)
+    clips = ShardSet(shards, SPLIT)
+    if not len(clips):
+        raise UserError(f"{shards}: the split {SPLIT} has no clips to attack")
+    if list(clips.classes) != list(description["classes"]):
+        raise UserError(f"{model}: trained on other classes than {shards} has; run `dvc repro`")
+    inputs = [shards / "manifest.json", *sorted(shards.glob(f"{SPLIT}-*.parquet"))]
+    weights = [model.with_name(f"{run}{suffix}") for suffix in (".json", ".safetensors")]
+    scratch = Scratch(f"attack-{run}", fingerprint(settings, seed, *inputs, *weights))
+    chunks = _chunks(len(clips), shards, model, settings, seed, scratch)
+    left = [chunk for chunk in chunks if not scratch.has(chunk.name)]
+    # One process drives a GPU; on CPUs each process attacks its own chunks with one thread.
+    workers = None if devices.select().type == "cpu" else 1
+    for _ in map_ordered(_attack, left, label=f"attack {run}", workers=workers):
+        pass
+    metadata = {
+        "classes": list(clips.classes),
+        "task": clips.task,
+        "run": run,
+        "eps": settings.eps,
+        "threats": threat_names(tuple(description["inputs"])),
+        "norm": settings.norm,
+    }
+    pieces = [scratch.path(chunk.name) for chunk in chunks]
+    shown = [scratch.path(chunk.examples_name) for chunk in chunks if chunk.shown]
+    publish_file(lambda p: table.join_pieces(pieces, p, metadata), out / f"{run}.parquet")
+    publish_file(lambda p: table.join_examples(shown, p, metadata), out / f"{run}-examples.parquet")
+    scratch.clear()
+
+
+def _chunks(
+    count: int, shards: Path, model: Path, settings: Attack, seed: int, scratch: Scratch
+) -> list[Chunk]:
+    kept = np.linspace(0, count - 1, min(settings.examples, count)).round().astype(int).tolist()
+    size = settings.batch_size
+    return [
+        Chunk(
+            first,
+            min(first + size, count),
+            tuple(row for row in kept if first <= row < first + size),
+            shards,
+            model,
+            settings,
+            seed,
+            scratch,
+        )
+        for first in range(0, count, size)
+    ]
+
+
+def _attack(chunk: Chunk) -> None:
+    """Attack one chunk in this process and write its pieces."""
+    device = devices.select()
+    if device.type == "cpu":  # sums over several threads would round differently
+        torch.set_num_threads(1)
+    model, clips = _model(chunk.model, device), _clips(chunk.shards)
+    batch = clips.gather(np.arange(chunk.first, chunk.last), model.modalities)
+    batch = batch._replace(inputs=to_device(batch.inputs, device), labels=batch.labels.to(device))
+    sweep = ChunkSweep(model, batch, chunk.settings, chunk.seed)
+    records = sweep.run()
+    if chunk.shown:
+        found = list(sweep.examples([row - chunk.first for row in chunk.shown]))
+        chunk.scratch.write(chunk.examples_name, lambda p: table.write_examples(p, found))
+    chunk.scratch.write(chunk.name, lambda p: table.write_piece(p, batch.clip_ids, records))
+
+
+@lru_cache(maxsize=1)
+def _model(path: Path, device: torch.device) -> Model:
+    return checkpoint.load(path, device)[0]
+
+
+@lru_cache(maxsize=1)
+def _clips(shards: Path) -> ShardSet:
+    return ShardSet(shards, SPLIT)

@@ -1,0 +1,25 @@
+"""Attack a run's audio, video and both at every budget of the sweep, beside equal-norm noise."""
+
+from pathlib import Path
+
+from mmlib import params, stage
+from mmlib.errors import UserError
+from mmlib.sweep.work import attack_split
+
+
+def main(arguments: list[str]) -> None:
+    """Write data/attacks/<run>.parquet and data/attacks/<run>-examples.parquet."""
+    if len(arguments) != 1:
+        raise UserError("usage: python -m stages.attack RUN")
+    settings = params.load()
+    attack_split(
+        shards=Path("data/shards"),
+        model=Path("data/models") / arguments[0],
+        out=Path("data/attacks"),
+        settings=settings.attack,
+        seed=settings.seed,
+    )
+
+
+if __name__ == "__main__":
+    stage.run(main)

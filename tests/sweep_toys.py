@@ -1,0 +1,63 @@
+"""Small real models and clips for them, with labels that the model gets partly right."""
+
+import torch
+
+from mmlib.batch import Batch, LabelledBatch
+from mmlib.models.base import Model
+from mmlib.models.build import build
+from mmlib.params import Attack
+
+CLASSES = 5
+MANIFEST = {
+    "audio": {"frames": 16, "bands": 32, "mean": [0.5] * 32, "std": [0.3] * 32},
+    "video": {"frames": 2, "height": 16, "width": 16, "mean": [0.5] * 3, "std": [0.3] * 3},
+}
+AUDIO = {
+    "name": "csn", "width": 1, "transformer_blocks": 1, "share_blocks": False, "dropout": 0.0,
+}  # fmt: skip
+VIDEO = {"name": "r2plus1d", "width": 2, "blocks": [1]}
+
+
+def model(fusion: str | None = "mid", audio: bool = True, video: bool = True) -> Model:
+    """A demo-shaped net with batch-norm statistics that are not the identity."""
+    joined = {"name": fusion, "hidden": 8, "dropout": 0.0} if fusion else None
+    architecture = {
+        "audio": AUDIO if audio else None,
+        "video": VIDEO if video else None,
+        "fusion": joined,
+        "heads": False,
+    }
+    net = build(architecture, CLASSES, MANIFEST, seed=1)
+    generator = torch.Generator().manual_seed(4)
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean = 0.1 * torch.randn(module.num_features, generator=generator)
+            module.running_var = 0.5 + torch.rand(module.num_features, generator=generator)
+    return net.eval()
+
+
+def inputs(clips: int = 3, seed: int = 0) -> Batch:
+    """Clips as the loader gives them: float16 audio and grey levels, video laid out T, H, W, C."""
+    generator = torch.Generator().manual_seed(seed)
+    audio = torch.rand(clips, 16, 32, generator=generator).half().float()
+    video = torch.randint(0, 256, (clips, 2, 16, 16, 3), generator=generator) / 255
+    return {"audio": audio, "video": video.permute(0, 4, 1, 2, 3)}
+
+
+def labelled(net: Model, clips: int = 3, seed: int = 0) -> LabelledBatch:
+    """Clips labelled with the model's two highest classes, so that there is damage to do."""
+    batch = {name: tensor for name, tensor in inputs(clips, seed).items() if name in net.modalities}
+    with torch.no_grad():
+        highest = net(batch).topk(2, dim=1).indices
+    tags = torch.zeros(clips, CLASSES).scatter(1, highest, 1.0)
+    return LabelledBatch(tuple(f"clip-{seed}-{row}" for row in range(clips)), batch, tags)
+
+
+def settings(**changes: object) -> Attack:
+    """A short sweep."""
+    values = {
+        "eps": 0.02, "scale": {"audio": 1.0, "video": 1.0}, "norm": "linf",
+        "sweep": [0.5, 1.0, 4.0], "steps": 2, "step_size": 2.5, "restarts": 2, "loss": "bce",
+        "batch_size": 3, "examples": 2,
+    }  # fmt: skip
+    return Attack.model_validate({**values, **changes})
