@@ -105,7 +105,8 @@ def _adjust(p: ArrayLike, rule: Callable[[Floats, int], Floats]) -> Floats:
     kept = np.flatnonzero(~np.isnan(values))
     order = kept[np.argsort(values[kept], kind="stable")]
     adjusted = np.full(values.shape, np.nan)
-    adjusted[order] = np.minimum(rule(values[order], len(order)), 1.0)
+    # no adjusted p lies below its own, whatever rounding says
+    adjusted[order] = np.clip(rule(values[order], len(order)), values[order], 1.0)
     return adjusted
 
 
