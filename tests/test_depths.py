@@ -14,7 +14,7 @@ from mmlib.models.base import Model
 from mmlib.models.build import build
 
 SHAPES = {
-    "audio": {"frames": 16, "bands": 16, "mean": [0.4] * 16, "std": [0.2] * 16},
+    "audio": {"frames": 16, "bands": 32, "mean": [0.4] * 32, "std": [0.2] * 32},
     "video": {"frames": 4, "height": 16, "width": 16, "mean": [0.4] * 3, "std": [0.2] * 3},
 }
 RULE = threshold_rule(0.5)
@@ -26,7 +26,7 @@ class Clips:
     def __init__(self, count: int) -> None:
         generator = torch.Generator().manual_seed(0)
         self.inputs = {
-            "audio": torch.rand(count, 16, 16, generator=generator),
+            "audio": torch.rand(count, 16, 32, generator=generator),
             "video": torch.rand(count, 3, 4, 16, 16, generator=generator),
         }
 
