@@ -259,9 +259,16 @@ class Geometry(Section):
 
     split: Literal["train", "val", "eval"]
     points: Annotated[int, Field(ge=10)]
+    input_points: Annotated[int, Field(ge=0)]
     tau: Floats
-    p: Annotated[float, Field(ge=1)]
-    threshold: Share
+    p: Annotated[float, Field(ge=1, allow_inf_nan=True)]
+    threshold: Annotated[float, Field(gt=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Geometry":
+        if not all(0 < tau < 1 for tau in self.tau) or len(set(self.tau)) < len(self.tau):
+            raise ValueError("tau must hold distinct quantiles between 0 and 1")
+        return self
 
 
 class Temperature(Section):
