@@ -1,0 +1,1 @@
+"""Measurements beside named peers; each module is run with `python -m`."""

@@ -1,0 +1,152 @@
+"""manifest.json: which clips the shards hold, which were left out, and train's normalisation."""
+
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmlib.clips import SPLITS, Vocabulary
+from mmlib.errors import UserError
+from mmlib.params import Shard
+from mmlib.shards import ShardReader
+
+MANIFEST_NAME = "manifest.json"
+# Normalisation divides by this at least: a band that is silent all through train would otherwise
+# turn a trace of sound into a huge input [choice; 0.8 dB, 2.55 grey levels].
+SMALLEST_STD = 0.01
+_KEYS = {"classes", "task", "mel", "audio", "video", "clips", "failed"}
+
+
+@dataclass(frozen=True)
+class ShardSummary:
+    """What the manifest needs of one shard.
+
+    `positives` counts clips a class, `left_out` those that did not get into the shard by reason,
+    `examples` has a line about the first of each. `sums` (2, F): of the log-mel values and of
+    their squares, over `log_mel_frames` frames; `pixels` (3, 256): how often a channel has each
+    value. Both of train only, without absent modalities.
+    """
+
+    name: str
+    split: str
+    clip_ids: list[str]
+    positives: Counter[str]
+    left_out: Counter[str]
+    examples: dict[str, str]
+    log_mel_frames: int
+    sums: NDArray[np.float64]
+    pixels: NDArray[np.int64]
+
+
+def summarise(
+    reader: ShardReader, left_out: Counter[str], examples: dict[str, str]
+) -> ShardSummary:
+    """Read a finished shard back: the numbers are those of the stored bytes."""
+    layout, index = reader.layout, reader.index()
+    frames = 0
+    sums = np.zeros((2, layout.log_mel.shape[1]))
+    pixels = np.zeros((3, 256), np.int64)
+    first = 0
+    for group, size in enumerate(reader.sizes if layout.split == "train" else ()):
+        rows = slice(first, first := first + size)
+        heard = reader.read(group, "log_mel")[index.present["audio"][rows]].astype(np.float64)
+        frames += heard.shape[0] * heard.shape[1]
+        sums += heard.sum((0, 1)), np.square(heard).sum((0, 1))
+        seen = reader.read(group, "frames")[index.present["video"][rows]]
+        pixels += [np.bincount(seen[..., channel].ravel(), minlength=256) for channel in range(3)]
+    return ShardSummary(
+        reader.path.name,
+        layout.split,
+        index.clip_ids,
+        Counter(dict(zip(layout.classes, index.labels.sum(0, dtype=int).tolist(), strict=True))),
+        left_out,
+        examples,
+        frames,
+        sums,
+        pixels,
+    )
+
+
+def build_manifest(
+    summaries: Sequence[ShardSummary], vocabulary: Vocabulary, settings: Shard
+) -> dict[str, Any]:
+    """The manifest of a run's shards, given in their order.
+
+    `audio` and `video` have the shapes and, over train in units of [0, 1], the mean and standard
+    deviation of each band and colour; `clips` the count, the files and the hash of the ids of each
+    split; `failed` how many clips were left out, by split and reason.
+    """
+    clips, failed = {}, {}
+    for split in SPLITS:
+        shards = [shard for shard in summaries if shard.split == split]
+        ids = [clip_id for shard in shards for clip_id in shard.clip_ids]
+        files = {shard.name: len(shard.clip_ids) for shard in shards}
+        left_out: Counter[str] = sum((shard.left_out for shard in shards), Counter())
+        clips[split] = {"count": len(ids), "sha256": ids_hash(ids), "files": files}
+        failed[split] = dict(sorted(left_out.items()))
+    mel, video = settings.mel, settings.video
+    size = {"frames": video.frames, "height": video.size, "width": video.size}
+    return {
+        "classes": list(vocabulary.classes),
+        "task": vocabulary.task,
+        "seconds": settings.seconds,
+        "mel": mel.model_dump(mode="json"),
+        "audio": {"frames": mel.frames, "bands": mel.bands, **_audio_moments(summaries)},
+        "video": {**size, **_video_moments(summaries)},
+        "clips": clips,
+        "failed": failed,
+    }
+
+
+def ids_hash(clip_ids: Sequence[str]) -> str:
+    """SHA-256 of the sorted clip ids, one a line: names the set that a number was computed on."""
+    return hashlib.sha256("\n".join(sorted(clip_ids)).encode()).hexdigest()
+
+
+def read_manifest(root: Path) -> dict[str, Any]:
+    """Read the manifest of the shards in `root`; UserError when it is absent or not one."""
+    path = root / MANIFEST_NAME
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if missing := _KEYS - set(manifest):
+            raise ValueError(f"no key {min(missing)!r}")
+    except FileNotFoundError:
+        raise UserError(f"no {path}: run `dvc repro`, which makes it") from None
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path}: not a manifest ({error}); run `dvc repro -f shard`") from None
+    return manifest
+
+
+def _audio_moments(summaries: Sequence[ShardSummary]) -> dict[str, list[float]]:
+    count = sum(shard.log_mel_frames for shard in summaries)
+    values, squares = np.stack([shard.sums for shard in summaries], axis=2)
+    # fsum rounds once, whatever the order of the shards.
+    return _moments([*map(math.fsum, values)], [*map(math.fsum, squares)], [count] * len(values))
+
+
+def _video_moments(summaries: Sequence[ShardSummary]) -> dict[str, list[float]]:
+    pixels = np.sum([shard.pixels for shard in summaries], axis=0)
+    levels = np.arange(256) / 255.0
+    return _moments(
+        (pixels @ levels).tolist(), (pixels @ levels**2).tolist(), pixels.sum(1).tolist()
+    )
+
+
+def _moments(
+    sums: Sequence[float], squares: Sequence[float], counts: Sequence[int]
+) -> dict[str, list[float]]:
+    """Means and standard deviations; 0 and 1 where train has nothing to measure."""
+    means, deviations = [], []
+    for total, square, count in zip(sums, squares, counts, strict=True):
+        mean = total / count if count else 0.0
+        variance = max(square / count - mean * mean, 0.0) if count else 1.0
+        means.append(mean)
+        deviations.append(max(math.sqrt(variance), SMALLEST_STD))
+    return {"mean": means, "std": deviations}
