@@ -1,15 +1,20 @@
 """Convexity below the penultimate vector, on small networks with random weights."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
-from mmlib import depths
+from mmlib import checkpoint, depths
+from mmlib.artefacts import Embeddings
 from mmlib.batch import LabelledBatch
 from mmlib.errors import UserError
 from mmlib.geometry.convexity import Pairs, threshold_rule
-from mmlib.geometry.spaces import measure
+from mmlib.geometry.head import read_head
+from mmlib.geometry.spaces import measure, penultimate_space
 from mmlib.models.base import Model
 from mmlib.models.build import build
 
@@ -22,6 +27,8 @@ RULE = threshold_rule(0.5)
 
 class Clips:
     """Random clips in memory."""
+
+    clip_ids: list[str]
 
     def __init__(self, count: int) -> None:
         generator = torch.Generator().manual_seed(0)
@@ -116,6 +123,59 @@ def test_spaces_without_points_have_kappa_and_no_density(
         assert row.densities == ()
         assert row.convexity.points == 12
         assert 0 <= row.convexity.kappa.estimate <= 1
+
+
+def test_spaces_of_a_saved_run(
+    model: Model,
+    vectors: dict[str, NDArray[np.float32]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    checkpoint.save(model, tmp_path / "mid", {"classes": ["a", "b", "c"], "task": "multi_label"})
+    head = read_head(tmp_path / "mid.safetensors")
+    moved = {name: vector.copy() for name, vector in vectors.items()}
+    moved["audio"][4] = head.missing["audio"]
+    with torch.inference_mode():
+        tensors = {name: torch.from_numpy(vector) for name, vector in moved.items()}
+        fused = model.fuse(tensors).numpy()
+        logits = model.classify(tensors).numpy()
+    ids = np.array([f"clip-{i:02d}" for i in range(20)])
+    labels = np.ones((20, 3), dtype=np.bool_)
+    cached = Embeddings(
+        ("a", "b", "c"), "multi_label", ids, labels, logits, {**moved, "fused": fused}
+    )
+    head.check(fused, logits, "mid")
+    clips = Clips(20)
+    clips.clip_ids = ids.tolist()
+    monkeypatch.setattr(depths, "ShardSet", lambda root, split: clips)
+    spaces = depths.spaces_below(
+        cached,
+        head,
+        tmp_path / "mid",
+        tmp_path,
+        split="train",
+        threshold=0.5,
+        sample=30,
+        input_sample=10,
+    )
+    assert [space.name for space in spaces] == ["audio", "video", "joint", "input"]
+    absent = {space.name: np.flatnonzero(~np.asarray(space.present)) for space in spaces}
+    assert {name: rows.tolist() for name, rows in absent.items()} == {
+        "audio": [4],
+        "video": [],
+        "joint": [4],
+        "input": [4],
+    }
+    top = penultimate_space(cached, head, "mid", threshold=0.5, sample=30)
+    settings: dict[str, Any] = {"task": "multi_label", "threshold": 0.5, "taus": [0.6, 0.8]}
+    rows = measure([top, *spaces], cached.classes, labels, logits, p=2.0, seed=0, **settings)
+    assert {(row.space, row.members) for row in rows} == {
+        ("fused", 20),
+        ("audio", 19),
+        ("video", 20),
+        ("joint", 19),
+        ("input", 19),
+    }
 
 
 def test_places() -> None:
