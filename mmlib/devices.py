@@ -1,0 +1,44 @@
+"""Device and precision, chosen by what is there.
+
+On CUDA training runs in bfloat16 autocast, on CPU in float32; both lay convolutions out channels
+last. Attacks and evaluation run in float32 on either. MMLIB_DEVICE ("cpu", "cuda", "cuda:1")
+overrides the choice; it is no param, since it must invalidate nothing.
+"""
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+
+from mmlib.errors import UserError
+
+
+def select() -> torch.device:
+    """Choose the device: MMLIB_DEVICE, else CUDA when there is one, else the CPU.
+
+    Float32 means float32 from here on: TF32, which rounds to 10 bits, would break exact budgets and
+    equal metrics. Raises UserError for a device that is not there.
+    """
+    name = os.environ.get("MMLIB_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UserError(f"MMLIB_DEVICE is {name!r}: set it to cpu, cuda or cuda:N") from None
+    if device.type == "cuda":
+        count = torch.cuda.device_count()
+        if (device.index or 0) >= count:
+            raise UserError(f"MMLIB_DEVICE is {name!r}, but this machine has {count} CUDA devices")
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.deterministic = True
+    elif device.type != "cpu":
+        raise UserError(f"MMLIB_DEVICE is {name!r}: set it to cpu, cuda or cuda:N")
+    return device
+
+
+def training_precision(device: torch.device) -> AbstractContextManager[Any]:
+    """The context of a training step: bfloat16 autocast on CUDA, nothing on the CPU."""
+    if device.type == "cuda":
+        return torch.autocast("cuda", dtype=torch.bfloat16)
+    return nullcontext()

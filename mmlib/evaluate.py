@@ -1,0 +1,101 @@
+"""Run a model over a split: logits and embeddings, in float32, in the stored order."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from mmlib.batch import LabelledBatch, to_device
+from mmlib.models.base import Model
+
+Floats = NDArray[np.float32]
+Indices = NDArray[np.intp]
+
+
+class Clips(Protocol):
+    """A split of labelled clips with random access; `mmlib.loader.ShardSet` is one."""
+
+    @property
+    def task(self) -> str: ...
+    def __len__(self) -> int: ...
+    def gather(self, indices: Indices, modalities: tuple[str, ...]) -> LabelledBatch: ...
+
+
+class Prediction(NamedTuple):
+    """What a model says of some clips: labels and logits (N, K), vectors name -> (N, D)."""
+
+    clip_ids: tuple[str, ...]
+    labels: Floats
+    logits: Floats
+    vectors: dict[str, Floats]
+
+
+def predict(
+    model: Model, clips: Clips, *, batch_size: int, device: torch.device
+) -> Iterator[Prediction]:
+    """Yield logits and embeddings of all clips, a batch at a time, in stored order.
+
+    Afterwards the model is in eval mode.
+    """
+    model.eval()
+    for batch in in_batches(clips, None, batch_size, model.modalities):
+        with torch.inference_mode():
+            vectors = model.embed(to_device(batch.inputs, device))
+            logits = model.head(vectors[model.penultimate])
+        yield Prediction(
+            batch.clip_ids,
+            batch.labels.numpy(),
+            logits.cpu().numpy(),
+            {name: vector.cpu().numpy() for name, vector in vectors.items()},
+        )
+
+
+def predict_splits(
+    model: Model, splits: Mapping[str, Clips], *, batch_size: int, device: torch.device
+) -> Iterator[tuple[str, Prediction]]:
+    """Yield (split, prediction), a batch at a time, split after split; progress on stderr."""
+    total = sum(len(clips) for clips in splits.values())
+    with tqdm(total=total, desc="embed", file=sys.stderr, mininterval=2.0) as progress:
+        for split, clips in splits.items():
+            for part in predict(model, clips, batch_size=batch_size, device=device):
+                yield split, part
+                progress.update(len(part.clip_ids))
+
+
+def predict_heads(
+    model: Model,
+    clips: Clips,
+    *,
+    batch_size: int,
+    device: torch.device,
+    indices: Indices | None = None,
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Return the labels (N, K) of the clips, or of those at `indices`, and each head's logits.
+
+    Runs in eval mode and leaves the model in the mode it was in.
+    """
+    was_training = model.training
+    model.eval()
+    labels: list[torch.Tensor] = []
+    logits: dict[str, list[torch.Tensor]] = {}
+    for batch in in_batches(clips, indices, batch_size, model.modalities):
+        with torch.inference_mode():
+            heads = model.heads(to_device(batch.inputs, device))
+        labels.append(batch.labels)
+        for name, values in heads.items():
+            logits.setdefault(name, []).append(values.float().cpu())
+    model.train(was_training)
+    return torch.cat(labels), {name: torch.cat(values) for name, values in logits.items()}
+
+
+def in_batches(
+    clips: Clips, indices: Indices | None, batch_size: int, modalities: tuple[str, ...]
+) -> Iterator[LabelledBatch]:
+    """Yield the clips at `indices` (all of them when None) in that order."""
+    order = np.arange(len(clips)) if indices is None else indices
+    for start in range(0, len(order), batch_size):
+        yield clips.gather(order[start : start + batch_size], modalities)

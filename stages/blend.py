@@ -1,0 +1,29 @@
+"""Estimate the Gradient-Blending weights from the loss histories of the plain runs."""
+
+from pathlib import Path
+
+from mmlib import params, stage
+from mmlib.errors import UserError
+from mmlib.gblend import HEADS, estimate, read_curve
+from mmlib.scratch import publish_json
+
+
+def main(arguments: list[str]) -> None:
+    """Write data/guides/blend.json."""
+    if arguments:
+        raise UserError("usage: python -m stages.blend")
+    settings = params.load().blend
+    runs = dict(zip(HEADS, settings.runs.model_dump().values(), strict=True))
+    curves = {head: read_curve(Path(f"metrics/training/{run}.csv")) for head, run in runs.items()}
+    found = estimate(curves, settings.from_epoch, settings.to_epoch)
+    guide = {
+        "heads": {head: one.weight for head, one in found.items()},
+        "dG": {head: one.generalisation for head, one in found.items()},
+        "dO": {head: one.overfitting for head, one in found.items()},
+        "runs": runs,
+    }
+    publish_json(guide, Path("data/guides/blend.json"))
+
+
+if __name__ == "__main__":
+    stage.run(main)

@@ -1,0 +1,33 @@
+"""Cache a run's embeddings and logits of every clip of every split."""
+
+from pathlib import Path
+
+from mmlib import checkpoint, devices, params, stage
+from mmlib.embeddings import write_embeddings
+from mmlib.errors import UserError
+from mmlib.evaluate import predict_splits
+from mmlib.loader import ShardSet
+
+SPLITS = ("train", "val", "eval")
+
+
+def main(arguments: list[str]) -> None:
+    """Write data/embeddings/<run>.parquet."""
+    if len(arguments) != 1:
+        raise UserError("usage: python -m stages.embed RUN")
+    (run,) = arguments
+    size = params.load().embed.batch_size
+    device = devices.select()
+    model, description = checkpoint.load(Path("data/models") / run, device)
+    splits = {split: ShardSet(Path("data/shards"), split) for split in SPLITS}
+    write_embeddings(
+        Path(f"data/embeddings/{run}.parquet"),
+        predict_splits(model, splits, batch_size=size, device=device),
+        classes=description["classes"],
+        task=description["task"],
+        run=run,
+    )
+
+
+if __name__ == "__main__":
+    stage.run(main)
