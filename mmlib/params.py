@@ -174,6 +174,7 @@ class TrainRun(Section):
     video: Literal["r2plus1d"] | None
     fusion: Literal["mid", "sum", "gated", "early", "late"] | None
     guide: str
+    online_every: Count | None = None
     epochs: Count
     batch_size: Annotated[int, Field(ge=2)]
     learning_rate: Positive
@@ -187,6 +188,8 @@ class TrainRun(Section):
             raise ValueError(
                 "fusion joins two nets: set it with both audio and video, and only then"
             )
+        if self.online_every is not None and self.guide == "none":
+            raise ValueError("online_every re-estimates a guide's weights: set guide too")
         return self
 
     @property
