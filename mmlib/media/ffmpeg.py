@@ -6,12 +6,13 @@ see `files.url`.
 """
 
 import contextlib
-import fcntl
+import multiprocessing
 import os
 import re
 import resource
 import selectors
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -23,8 +24,7 @@ import imageio_ffmpeg
 
 from mmlib.errors import UserError
 
-# Large pipes: ffmpeg is woken once a frame or two, not once in 64 KiB.
-_PIPE_BYTES = 1 << 20
+_READ_BYTES = 1 << 16
 _LINE_BYTES = 1 << 16
 _LOG = ("-nostdin", "-hide_banner", "-nostats", "-loglevel", "repeat+level+info")
 GLOBAL_ARGUMENTS = (*_LOG, "-filter_threads", "1")
@@ -82,108 +82,84 @@ def version() -> str:
     return match[1] if match else text.split("\n")[0]
 
 
-class Pipe:
-    """One output of the process, read whole into memory; over `limit` bytes is a MediaError."""
-
-    def __init__(self, limit: int) -> None:
-        self.read_end, self.write_end = os.pipe()
-        self.limit = limit
-        self.chunks: list[bytes] = []
-        self.size = 0
-        if hasattr(fcntl, "F_SETPIPE_SZ"):
-            # A system may grant less; the default is slower, not wrong.
-            with contextlib.suppress(OSError):
-                fcntl.fcntl(self.write_end, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-
-    @property
-    def url(self) -> str:
-        return f"pipe:{self.write_end}"
-
-    def take(self, chunk: bytes) -> None:
-        self.chunks.append(chunk)
-        self.size += len(chunk)
-        if self.size > self.limit:
-            raise MediaError("too_long", f"more than the {self.limit} bytes that are allowed")
-
-    def data(self) -> bytes:
-        return b"".join(self.chunks)
-
-
 def run(
     command: Sequence[str],
     *,
     limits: Limits,
-    pipes: Sequence[Pipe] = (),
     inherited: Sequence[int] = (),
+    output_bytes: int | None = None,
     on_line: Callable[[str], None] = lambda line: None,
 ) -> int:
-    """Run ffmpeg, drain all its outputs at once, and return its exit status.
+    """Run ffmpeg to its end and return its exit status (negative: the signal that ended it).
 
-    `on_line` sees each line of its log as it comes, and may raise to end the process. Takes over
-    the pipes and closes them. MediaError "timeout" after `limits.timeout_s`; memory is bounded by
-    `limits.memory_mb` of address space where the system can (ffmpeg then ends with an error).
+    It may use the open files `inherited`. `on_line` sees each line of its log as it comes, and may
+    raise to end the process. MediaError "timeout" after `limits.timeout_s`; where the system can,
+    memory is bounded by `limits.memory_mb` of address space (ffmpeg then complains and ends), and
+    each file written by `output_bytes` (MediaError "too_long").
     """
     environment = {k: v for k, v in os.environ.items() if k not in _UNSET} | _ENVIRONMENT
-    fds = [*inherited, *(pipe.write_end for pipe in pipes)]
-    with contextlib.ExitStack() as stack:
-        for pipe in pipes:
-            stack.callback(os.close, pipe.read_end)
+    deadline = time.monotonic() + limits.timeout_s
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        pass_fds=inherited, env=environment,
+    ) as process:  # fmt: skip
         try:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE, pass_fds=fds, env=environment,
-            )  # fmt: skip
-        finally:
-            for pipe in pipes:
-                os.close(pipe.write_end)
-        stack.enter_context(process)
-        try:
-            _limit(process.pid, limits)
-            _drain(process, pipes, on_line, time.monotonic() + limits.timeout_s, limits.timeout_s)
-            return process.wait(timeout=limits.timeout_s)
+            _limit(process.pid, limits, output_bytes)
+            _watch(process, _Lines(on_line), deadline)
+            status = process.wait(timeout=max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             raise MediaError("timeout", f"not done after {limits.timeout_s:g} s") from None
         finally:
             process.kill()
+    if status == -signal.SIGXFSZ:
+        raise MediaError("too_long", f"it decodes to more than {output_bytes} bytes")
+    return status
 
 
-def _limit(pid: int, limits: Limits) -> None:
+def _limit(pid: int, limits: Limits, output_bytes: int | None) -> None:
     # From outside, after the start: a preexec_fn would fork this whole (large) process, and may
     # deadlock next to threads. The CPU limit ends a decoder whose parent was killed.
     if not hasattr(resource, "prlimit"):
         return
-    seconds = int(limits.timeout_s) + 5
-    memory = limits.memory_mb << 20
+    bounds = {
+        resource.RLIMIT_AS: limits.memory_mb << 20,
+        resource.RLIMIT_CPU: int(limits.timeout_s) + 5,
+        resource.RLIMIT_CORE: 0,
+    }
+    if output_bytes is not None:
+        bounds[resource.RLIMIT_FSIZE] = output_bytes
+    # One that has ended already needs no limits.
     with contextlib.suppress(ProcessLookupError):
-        resource.prlimit(pid, resource.RLIMIT_AS, (memory, memory))
-        resource.prlimit(pid, resource.RLIMIT_CPU, (seconds, seconds))
-        resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
+        for which, bound in bounds.items():
+            resource.prlimit(pid, which, (bound, bound))
+        if (core := _own_core()) is not None:
+            os.sched_setaffinity(pid, {core})
 
 
-def _drain(
-    process: subprocess.Popen[bytes],
-    pipes: Sequence[Pipe],
-    on_line: Callable[[str], None],
-    deadline: float,
-    timeout_s: float,
-) -> None:
+@cache
+def _own_core() -> int | None:
+    # ffmpeg's threads hand each frame on to one another: across cores that costs 15 % more than on
+    # one. In a pool every worker has a core of its own; alone, the threads may spread.
+    place = multiprocessing.current_process()._identity
+    if not place or not hasattr(os, "sched_getaffinity"):
+        return None
+    cores = sorted(os.sched_getaffinity(0))
+    return cores[place[-1] % len(cores)]
+
+
+def _watch(process: subprocess.Popen[bytes], lines: "_Lines", deadline: float) -> None:
     assert process.stderr is not None
-    takers: dict[int, Callable[[bytes], None]] = {pipe.read_end: pipe.take for pipe in pipes}
     log = process.stderr.fileno()
-    takers[log] = _Lines(on_line).take
     with selectors.DefaultSelector() as selector:
-        for fd in takers:
-            selector.register(fd, selectors.EVENT_READ)
-        while takers:
-            ready = selector.select(max(0.0, deadline - time.monotonic()))
-            if not ready and time.monotonic() >= deadline:
-                raise MediaError("timeout", f"not done after {timeout_s:g} s")
-            for key, _ in ready:
-                chunk = os.read(key.fd, _PIPE_BYTES)
-                takers[key.fd](chunk)
-                if not chunk:
-                    selector.unregister(key.fd)
-                    del takers[key.fd]
+        selector.register(log, selectors.EVENT_READ)
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0 or not selector.select(left):
+                raise subprocess.TimeoutExpired(process.args, 0)
+            chunk = os.read(log, _READ_BYTES)
+            lines.take(chunk)
+            if not chunk:
+                return
 
 
 class _Lines:

@@ -65,12 +65,12 @@ def probe_command(source: str, limits: Limits) -> list[str]:
 def decode_command(
     source: str, outputs: Mapping[str, str], form: Form, section: Section, limits: Limits
 ) -> list[str]:
-    """Decode in one pass; `outputs` says where each of these goes, and may leave some out.
+    """Decode in one pass; `outputs` says where each of these goes, and may leave out a track's.
 
-    `frames`: raw RGB on the grid, and `ticks`: their grid indices, one a line; `times`: seconds of
-    the source's own frames; `sound`: mono s16le, and `begin`: the second at which it begins (first
-    line). Seconds and ticks count from the section's start. ffmpeg chooses the tracks: the largest
-    picture, the default sound.
+    `frames`: raw RGB on the grid, and `ticks`: their grid indices, one a line; `times`: a line with
+    `pts_time:<seconds>` for each of the source's own frames; `sound`: mono s16le, and `begin`: the
+    second at which it begins (first line). Seconds and ticks count from the section's start. ffmpeg
+    chooses the tracks: the largest picture, the default sound.
     """
     # A file that lies about its length, or does not know it, is read this far and then refused.
     length = section.length_s or section.max_seconds + 2.0
@@ -80,16 +80,15 @@ def decode_command(
     media = ffmpeg.input(source, **begin, **_input_options(limits))
     graphs = []
     if "frames" in outputs:
-        frames = {**_frame_options(form, section), **_statistics(outputs["ticks"], "{pts}")}
+        frames = _frame_options(form, section, outputs["times"])
+        frames |= {"stats_enc_pre": outputs["ticks"], "stats_enc_pre_fmt": "{pts}"}
         graphs.append(media.output(outputs["frames"], **frames))
-        # The same decoded frames, counted before the grid's choice; nothing is computed of them.
-        times = {**_null_options(section), **_statistics(outputs["times"], "{t}")}
-        graphs.append(media.output("-", **times))
     if "sound" in outputs:
-        sound = {**_sound_options(form, section), **_statistics(outputs["begin"], "{t}")}
+        sound = _sound_options(form, section)
+        sound |= {"stats_enc_pre": outputs["begin"], "stats_enc_pre_fmt": "{t}"}
         graphs.append(media.output(outputs["sound"], **sound))
     merged = ffmpeg.merge_outputs(*graphs).global_args(*GLOBAL_ARGUMENTS)
-    command: list[str] = merged.compile(cmd=binary())
+    command: list[str] = merged.compile(cmd=binary(), overwrite_output=True)
     return command
 
 
@@ -102,9 +101,12 @@ def _input_options(limits: Limits) -> Options:
     }
 
 
-def _frame_options(form: Form, section: Section) -> Options:
+def _frame_options(form: Form, section: Section, times: str) -> Options:
     filters = (
         *_shift("setpts", section),
+        # Writes the time of each frame: `print` does so only for frames that carry a key.
+        "metadata=add:key=t:value=1",
+        f"metadata=print:key=t:file={times.removeprefix('file:')}",
         # The default rounding shows pictures up to half a period before their time.
         f"fps={form.fps}:round=up",
         _CROP,
@@ -112,19 +114,10 @@ def _frame_options(form: Form, section: Section) -> Options:
     )
     return {
         "f": "rawvideo",
+        "flush_packets": 0,
         "pix_fmt": "rgb24",
         "fps_mode": "passthrough",
         "vf": ",".join(filters),
-    }
-
-
-def _null_options(section: Section) -> Options:
-    return {
-        "f": "null",
-        "an": None,
-        "fps_mode": "passthrough",
-        "enc_time_base": "demux",
-        "vf": ",".join(("null", *_shift("setpts", section))),
     }
 
 
@@ -135,13 +128,11 @@ def _sound_options(form: Form, section: Section) -> Options:
         # depend on the sample format: 3 dB for stereo).
         f"aresample=out_sample_rate={form.sample_rate_hz}:out_sample_fmt=s16:out_chlayout=mono"
         ":rematrix_maxval=1:async=1",
+        # A second at a time: the process that reads is woken less often.
+        f"asetnsamples={form.sample_rate_hz}:p=0",
     )
-    return {"f": "s16le", "af": ",".join(filters)}
+    return {"f": "s16le", "flush_packets": 0, "af": ",".join(filters)}
 
 
 def _shift(name: str, section: Section) -> tuple[str, ...]:
     return (f"{name}=PTS-{section.lead_s}/TB",) if section.lead_s else ()
-
-
-def _statistics(target: str, form: str) -> Options:
-    return {"stats_enc_pre": target, "stats_enc_pre_fmt": form}

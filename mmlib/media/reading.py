@@ -1,18 +1,23 @@
 """One run of ffmpeg over a file: what came out of its pipes, and what its log says."""
 
 import math
+import re
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmlib.media.ffmpeg import Limits, MediaError, Pipe, run
-from mmlib.media.files import File, inherited, url
+from mmlib.media.ffmpeg import Limits, MediaError, run
+from mmlib.media.files import File, inherited, unnamed_file, url
 from mmlib.media.graph import Form, Section, decode_command
 from mmlib.media.log import Log
 
 _OUTPUTS = {"Video": ("frames", "ticks", "times"), "Audio": ("sound", "begin")}
-_LINES_BYTES = 16 << 20
+# The lists of times of a short clip at a low rate need more room than its frames.
+_LEAST_BYTES = 16 << 20
+_TIME = re.compile(rb"pts_time:(-?[0-9.e+-]+)")
 
 
 @dataclass(frozen=True)
@@ -57,27 +62,24 @@ def _read(
         log.refuse_large(limits.max_pixels)
         section.refuse_long(log.duration_s)
 
-    seconds = limits.max_seconds + section.lead_s + 4.0
-    pipes = {name: Pipe(_LINES_BYTES) for kind in kinds for name in _OUTPUTS[kind]}
-    if "frames" in pipes:
-        pipes["frames"].limit = math.ceil(seconds * form.fps) * form.size**2 * 3
-    if "sound" in pipes:
-        pipes["sound"].limit = math.ceil(seconds * form.sample_rate_hz) * 2
-    outputs = {name: pipe.url for name, pipe in pipes.items()}
-    status = run(
-        decode_command(url(file), outputs, form, section, limits),
-        limits=limits,
-        pipes=list(pipes.values()),
-        inherited=inherited(file),
-        on_line=on_line,
-    )
-    data = {name: pipe.data() for name, pipe in pipes.items()}
-    begin = _numbers(data.get("begin", b""))
+    names = [name for kind in kinds for name in _OUTPUTS[kind]]
+    with ExitStack() as stack:
+        files = {name: stack.enter_context(unnamed_file()) for name in names}
+        status = run(
+            decode_command(url(file), {n: url(f) for n, f in files.items()}, form, section, limits),
+            limits=limits,
+            inherited=inherited(file, *files.values()),
+            output_bytes=_output_bytes(form, section, limits),
+            on_line=on_line,
+        )
+        data = {name: file.read() for name, file in files.items()}
     frames = np.frombuffer(data.get("frames", b""), np.uint8)
+    picture = form.size**2 * 3
+    begin = _numbers(data.get("begin", b"").split())
     return Reading(
-        frames.reshape(-1, form.size, form.size, 3),
-        _numbers(data.get("ticks", b"")).astype(np.int64),
-        _numbers(data.get("times", b"")),
+        frames[: len(frames) // picture * picture].reshape(-1, form.size, form.size, 3),
+        _numbers(data.get("ticks", b"").split()).astype(np.int64),
+        _numbers(_TIME.findall(data.get("times", b""))),
         np.frombuffer(data.get("sound", b""), "<i2"),
         float(begin[0]) if len(begin) else 0.0,
         log,
@@ -85,8 +87,14 @@ def _read(
     )
 
 
-def _numbers(lines: bytes) -> NDArray[np.float64]:
-    numbers = np.array(lines.split(), np.float64)
+def _output_bytes(form: Form, section: Section, limits: Limits) -> int:
+    seconds = limits.max_seconds + section.lead_s + 4.0
+    frames = math.ceil(seconds * form.fps) * form.size**2 * 3
+    return max(frames, math.ceil(seconds * form.sample_rate_hz) * 2, _LEAST_BYTES)
+
+
+def _numbers(texts: Sequence[bytes]) -> NDArray[np.float64]:
+    numbers = np.array(texts, np.float64)
     return numbers[np.isfinite(numbers)]
 
 

@@ -1,0 +1,207 @@
+"""Fetch the clips of a source, a shard at a time, into rows that hold the media or its path."""
+
+import hashlib
+import pickle
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, overload
+
+from mmlib.clips import (
+    CLIP_SCHEMA,
+    FAILED,
+    OK,
+    SPLITS,
+    VOCABULARY_NAME,
+    Clip,
+    Vocabulary,
+    shard_name,
+    write_rows,
+    write_vocabulary,
+)
+from mmlib.executor import map_ordered
+from mmlib.ledger import Ledger, check_failures, read_ledger
+from mmlib.pieces import publish_pieces
+from mmlib.scratch import Scratch, fingerprint
+from mmlib.sources.base import ClipList, Fetch, Fetched, FetchError, Request
+from mmlib.splits import check_requests, check_splits
+
+_HERE = Path(__file__).parent
+# Half a download of other code is never gone on with.
+_CODE = (
+    *sorted((_HERE / "sources").rglob("*.py")),
+    *sorted((_HERE / "media").glob("*.py")),
+    _HERE / "clips.py",
+    Path(__file__),
+)
+
+
+def download(
+    clips: ClipList,
+    out: Path,
+    *,
+    shard_clips: int,
+    max_failed_share: float,
+    scratch_root: Path = Path("scratch"),
+) -> Ledger:
+    """Fetch all clips into `out`: shards of `shard_clips` rows, and classes.json.
+
+    Goes on from finished shards after a kill. UserError for a list that cannot be used (see
+    `splits`) and when more than `max_failed_share` of the clips fail; `out` is then left alone.
+    """
+    vocabulary = Vocabulary(clips.classes, clips.task)
+    check_requests(clips.requests, vocabulary)
+    check_splits(*_requested(clips), vocabulary)
+    scratch = Scratch("download", _progress_key(clips, shard_clips), scratch_root)
+    pieces = Pieces(clips, shard_clips)
+    for _ in map_ordered(
+        partial(_fetch_piece, scratch=scratch), pieces.unfinished(scratch), label="download"
+    ):
+        pass
+    scratch.write(VOCABULARY_NAME, lambda path: write_vocabulary(path, vocabulary))
+    ledger = read_ledger([scratch.path(name) for name in pieces.names])
+    check_failures(
+        ledger.failures,
+        ledger.examples,
+        tried=ledger.rows.total(),
+        largest=max_failed_share,
+        param="data.max_failed_share",
+    )
+    ledger.warnings += check_splits(ledger.usable, ledger.positives, vocabulary)
+    publish_pieces(scratch, out)
+    return ledger
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One shard to fetch: its file name, and its clips in order."""
+
+    name: str
+    source: str
+    requests: tuple[Request, ...]
+    fetch: Fetch
+
+
+class Pieces(Sequence[Piece]):
+    """The shards of a list; a piece's requests are looked up when the piece is taken."""
+
+    def __init__(self, clips: ClipList, shard_clips: int) -> None:
+        self._clips = clips
+        positions: dict[str, array[int]] = {}
+        for position, request in enumerate(clips.requests):
+            positions.setdefault(request.split, array("q")).append(position)
+        self._pieces = [
+            (shard_name(split, number), positions[split][begin : begin + shard_clips])
+            for split in SPLITS
+            if split in positions
+            for number, begin in enumerate(range(0, len(positions[split]), shard_clips))
+        ]
+
+    @property
+    def names(self) -> list[str]:
+        """File names of all shards."""
+        return [name for name, _ in self._pieces]
+
+    def unfinished(self, scratch: Scratch) -> "Pieces":
+        """The pieces that are still to be fetched."""
+        rest = copy(self)
+        rest._pieces = [piece for piece in self._pieces if not scratch.has(piece[0])]
+        return rest
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+    @overload
+    def __getitem__(self, index: int) -> Piece: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Piece]: ...
+
+    def __getitem__(self, index: int | slice) -> Piece | Sequence[Piece]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        name, positions = self._pieces[index]
+        requests = tuple(self._clips.requests[position] for position in positions)
+        return Piece(name, self._clips.source, requests, self._clips.fetch)
+
+
+def _fetch_piece(piece: Piece, scratch: Scratch) -> None:
+    rows = (_fetch_clip(request, piece.source, piece.fetch) for request in piece.requests)
+    facts = {"source": piece.source, "split": piece.requests[0].split}
+    scratch.write(piece.name, lambda path: write_rows(path, CLIP_SCHEMA, rows, facts))
+
+
+def _fetch_clip(request: Request, source: str, fetch: Fetch) -> Clip:
+    known: dict[str, Any] = {
+        "clip_id": request.clip_id,
+        "source_id": request.source_id,
+        "split": request.split,
+        "labels": request.labels,
+        "source": source,
+    }
+    try:
+        fetched = fetch(request)
+        sha256 = _content_hash(fetched)
+    except FetchError as error:
+        return Clip(
+            **known,
+            start_s=request.start_s,
+            end_s=request.end_s,
+            media=None,
+            path=None,
+            sha256=None,
+            status=FAILED,
+            error=error.kind,
+            message=error.message,
+            attempts=error.attempts,
+        )
+    return Clip(
+        **known,
+        start_s=fetched.start_s,
+        end_s=fetched.end_s,
+        media=fetched.media,
+        path=None if fetched.path is None else str(fetched.path.absolute()),
+        sha256=sha256,
+        status=OK,
+        error=None,
+        message=None,
+        attempts=fetched.attempts,
+    )
+
+
+def _content_hash(fetched: Fetched) -> str:
+    if fetched.media is not None:
+        return hashlib.sha256(fetched.media).hexdigest()
+    assert fetched.path is not None
+    try:
+        status = fetched.path.stat()
+        return _file_hash(fetched.path, status.st_size, status.st_mtime_ns)
+    except OSError as error:
+        raise FetchError("unreadable_file", f"{error.strerror}: {fetched.path}") from None
+
+
+@lru_cache(maxsize=64)
+def _file_hash(path: Path, size: int, mtime_ns: int) -> str:
+    # Many clips may be sections of one long recording: it is read once.
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _requested(clips: ClipList) -> tuple[Counter[str], dict[str, Counter[str]]]:
+    count: Counter[str] = Counter()
+    positives: dict[str, Counter[str]] = defaultdict(Counter)
+    for request in clips.requests:
+        count[request.split] += 1
+        positives[request.split].update(request.labels)
+    return count, positives
+
+
+def _progress_key(clips: ClipList, shard_clips: int) -> str:
+    digest = hashlib.sha256(pickle.dumps(clips.fetch, protocol=5))
+    for request in clips.requests:
+        digest.update(repr(request).encode())
+    return fingerprint(clips.source, clips.classes, shard_clips, digest.hexdigest(), *_CODE)

@@ -1,0 +1,24 @@
+"""Get the clips of the chosen source as encoded media, one row a clip."""
+
+from pathlib import Path
+
+from mmlib import params, stage
+from mmlib.download import download
+from mmlib.sources import clip_list
+
+
+def main(arguments: list[str]) -> None:
+    """Write data/clips."""
+    settings = params.load()
+    data = settings.data
+    ledger = download(
+        clip_list(data, settings.seed),
+        Path("data/clips"),
+        shard_clips=data.shard_clips,
+        max_failed_share=data.max_failed_share,
+    )
+    print("\n".join(ledger.lines()))
+
+
+if __name__ == "__main__":
+    stage.run(main)
