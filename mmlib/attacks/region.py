@@ -9,7 +9,7 @@ from mmlib.attacks import projection
 from mmlib.attacks.threat import Budget, derive_seed
 from mmlib.errors import UserError
 
-_SPARSE_SHARE = 0.01
+SPARSE_SHARE = 0.01
 """Share of the elements that one l1 step moves: SLIDE's 99th percentile (Tramèr & Boneh 2019)."""
 
 ORDERS = {"linf": torch.inf, "l2": 2, "l1": 1}
@@ -70,11 +70,18 @@ class Region:
         best = projection.vertex_l2 if self.norm == "l2" else projection.vertex_l1
         return self._place(best, gradient)
 
-    def ascend(self, point: Tensor, gradient: Tensor, length: float | Tensor) -> Tensor:
+    def ascend(
+        self,
+        point: Tensor,
+        gradient: Tensor,
+        length: float | Tensor,
+        share: float | Tensor = SPARSE_SHARE,
+    ) -> Tensor:
         """Take a step of `length` radii, a number or (B,), and project.
 
-        linf: along the gradient's sign; l2: along the gradient; l1: evenly along the steepest 1 %
-        of the elements. For l2 and l1, elements that the box stops do not count.
+        linf: along the gradient's sign; l2: along the gradient; l1: evenly along the steepest
+        `share` of the elements, a number or (B,). For l2 and l1, elements that the box stops do
+        not count.
         """
         reach = self.column(self.eps * length).to(point.dtype)
         if self.norm == "linf":
@@ -82,10 +89,7 @@ class Region:
         above, below = point >= self.upper, point <= self.lower
         stopped = (gradient > 0) & above | (gradient < 0) & below
         free = gradient.masked_fill(stopped, 0).flatten(1)
-        if self.norm == "l2":
-            direction = _unit_l2(free)
-        else:
-            direction = _steepest(free, max(1, round(_SPARSE_SHARE * free.shape[1])))
+        direction = _unit_l2(free) if self.norm == "l2" else _steepest(free, share)
         return self.project(point + reach * direction.view_as(point))
 
     def random(self, seeds: Sequence[int], name: str) -> Tensor:
@@ -163,9 +167,14 @@ def _unit_l2(gradient: Tensor) -> Tensor:
     return unit
 
 
-def _steepest(gradient: Tensor, count: int) -> Tensor:
-    size, place = gradient.abs().topk(count, dim=1)
-    step = gradient.gather(1, place).sign() / (size > 0).sum(1, keepdim=True).clamp_min(1)
+def _steepest(gradient: Tensor, share: float | Tensor) -> Tensor:
+    """Signs of the steepest `share` of each row's elements, at least one, scaled to l1 norm 1."""
+    counts = torch.as_tensor(share, device=gradient.device).expand(len(gradient))
+    counts = (counts * gradient.shape[1]).round().clamp(1, gradient.shape[1]).long()
+    size, place = gradient.abs().topk(int(counts.max()) if len(counts) else 1, dim=1)
+    rank = torch.arange(size.shape[1], device=gradient.device)
+    chosen = (rank < counts[:, None]) & (size > 0)
+    step = gradient.gather(1, place).sign() * chosen / chosen.sum(1, keepdim=True).clamp_min(1)
     return torch.zeros_like(gradient).scatter(1, place, step)
 
 

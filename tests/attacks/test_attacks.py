@@ -6,12 +6,15 @@ from typing import Any
 import pytest
 import torch
 
+from mmlib.attacks.apgd import apgd
 from mmlib.attacks.fgsm import fgsm
 from mmlib.attacks.losses import resolve
+from mmlib.attacks.mim import mim
 from mmlib.attacks.noise import noise
 from mmlib.attacks.pgd import pgd
 from mmlib.attacks.region import Region
 from mmlib.attacks.search import Model
+from mmlib.attacks.square import square
 from mmlib.attacks.threat import NORMS, Budget, Norm
 from mmlib.batch import Batch
 from mmlib.errors import UserError
@@ -20,6 +23,9 @@ from tests.attacks import toys
 ATTACKS: dict[str, tuple[Any, dict[str, Any]]] = {
     "fgsm": (fgsm, {}),
     "pgd": (pgd, {"steps": 5, "restarts": 2}),
+    "mim": (mim, {"steps": 5}),
+    "apgd": (apgd, {"steps": 12, "restarts": 2}),
+    "square": (square, {"queries": 60}),
     "noise": (noise, {}),
 }
 EPS = {"linf": 0.1, "l2": 0.5, "l1": 2.0}

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from mmlib.attacks.apgd import apgd
 from mmlib.attacks.fgsm import fgsm
+from mmlib.attacks.mim import mim
 from mmlib.attacks.pgd import pgd
 from mmlib.attacks.search import Search
 from mmlib.attacks.threat import NORMS, Budget, Norm
@@ -13,6 +15,8 @@ from tests.attacks import toys
 ATTACKS: dict[str, tuple[Any, dict[str, Any]]] = {
     "fgsm": (fgsm, {}),
     "pgd": (pgd, {"steps": 10, "restarts": 1}),
+    "mim": (mim, {"steps": 10}),
+    "apgd": (apgd, {"steps": 20}),
 }
 EPS = {"linf": 0.2, "l2": 0.9, "l1": 3.0}
 

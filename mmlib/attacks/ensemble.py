@@ -1,0 +1,124 @@
+"""The strongest of several attacks for each clip; never the minimum of their means."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmlib.attacks.apgd import apgd
+from mmlib.attacks.losses import Loss, dlr_targeted, multi_hot, resolve
+from mmlib.attacks.search import Model, Search
+from mmlib.attacks.square import square
+from mmlib.attacks.threat import Threat, rows
+from mmlib.batch import Batch
+
+Member = tuple[Callable[..., Batch], dict[str, Any]]
+"""An attack and its settings; its loss may differ from the one that clips are compared by."""
+
+
+def strongest(
+    model: Model,
+    batch: Batch,
+    labels: Tensor,
+    threat: Threat,
+    *,
+    members: Sequence[Member],
+    loss: str | Loss = "bce",
+    broken: str | Loss | None = None,
+    seeds: Sequence[int] | int = 0,
+) -> Batch:
+    """Run the attacks in order and give each clip the result of highest `loss`.
+
+    With `broken`, a loss that is above 0 for a broken clip ("top" for a wrong first class), clips
+    leave the batch once broken: right where a broken clip counts the same however badly (accuracy),
+    wrong for ranking metrics. Returns a new batch.
+    """
+    search = Search(model, batch, labels, threat, loss, seeds)
+    search.losses(search.clean)
+    criterion = None if broken is None else resolve(broken)
+    for attack, settings in members:
+        left = torch.arange(len(labels), device=labels.device)
+        if criterion is not None and search.best_logits is not None:
+            left = left[criterion(search.best_logits, labels) <= 0]
+        if not len(left):
+            break
+        found = attack(
+            model,
+            {name: tensor[left] for name, tensor in batch.items()},
+            labels[left],
+            rows(threat, left),
+            seeds=[search.seeds[row] for row in left.tolist()],
+            **{"loss": loss, **settings},
+        )
+        search.losses(
+            {name: search.best[name].index_copy(0, left, found[name]) for name in search.regions}
+        )
+    return search.result()
+
+
+def apgd_targeted(
+    model: Model,
+    batch: Batch,
+    labels: Tensor,
+    threat: Threat,
+    *,
+    targets: int = 9,
+    loss: str | Loss = "top",
+    seeds: Sequence[int] | int = 0,
+    **settings: Any,
+) -> Batch:
+    """APGD on the targeted DLR loss, towards each of the clip's `targets` likeliest wrong classes.
+
+    Single-label. A clip that a target has broken is not attacked again. `loss` compares the
+    results; `settings` go to APGD.
+    """
+    with torch.no_grad():
+        logits = model(batch)
+    hot = multi_hot(labels, logits.shape[1])
+    wrong = logits.masked_fill(hot > 0.5, -torch.inf).argsort(1, descending=True)
+    search = Search(model, batch, labels, threat, loss, seeds)
+    search.offer(search.clean, logits)
+    for place in range(min(targets, logits.shape[1] - 1)):
+        left = torch.nonzero(search.best_losses <= 0)[:, 0]
+        if not len(left):
+            break
+        target = wrong[left, place]
+
+        def aimed(logits: Tensor, labels: Tensor, target: Tensor = target) -> Tensor:
+            return dlr_targeted(logits, labels, target)
+
+        found = apgd(
+            model,
+            {name: tensor[left] for name, tensor in batch.items()},
+            labels[left],
+            rows(threat, left),
+            loss=aimed,
+            seeds=[search.seeds[row] for row in left.tolist()],
+            **settings,
+        )
+        search.losses(
+            {name: search.best[name].index_copy(0, left, found[name]) for name in search.regions}
+        )
+    return search.result()
+
+
+def single_label_members(steps: int = 100, queries: int = 5000) -> list[Member]:
+    """AutoAttack's line-up for single-label models, cheapest first, without FAB.
+
+    For `strongest(..., loss="top", broken="top")`. FAB minimises norms, which `minimal` does here.
+    """
+    return [
+        (apgd, {"steps": steps, "loss": "cross_entropy"}),
+        (apgd, {"steps": steps, "loss": "top"}),
+        (apgd_targeted, {"steps": steps}),
+        (square, {"queries": queries, "loss": "top"}),
+    ]
+
+
+def multi_label_members(steps: int = 50) -> list[Member]:
+    """Attacks for multi-label models: BCE, its balanced form, and two ranking losses."""
+    return [
+        (apgd, {"steps": steps, "loss": loss})
+        for loss in ("bce", "balanced_bce", "ranking", "margin")
+    ]

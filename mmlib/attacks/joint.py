@@ -1,0 +1,122 @@
+"""One budget shared by two modalities: the attacker of both gets no more than that of one.
+
+Beside the paper's comparison, in which the A+V attacker has a budget for each modality.
+"""
+
+from collections.abc import Callable, Sequence
+from math import pi
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmlib.attacks.losses import Loss
+from mmlib.attacks.pgd import pgd
+from mmlib.attacks.region import Region
+from mmlib.attacks.search import Model, Search
+from mmlib.attacks.threat import Threat
+from mmlib.batch import Batch
+from mmlib.errors import UserError
+
+
+def shared(
+    model: Model,
+    batch: Batch,
+    labels: Tensor,
+    threat: Threat,
+    *,
+    attack: Callable[..., Batch] = pgd,
+    splits: int = 5,
+    refinements: int = 2,
+    loss: str | Loss = "bce",
+    seeds: Sequence[int] | int = 0,
+    **settings: Any,
+) -> Batch:
+    """Let each clip spend one budget on two modalities, split as hurts it most.
+
+    `threat` holds what each modality could spend alone; together they spend at most 1 of it: see
+    `spent`. The attack runs at `splits` splits, from all on the first modality to all on the
+    second, for l2 also at the split that the clean gradient suggests; `refinements` times, each
+    clip then tries the splits half a step to either side of its best. Runs after the first begin
+    at the best point so far. `settings` go to the attack. Returns a new batch.
+    """
+    first, second = _pair(threat)
+    search = Search(model, batch, labels, threat, loss, seeds)
+    _, gradients = search.gradients(search.clean)
+    clips, device = len(labels), labels.device
+    best = torch.zeros(clips, dtype=torch.float64, device=device)
+
+    def run(split: Tensor) -> None:
+        radii = dict(zip((first, second), shares(split, threat[first].norm), strict=True))
+        before = search.best_losses
+        cut = {name: budget.scaled(radii[name]) for name, budget in threat.items()}
+        found = attack(
+            model, batch, labels, cut, loss=loss, seeds=seeds, start=search.best, **settings
+        )
+        search.losses({name: found[name] for name in threat})
+        best[:] = torch.where(search.best_losses > before, split, best)
+
+    for split in torch.linspace(0, 1, splits, dtype=torch.float64).tolist():
+        run(torch.full_like(best, split))
+    if threat[first].norm == "l2":
+        corner = search.vertex(gradients)
+        gains = [
+            ((corner[name] - search.clean[name]) * gradients[name]).flatten(1).sum(1).double()
+            for name in (first, second)
+        ]
+        run(torch.atan2(gains[1], gains[0]) / (pi / 2))
+    step = 1 / max(1, splits - 1)
+    for _ in range(refinements):
+        step, middle = step / 2, best.clone()
+        run((middle - step).clamp_min(0))
+        run((middle + step).clamp_max(1))
+    return search.result()
+
+
+def shares(split: Tensor, norm: str) -> tuple[Tensor, Tensor]:
+    """The share of its own budget that each modality gets at a split in [0, 1].
+
+    l2: cos and sin of split · 90°, so that the concatenated, scaled perturbation has norm 1; linf
+    and l1: 1 - split and split, so that the parts add up to 1.
+    """
+    if norm == "l2":
+        return torch.cos(split * pi / 2), torch.sin(split * pi / 2)
+    return 1 - split, split
+
+
+def spent(clean: Batch, adversarial: Batch, threat: Threat) -> Tensor:
+    """The share of the shared budget that each clip's change takes, (B,) float64; at most 1.
+
+    l2: the root of the sum over modalities of (||delta|| / eps)²; linf and l1: the sum of
+    ||delta|| / eps.
+    """
+    first, second = _pair(threat)
+    parts = []
+    for name in (first, second):
+        region = Region(clean[name], threat[name], clean.get(f"{name}_present"), name)
+        size = region.size(adversarial[name])
+        parts.append(torch.where(size > 0, size / region.eps, 0.0))
+    if threat[first].norm == "l2":
+        return torch.hypot(*parts)
+    return parts[0] + parts[1]
+
+
+def surface(threat: Threat, fractions: Sequence[float]) -> dict[tuple[float, float], Threat]:
+    """The grid of (share of the first budget, share of the second): every pair of `fractions`."""
+    first, second = _pair(threat)
+    return {
+        (a, b): {first: threat[first].scaled(a), second: threat[second].scaled(b)}
+        for a in fractions
+        for b in fractions
+    }
+
+
+def _pair(threat: Threat) -> tuple[str, str]:
+    norms = {budget.norm for budget in threat.values()}
+    if len(threat) != 2 or len(norms) != 1:
+        raise UserError(
+            "a shared budget is for two modalities in one norm, not for "
+            + (", ".join(f"{name} in {budget.norm}" for name, budget in threat.items()) or "none")
+        )
+    first, second = threat
+    return first, second

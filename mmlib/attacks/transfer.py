@@ -1,0 +1,43 @@
+"""Attacks that never see the model's gradient: perturbations made for other models."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from mmlib.attacks.losses import Loss
+from mmlib.attacks.pgd import pgd
+from mmlib.attacks.search import Model, Search
+from mmlib.attacks.threat import Threat
+from mmlib.batch import Batch
+from mmlib.errors import UserError
+
+
+def transfer(
+    model: Model,
+    batch: Batch,
+    labels: Tensor,
+    threat: Threat,
+    *,
+    sources: Sequence[Model],
+    attack: Callable[..., Batch] = pgd,
+    loss: str | Loss = "bce",
+    seeds: Sequence[int] | int = 0,
+    **settings: Any,
+) -> Batch:
+    """Attack each source model under the threat and play the result to `model`.
+
+    A source reads those modalities of the batch that it knows: the audio model's perturbation can
+    be played to the fused model. With several sources each clip gets the perturbation that costs
+    `model` most, one query a source; with one source nothing of `model` is used. `settings` go to
+    the attack. Returns a new batch.
+    """
+    if not sources:
+        raise UserError("a transfer attack needs at least one source model")
+    search = Search(model, batch, labels, threat, loss, seeds)
+    for source in sources:
+        found = attack(source, batch, labels, threat, loss=loss, seeds=seeds, **settings)
+        if len(sources) == 1:
+            return found
+        search.losses({name: found[name] for name in threat})
+    return search.result()
