@@ -1,5 +1,8 @@
 """From decoded sound and pictures to what the models see: log-mel in [0, 1], frames in uint8."""
 
+import warnings
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -81,7 +84,7 @@ class LogMel(nn.Module):
     def _mel_power(self, padded: Tensor) -> Tensor:
         # One clip's spectra fit a core's cache and a batch's do not; and so a clip's result on a
         # CPU does not depend on its batch.
-        if padded.device.type == "cpu" and len(padded):
+        if padded.device.type == "cpu":
             return torch.stack([self._power(clip) for clip in padded])
         return self._power(padded)
 
@@ -96,15 +99,16 @@ def _mel_filters(mel: Mel) -> npt.NDArray[np.float64]:
     """Slaney's triangles, (n_fft // 2 + 1, F)."""
     if mel.n_fft % 2:
         raise UserError(f"shard.mel.n_fft is {mel.n_fft}: an even number is needed")
-    filters = melscale_fbanks(
-        mel.n_fft // 2 + 1,
-        mel.min_hz,
-        mel.max_hz,
-        mel.bands,
-        mel.sample_rate_hz,
-        norm="slaney",
-        mel_scale="slaney",
-    )
+    with warnings.catch_warnings(action="ignore"):  # of empty bands, which are refused below
+        filters = melscale_fbanks(
+            mel.n_fft // 2 + 1,
+            mel.min_hz,
+            mel.max_hz,
+            mel.bands,
+            mel.sample_rate_hz,
+            norm="slaney",
+            mel_scale="slaney",
+        )
     empty = int((filters.sum(0) == 0).sum())
     if empty:
         raise UserError(
@@ -167,7 +171,7 @@ def waveform_from_pcm(pcm: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:
 
 def clip_frames(
     frames: npt.NDArray[np.uint8],
-    times: npt.NDArray[np.float32],
+    times: npt.NDArray[np.floating[Any]],
     *,
     seconds: float,
     count: int,
