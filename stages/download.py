@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mmlib import params, stage
 from mmlib.download import download
-from mmlib.sources import clip_list
+from mmlib.sources.catalogue import clip_list
 
 
 def main(arguments: list[str]) -> None:

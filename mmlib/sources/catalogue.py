@@ -1,0 +1,20 @@
+"""The sources by name: what `data.source` may say."""
+
+from collections.abc import Callable
+
+from mmlib.errors import UserError
+from mmlib.params import Data
+from mmlib.sources import folder
+from mmlib.sources.base import ClipList
+
+SOURCES: dict[str, Callable[[Data, int], ClipList]] = {
+    "folder": folder.clip_list,
+}
+
+
+def clip_list(data: Data, seed: int) -> ClipList:
+    """List the clips of the source `data.source`; UserError for an unknown name."""
+    source = SOURCES.get(data.source)
+    if source is None:
+        raise UserError(f"data.source={data.source}: unknown; known are {', '.join(SOURCES)}")
+    return source(data, seed)
