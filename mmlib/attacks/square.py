@@ -20,8 +20,9 @@ from mmlib.seeds import derive
 
 _SHRINK_AT = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 """Shares of all queries after which a block's share of the clip is halved (as the paper's code)."""
-_GROW, _FALL = 1.5, 1.5**-0.25
-"""l2: the step grows on success and falls on failure, in balance at one success in five."""
+_AHEAD = 1024
+_GROW, _FALL = 1.5, 1.5 ** (-1 / 9)
+"""l2: the step grows on success and falls on failure, in balance at one success in ten."""
 
 
 def square(
@@ -72,15 +73,19 @@ class _Walk:
         self.shape = self.region.clean.shape[1:]
         self.grid = self.shape if len(self.shape) > 2 else torch.Size((1, *self.shape))
         self.device = self.region.clean.device
+        self.ahead = torch.empty(len(search.seeds), 0, device=self.device)
+        self.length = torch.ones(len(search.seeds), device=self.device)
         self.streams = [
             torch.Generator().manual_seed(derive(seed, "square", name)) for seed in search.seeds
         ]
-        self.length = torch.ones(len(self.streams), device=self.device)
 
     def uniform(self, count: int) -> Tensor:
-        """Numbers in [0, 1), (B, count)."""
-        drawn = [torch.rand(count, generator=stream) for stream in self.streams]
-        return torch.stack(drawn).to(self.device)
+        """Numbers in [0, 1), (B, count); drawn ahead, since a draw a clip and query is slow."""
+        if self.ahead.shape[1] < count:
+            drawn = [torch.rand(max(count, _AHEAD), generator=stream) for stream in self.streams]
+            self.ahead = torch.stack(drawn).to(self.device)
+        numbers, self.ahead = self.ahead[:, :count], self.ahead[:, count:]
+        return numbers
 
     def begin(self) -> Tensor:
         """linf: stripes along the last axis at the bounds; else a random point of the region."""
@@ -105,8 +110,8 @@ class _Walk:
 
     def learn(self, mine: Tensor, risen: Tensor) -> None:
         """Adapt the step of the clips whose turn this modality had."""
-        factor = torch.where(risen, _GROW, _FALL)
-        self.length = torch.where(mine, self.length * factor, self.length).clamp(1e-7, 1.0)
+        length = self.length * torch.where(risen, _GROW, _FALL)
+        self.length = torch.where(mine, length, self.length).clamp(1e-6, 1.0)
 
     def _bounds(self, shape: Sequence[int]) -> Tensor:
         """Each element at its lower or upper bound, the signs drawn in `shape` and spread."""
