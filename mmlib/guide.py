@@ -34,11 +34,16 @@ class Guide:
 
 def to_json(guide: Guide, account: Mapping[str, Any]) -> str:
     """Write the guide, and what it was derived from, as JSON: one line a clip, 6 digits."""
+
+    def by_class(values: Floats) -> dict[str, float]:
+        return {
+            name: float(f"{value:.6g}") for name, value in zip(guide.classes, values, strict=True)
+        }
+
     weight = guide.class_weight
     head = {
-        "classes": list(guide.classes),
-        "class_weight": None if weight is None else weight.tolist(),
-        "beta": {modality: values.tolist() for modality, values in guide.beta.items()},
+        "class_weight": None if weight is None else by_class(weight),
+        "beta": {modality: by_class(values) for modality, values in guide.beta.items()},
         "temperature": guide.temperature,
         "same_class_share": guide.same_class_share,
         **account,
@@ -66,10 +71,13 @@ def read_guide(path: Path) -> Guide | None:
         return None
     try:
         weight = values["class_weight"]
+        drawn = None if weight is None else np.array(list(weight.values()), dtype=np.float64)
         return Guide(
-            classes=tuple(values["classes"]),
-            class_weight=None if weight is None else np.asarray(weight, dtype=np.float64),
-            beta={name: np.asarray(a, dtype=np.float64) for name, a in values["beta"].items()},
+            classes=tuple(next(iter(values["beta"].values()))),
+            class_weight=None if drawn is None else drawn / drawn.sum(),
+            beta={
+                m: np.array(list(a.values()), dtype=np.float64) for m, a in values["beta"].items()
+            },
             temperature=values["temperature"],
             same_class_share=values["same_class_share"],
             distances={clip_id: tuple(d) for clip_id, d in values["distances"].items()},
