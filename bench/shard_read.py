@@ -1,0 +1,203 @@
+"""Reading speed of training shards beside other layouts of the same bytes.
+
+Every row copies all clips of a warm file into one array, on one thread, row group by row group
+where there are any; "ours" is what `ShardReader` does. A ratio is taken within a round. Below: one
+clip at random, and shuffled epochs of float32 batches from `ShardSet`.
+"""
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+
+from bench.tables import quartiles, table
+from mmlib.loader import ShardSet
+from mmlib.manifest import MANIFEST_NAME, ids_hash
+from mmlib.scratch import publish_json
+from mmlib.shards import Layout, Payload, ShardReader, ShardRow, write_shard
+
+# The paper's signals: log-mel 400 x 64, 16 frames of 112 x 112.
+LAYOUT = Layout(
+    split="train",
+    classes=tuple(f"class {number}" for number in range(527)),
+    task="multi_label",
+    log_mel=Payload(shape=(400, 64), dtype="float16"),
+    frames=Payload(shape=(16, 112, 112, 3), dtype="uint8"),
+    sample_rate_hz=16000,
+    clip_samples=160000,
+)
+GROUP = 16
+Copy = Callable[[], None]
+
+
+def write_ours(folder: Path, clips: int) -> NDArray[np.uint8]:
+    """Write a shard and its manifest; return the frames, (N, bytes a clip)."""
+    rng = np.random.default_rng(0)
+    log_mel = rng.random((clips, *LAYOUT.log_mel.shape)).astype(np.float16)
+    frames = rng.integers(0, 256, (clips, *LAYOUT.frames.shape), dtype=np.uint8)
+    labels = np.zeros((clips, len(LAYOUT.classes)), np.uint8)
+    ids = [f"clip {number}" for number in range(clips)]
+    rows = [ShardRow(ids[n], ids[n], labels[n], log_mel[n], frames[n], None) for n in range(clips)]
+    write_shard(folder / "ours.parquet", LAYOUT, rows)
+    files = {"count": clips, "sha256": ids_hash(ids), "files": {"ours.parquet": clips}}
+    manifest = {
+        "classes": LAYOUT.classes,
+        "task": LAYOUT.task,
+        "mel": {},
+        "audio": {"frames": 400, "bands": 64},
+        "video": {"frames": 16, "height": 112, "width": 112},
+        "clips": {"train": files},
+        "failed": {},
+    }
+    publish_json(manifest, folder / MANIFEST_NAME)
+    return frames.reshape(clips, -1)
+
+
+def peers(folder: Path, frames: NDArray[np.uint8]) -> dict[str, Copy]:
+    """Name -> a function that copies all frames into one array."""
+    out = np.empty_like(frames)
+    clips, width = frames.shape
+    reader = ShardReader(folder / "ours.parquet")
+
+    def ours() -> None:
+        for group in range(clips // GROUP):
+            found = reader.read(group, "frames").reshape(-1, width)
+            out[group * GROUP : (group + 1) * GROUP] = found
+
+    def first() -> None:
+        nonlocal reader
+        reader = ShardReader(folder / "ours.parquet")
+        ours()
+
+    def fixed(name: str, **options: Any) -> Copy:
+        def copy() -> None:
+            file = pq.ParquetFile(folder / name, **options)
+            for group in range(file.num_row_groups):
+                column = file.read_row_group(group, use_threads=False)["frames"].chunk(0)
+                found = np.frombuffer(column.buffers()[1], np.uint8).reshape(-1, width)
+                out[group * GROUP : (group + 1) * GROUP] = found
+
+        return copy
+
+    def lists() -> None:
+        file = pq.ParquetFile(folder / "list.parquet")
+        for group in range(file.num_row_groups):
+            column = file.read_row_group(group, use_threads=False)["frames"].combine_chunks()
+            found = column.flatten().to_numpy().reshape(-1, width)
+            out[group * GROUP : (group + 1) * GROUP] = found
+
+    def archive() -> None:
+        for number, path in enumerate(sorted((folder / "npy").iterdir())):
+            out[number] = np.load(path)
+
+    def mapped() -> None:
+        out[:] = np.load(folder / "frames.npy", mmap_mode="r")
+
+    def memory() -> None:
+        out[:] = frames
+
+    column = pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(width), clips, [None, pa.py_buffer(frames)]
+    )
+    field = pa.schema([pa.field("frames", pa.binary(width), nullable=False)])
+    plain = pa.table([column], schema=field)
+    options = {"row_group_size": GROUP, "use_dictionary": False, "write_statistics": False}
+    pq.write_table(plain, folder / "plain.parquet", compression="none", **options)
+    pq.write_table(plain, folder / "zstd.parquet", compression="zstd", **options)
+    few = pa.table({"frames": list(frames)})
+    pq.write_table(few, folder / "list.parquet", compression="none", row_group_size=GROUP)
+    np.save(folder / "frames.npy", frames)
+    (folder / "npy").mkdir()
+    for number, clip in enumerate(frames):
+        np.save(folder / "npy" / f"{number:06d}.npy", clip)
+    return {
+        "ours": ours,
+        "ours, first reading: checksums verified": first,
+        "same, no checksums, mapped": fixed("plain.parquet", memory_map=True, pre_buffer=False),
+        "same, no checksums, pyarrow's defaults": fixed("plain.parquet"),
+        "same with zstd": fixed("zstd.parquet"),
+        "list<uint8>": lists,
+        "one .npy a clip": archive,
+        "one .npy, memory-mapped": mapped,
+        "memory to memory": memory,
+    }
+
+
+def measure(copies: dict[str, Copy], rounds: int) -> dict[str, NDArray[np.float64]]:
+    """Seconds of each, a round."""
+    seconds: dict[str, list[float]] = {name: [] for name in copies}
+    for copy in copies.values():
+        copy()
+    for number in range(rounds):
+        names = np.random.default_rng(number).permutation(list(copies)).tolist()
+        for name in names:
+            start = time.perf_counter()
+            copies[name]()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: np.array(values) for name, values in seconds.items()}
+
+
+def epochs(folder: Path, rounds: int) -> list[list[str]]:
+    """Clips a second in shuffled float32 batches of 32, streamed and from memory."""
+    rows = []
+    for name, gigabytes in {"streamed": "0", "in memory": "100"}.items():
+        os.environ["MMLIB_CACHE_GB"] = gigabytes
+        clips = ShardSet(folder, "train")
+        rates = []
+        for epoch in range(rounds + 1):
+            start = time.perf_counter()
+            count = sum(len(batch.clip_ids) for batch in clips.batches(32, seed=0, epoch=epoch))
+            rates.append(count / (time.perf_counter() - start))
+        rows.append([name, quartiles(np.array(rates[1:]), "{:.0f}")])
+    return rows
+
+
+def random_clip(folder: Path, rounds: int) -> NDArray[np.float64]:
+    """Milliseconds to fetch the frames of one clip at random."""
+    reader = ShardReader(folder / "ours.parquet")
+    milliseconds = []
+    for group in np.random.default_rng(0).integers(0, len(reader.sizes), 20 * rounds):
+        start = time.perf_counter()
+        reader.read(int(group), "frames")[GROUP // 2].copy()
+        milliseconds.append(1e3 * (time.perf_counter() - start))
+    return np.array(milliseconds)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clips", type=int, default=256)
+    parser.add_argument("--rounds", type=int, default=11)
+    arguments = parser.parse_args()
+    pa.set_cpu_count(1)
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        frames = write_ours(folder, arguments.clips // GROUP * GROUP)
+        seconds = measure(peers(folder, frames), arguments.rounds)
+        ours = seconds["ours"]
+        rows = [
+            [
+                name,
+                quartiles(frames.nbytes / 1e9 / times, "{:.2f}"),
+                quartiles(times / ours, "{:.2f}"),
+            ]
+            for name, times in seconds.items()
+        ]
+        print(f"{len(frames)} clips of 16 x 112 x 112 x 3, {arguments.rounds} rounds, 1 thread")
+        print(table(["scan and copy", "GB/s", "time / ours"], rows))
+        print(f"\none clip at random: {quartiles(random_clip(folder, 10), '{:.1f}')} ms\n")
+        print(table(["shuffled batches, log-mel and frames", "clips/s"], epochs(folder, 5)))
+
+
+if __name__ == "__main__":
+    main()
