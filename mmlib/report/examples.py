@@ -158,7 +158,7 @@ def _magnification(delta: Floats) -> int:
     largest = float(np.abs(delta).max())
     if largest == 0:
         return 1
-    factor = 0.5 / largest
+    factor = 0.5001 / largest  # float32 rounds 0.02 up
     return max(1, int(factor) if factor < 10 else int(factor // 5 * 5))
 
 

@@ -1,21 +1,27 @@
 """The report's drawings: plain numbers in, one inline SVG out; a run keeps its colour and marker.
 
 Every panel is a drawing of its own, so that the page sets them side by side or one below another.
+Widths follow from how many stand in a row, so that type comes out alike.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from mmlib.predictors import trend
 from mmlib.report import theme
+from mmlib.report.labels import name_points
 
 Floats = NDArray[np.float64]
+
+# inches: a row of three and a row of two
+NARROW, WIDE = 3.15, 4.3
+SMALL = 7.5
 
 
 class Line(NamedTuple):
@@ -27,11 +33,10 @@ class Line(NamedTuple):
     lo: Floats | None = None
     hi: Floats | None = None
     floor: Floats | None = None
-    dashed: bool = False
 
 
 class Point(NamedTuple):
-    """One run's place in the trade-off: x, then y with its interval."""
+    """One run's place in a trade-off: x, then y with its interval."""
 
     run: int
     label: str
@@ -46,23 +51,18 @@ def robustness(
 ) -> Markup:
     """mAP against eps for one threat: bands, equal-norm noise (dotted), chance and headline."""
     with theme.style():
-        figure, axes = _panel(height=2.9)
+        figure = theme.new_figure(NARROW, 2.75)
+        axes = figure.subplots()
         for line in lines:
-            _draw_line(axes, line)
+            _draw(axes, line)
         points = sorted({float(x) for line in lines for x in line.x})
         _eps_axis(axes, points)
         axes.axvline(headline, color=theme.MUTED, linewidth=0.8, zorder=0)
-        axes.annotate(
-            "headline",
-            (headline, 1.0),
-            xycoords=("data", "axes fraction"),
-            xytext=(3, -8),
-            textcoords="offset points",
-            color=theme.MUTED,
-            fontsize=7.5,
-        )
+        place = ("data", "axes fraction")
+        _remark(axes, "headline", (headline, 1.0), (3, -7), place)
         if chance is not None:
-            _level(axes, chance, "chance", points[0])
+            axes.axhline(chance, color=theme.MUTED, linewidth=0.9, linestyle=(0, (5, 3)), zorder=0)
+            _remark(axes, "chance", (points[0], chance), (-6, -8))
         axes.set_ylim(0, _ceiling(lines))
         axes.set_ylabel("mAP")
         axes.set_xlabel("budget ε, share of full scale")
@@ -70,11 +70,12 @@ def robustness(
 
 
 def training(lines: Sequence[Line], *, y_label: str, name: str, label: str) -> Markup:
-    """One quantity against the epoch, a line a run; dashed lines are the training split."""
+    """One quantity against the epoch, a line a run."""
     with theme.style():
-        figure, axes = _panel(height=2.7)
+        figure = theme.new_figure(NARROW, 2.5)
+        axes = figure.subplots()
         for line in lines:
-            _draw_line(axes, line, every=max(1, len(line.x) // 8))
+            _draw(axes, line, every=max(1, len(line.x) // 6))
         axes.set_xlabel("epoch")
         axes.set_ylabel(y_label)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
@@ -86,173 +87,110 @@ def scatter(
     y: Floats,
     names: Sequence[str],
     *,
-    index: int,
+    run: int,
     x_label: str,
     y_label: str,
     name: str,
     label: str,
 ) -> Markup:
-    """One dot a class with its least-squares trend line; up to 16 dots carry their class's name."""
+    """A dot a class with its name, and the least-squares line; undefined dots are left out."""
+    kept = np.flatnonzero(np.isfinite(x) & np.isfinite(y)).tolist()
+    x, y = x[kept], y[kept]
     with theme.style():
-        figure, axes = _panel(height=3.0)
-        colour = theme.series_colour(index)
-        axes.scatter(
-            x, y, s=24, color=colour, marker=theme.series_marker(index), linewidth=0, zorder=3
-        )
-        if len(x) >= 3 and np.ptp(x) > 0:
-            slope, offset = np.polyfit(x, y, 1)
+        figure = theme.new_figure(WIDE, 3.1)
+        axes = figure.subplots()
+        colour, marker = theme.series_colour(run), theme.series_marker(run)
+        axes.scatter(x, y, s=24, color=colour, marker=marker, linewidth=0, zorder=3)
+        line = trend(x, y)
+        if line is not None:
             ends = np.array([x.min(), x.max()])
-            axes.plot(ends, offset + slope * ends, color=colour, alpha=0.65, linewidth=1.3)
+            axes.plot(ends, line[0] * ends + line[1], color=colour, alpha=0.65, linewidth=1.3)
         axes.margins(0.12, 0.1)
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
-        _name_points(figure, axes, x, y, names)
+        name_points(figure, axes, x, y, [names[i] for i in kept], SMALL)
         return theme.to_svg(figure, name, label)
 
 
 def trade_off(
     points: Sequence[Point], *, x_label: str, y_label: str, name: str, label: str
 ) -> Markup:
-    """What robustness costs: one run a mark with its interval upward, named beside it."""
+    """What robustness costs: one run a mark with its interval, named beside it."""
     with theme.style():
-        figure, axes = _panel(height=3.0)
+        figure = theme.new_figure(WIDE, 2.9)
+        axes = figure.subplots()
         for point in points:
-            colour = theme.series_colour(point.run)
-            marker = theme.series_marker(point.run)
-            spread = [[point.y - point.lo], [point.hi - point.y]]
-            axes.errorbar(
-                [point.x],
-                [point.y],
-                yerr=spread,
-                color=colour,
-                marker=marker,
-                markersize=6.5,
-                elinewidth=1.4,
-                linestyle="none",
-            )
+            colour, marker = theme.series_colour(point.run), theme.series_marker(point.run)
+            # not an error bar: a percentile interval need not hold its estimate
+            axes.vlines(point.x, point.lo, point.hi, color=colour, linewidth=1.4)
+            axes.plot(point.x, point.y, color=colour, marker=marker, markersize=6.5)
         axes.margins(0.18, 0.16)
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
-        xs = np.array([point.x for point in points])
-        ys = np.array([point.y for point in points])
-        _name_points(figure, axes, xs, ys, [point.label for point in points], size=8.5)
+        x, y = (np.array(values) for values in ([p.x for p in points], [p.y for p in points]))
+        name_points(figure, axes, x, y, [point.label for point in points], 8.5)
         return theme.to_svg(figure, name, label)
 
 
 def weights(
-    groups: Mapping[str, Mapping[str, float]], heads: Sequence[str], *, name: str
+    bars: Sequence[Sequence[float]], heads: Sequence[str], *, name: str, label: str
 ) -> Markup:
-    """Weight of each head, one bar a source of weights; the first source is ours."""
+    """The weight of each head: first bar ours, in ink, the second to compare, in grey."""
     with theme.style():
-        figure, axes = _panel(height=2.0)
-        shades = (theme.series_colour(0), theme.MUTED, theme.series_colour(4))
-        height = 0.8 / len(groups)
-        for place, (source, values) in enumerate(groups.items()):
-            y = np.arange(len(heads)) + place * height
-            widths = [values.get(head, 0.0) for head in heads]
-            bars = axes.barh(y, widths, height * 0.86, color=shades[place % 3], label=source)
-            axes.bar_label(bars, [f"{w:.3f}" for w in widths], padding=3, fontsize=7.5)
-        axes.set_yticks(np.arange(len(heads)) + 0.4 - height / 2, list(heads))
+        figure = theme.new_figure(WIDE, 2.1)
+        axes = figure.subplots()
+        height = 0.8 / len(bars)
+        places = np.arange(len(heads))
+        for row, widths in enumerate(bars):
+            colour = theme.INK if row == 0 else theme.MUTED
+            drawn = axes.barh(places + row * height, widths, height * 0.86, color=colour)
+            axes.bar_label(drawn, [f"{w:.3f}" for w in widths], padding=3, fontsize=SMALL)
+        axes.set_yticks(places + 0.4 - height / 2, list(heads))
+        axes.tick_params(axis="y", labelcolor=theme.INK)
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
         axes.margins(x=0.16)
         axes.set_xlabel("weight of the head's loss")
-        return theme.to_svg(figure, name, "Gradient-Blending weights: " + ", ".join(groups))
+        return theme.to_svg(figure, name, label)
 
 
-def _panel(height: float) -> tuple[Figure, Axes]:
-    figure = theme.new_figure(height=height)
-    return figure, figure.subplots()
-
-
-def _draw_line(axes: Axes, line: Line, every: int = 1) -> None:
+def _draw(axes: Axes, line: Line, every: int = 1) -> None:
     colour = theme.series_colour(line.run)
     if line.lo is not None and line.hi is not None:
         axes.fill_between(line.x, line.lo, line.hi, color=colour, alpha=0.13, linewidth=0)
     if line.floor is not None:
         axes.plot(line.x, line.floor, color=colour, linestyle=(0, (1, 1.6)), linewidth=1.2)
-    axes.plot(
-        line.x,
-        line.y,
-        color=colour,
-        marker=None if line.dashed else theme.series_marker(line.run),
-        linestyle=(0, (4, 2)) if line.dashed else "-",
-        linewidth=1.1 if line.dashed else 1.7,
-        markevery=every,
-    )
+    marker = theme.series_marker(line.run)
+    axes.plot(line.x, line.y, color=colour, marker=marker, markevery=every)
 
 
 def _eps_axis(axes: Axes, points: Sequence[float]) -> None:
     """Zero, then the sweep on a logarithmic scale: equal factors of eps are equally far apart."""
     positive = [x for x in points if x > 0]
-    if not positive:
-        return
-    axes.set_xscale("symlog", linthresh=positive[0], linscale=0.35)
-    axes.set_xticks(points, [f"{x:.3g}".removeprefix("0") or "0" for x in points])
-    axes.minorticks_off()
+    if positive:
+        axes.set_xscale("symlog", linthresh=positive[0], linscale=0.35)
+        axes.set_xticks(points, [f"{x:.3g}".removeprefix("0") or "0" for x in points])
+        axes.minorticks_off()
 
 
-def _level(axes: Axes, value: float, text: str, x: float) -> None:
-    axes.axhline(value, color=theme.MUTED, linewidth=0.9, linestyle=(0, (5, 3)), zorder=0)
+def _remark(
+    axes: Axes,
+    text: str,
+    at: tuple[float, float],
+    offset: tuple[float, float],
+    coordinates: str | tuple[str, str] = "data",
+) -> None:
     axes.annotate(
         text,
-        (x, value),
-        xytext=(-6, -9),
+        at,
+        xycoords=coordinates,
+        xytext=offset,
         textcoords="offset points",
         color=theme.MUTED,
-        fontsize=7.5,
+        fontsize=SMALL,
     )
 
 
 def _ceiling(lines: Sequence[Line]) -> float:
     tops = [np.nanmax(line.y if line.hi is None else line.hi) for line in lines if len(line.y)]
     return min(1.02, float(max(tops, default=1.0)) * 1.08)
-
-
-def _name_points(
-    figure: Figure,
-    axes: Axes,
-    x: Floats,
-    y: Floats,
-    names: Sequence[str],
-    size: float = 7.5,
-    most: int = 16,
-) -> None:
-    """Write names beside the dots, each at the first of eight places that is still free."""
-    if len(names) > most:
-        far = np.abs(x - np.mean(x)) / (np.std(x) or 1) + np.abs(y - np.mean(y)) / (np.std(y) or 1)
-        chosen = sorted(np.argsort(-far, kind="stable")[:8].tolist())
-    else:
-        chosen = list(range(len(names)))
-    figure.draw_without_rendering()
-    dots = axes.transData.transform(np.column_stack([x, y]))
-    scale = figure.dpi / 72
-    frame = axes.bbox
-    taken = [(px - 4 * scale, py - 4 * scale, px + 4 * scale, py + 4 * scale) for px, py in dots]
-    places = [(6, -3), (-6, -3), (0, 6), (0, -12), (6, 4), (-6, 4), (6, -10), (-6, -10)]
-    for i in chosen:
-        width, height = len(names[i]) * size * 0.62 * scale, size * 1.2 * scale
-        for dx, dy in places:
-            left = dots[i][0] + dx * scale - (width if dx < 0 else width / 2 if dx == 0 else 0)
-            base = dots[i][1] + dy * scale
-            box = (left, base, left + width, base + height)
-            inside = frame.x0 <= box[0] and box[2] <= frame.x1 and frame.y0 <= base
-            if inside and not any(_overlap(box, other) for other in taken):
-                taken.append(box)
-                axes.annotate(
-                    names[i],
-                    (x[i], y[i]),
-                    xytext=(dx, dy),
-                    textcoords="offset points",
-                    ha="right" if dx < 0 else "center" if dx == 0 else "left",
-                    fontsize=size,
-                    color=theme.INK,
-                )
-                break
-
-
-Box = tuple[float, float, float, float]
-
-
-def _overlap(a: Box, b: Box) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

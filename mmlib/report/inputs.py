@@ -83,6 +83,18 @@ class Inputs:
         return next((run for run in self.runs if run.name == name), None)
 
 
+def band(run: Run, condition: str, headline: float) -> tuple[float, float] | None:
+    """Interval of mAP, clean or at the headline eps, from the run's curve, if it is there."""
+    threat = condition if condition in run.threats else run.widest_threat
+    if f"{threat}_lo" not in run.curve:
+        return None
+    eps = 0.0 if condition == "clean" else headline
+    rows = np.flatnonzero(np.isclose(run.curve["eps"], eps))
+    if len(rows) == 0:
+        return None
+    return float(run.curve[f"{threat}_lo"][rows[0]]), float(run.curve[f"{threat}_hi"][rows[0]])
+
+
 def load(params: Params, root: Path) -> Inputs:
     """Read the artefacts below `root` of every run in params.runs.
 

@@ -6,9 +6,22 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from mmlib.report import sections, theme
+from mmlib.report import theme
+from mmlib.report.answers import Answer
+from mmlib.report.findings import Findings
 from mmlib.report.inputs import Inputs
-from mmlib.report.sections import Section
+from mmlib.report.sections.blocks import Section
+from mmlib.report.sections.classes import classes
+from mmlib.report.sections.closing import (
+    adversarial_clips,
+    answer_box,
+    checks,
+    claims,
+    reproduce,
+)
+from mmlib.report.sections.measured import lede, measured
+from mmlib.report.sections.results import robustness, scores
+from mmlib.report.sections.training import blend, retraining, training
 
 _SHAPES = {
     "o": '<circle cx="10" cy="6" r="3.4"/>',
@@ -17,24 +30,26 @@ _SHAPES = {
     "D": '<path d="M10 1.6 L14.4 6 L10 10.4 L5.6 6 Z"/>',
     "v": '<path d="M10 10 L14 3 L6 3 Z"/>',
     "P": '<path d="M8.6 2h2.8v2.6H14v2.8h-2.6V10H8.6V7.4H6V4.6h2.6Z"/>',
-    "X": '<path d="M7 2l3 2.6L13 2l1.2 1.2L11.6 6l2.6 2.8L13 10l-3-2.6-3 2.6-1.2-1.2L8.4 6 5.8 3.2z"/>',
+    "X": '<path d="m7 2 3 3 3-3 1.2 1.2L11.4 6l2.8 2.8L13 10l-3-3-3 3-1.2-1.2L8.6 6 5.8 3.2z"/>',
     "h": '<path d="M10 1.8 13.7 3.9v4.2L10 10.2 6.3 8.1V3.9Z"/>',
 }
 
 
-def render(inputs: Inputs, answers: Section | None = None) -> str:
+def render(inputs: Inputs, findings: Findings, answers: Sequence[Answer]) -> str:
     """The page as HTML; the same inputs give the same bytes. UserError on broken artefacts."""
     built: Sequence[Section | None] = (
-        sections.measured(inputs),
-        answers,
-        sections.scores(inputs),
-        sections.robustness(inputs),
-        sections.blend(inputs),
-        sections.retraining(inputs),
-        sections.training(inputs),
-        sections.adversarial_clips(inputs),
-        sections.checks(inputs),
-        sections.reproduce(inputs),
+        measured(inputs),
+        answer_box(inputs, answers),
+        scores(inputs),
+        robustness(inputs),
+        classes(inputs, findings),
+        blend(inputs),
+        retraining(inputs),
+        training(inputs),
+        adversarial_clips(inputs),
+        claims(findings),
+        checks(inputs),
+        reproduce(inputs),
     )
     present = [section for section in built if section is not None]
     light, dark = theme.css_variables()
@@ -42,7 +57,7 @@ def render(inputs: Inputs, answers: Section | None = None) -> str:
     source = (files("mmlib.report") / "template.html.jinja").read_text(encoding="utf-8")
     return environment.from_string(source).render(
         title=inputs.params.report.title,
-        lede="",
+        lede=lede(inputs),
         sections=present,
         palette={"light": Markup(light), "dark": Markup(dark)},
         glyphs=[_glyph(index) for index in range(max(run.index for run in inputs.runs) + 1)],

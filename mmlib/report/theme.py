@@ -6,7 +6,9 @@ serves the light and the dark scheme. Each run has one colour and one marker eve
 
 import io
 import re
-from contextlib import AbstractContextManager
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from html import escape
 from typing import Any
 
@@ -31,6 +33,8 @@ _STYLE: Any = {
     "font.family": ["DejaVu Sans"],
     "font.size": 8.5,
     "text.color": INK,
+    # a class may be called "Cash $ register $": that is no formula
+    "text.parse_math": False,
     "axes.edgecolor": RULE,
     "axes.labelcolor": MUTED,
     "axes.facecolor": "none",
@@ -69,25 +73,28 @@ def css_variables() -> tuple[str, str]:
     return light, dark
 
 
-def new_figure(width: float = 3.6, height: float = 3.0) -> Figure:
-    """An empty figure in the page's style; sizes in inches at 72 units an inch of the drawing."""
-    with mpl.rc_context(_STYLE):
-        return Figure(figsize=(width, height), layout="constrained")
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, made within `style`; sizes in inches, 72 units of the drawing each."""
+    return Figure(figsize=(width, height), layout="constrained")
 
 
-def style() -> AbstractContextManager[None]:
+@contextmanager
+def style() -> Iterator[None]:
     """Context in which axes must be made and drawn, so that the page's style holds."""
-    return mpl.rc_context(_STYLE)
+    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+        # The browser's fonts draw the text; a letter that ours lacks is only measured wrongly.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
 
 
 def to_svg(figure: Figure, name: str, label: str) -> Markup:
     """Draw the figure as one inline `<svg>`: scalable, themed, the same bytes every time.
 
-    `name` keeps the drawing's ids apart from those of the page's other drawings; `label` is what a
-    screen reader says.
+    Call it within `style`. `name` keeps the drawing's ids apart from those of the page's other
+    drawings; `label` is what a screen reader says.
     """
     buffer = io.StringIO()
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
+    with mpl.rc_context({"svg.hashsalt": name}):
         figure.savefig(
             buffer,
             format="svg",
@@ -101,9 +108,10 @@ def to_svg(figure: Figure, name: str, label: str) -> Markup:
     text = text.replace("url(#", f"url(#{name}-").replace("xlink:href", "href")
     text = re.sub(r"#0a00([0-9a-f]{2})", _variable, text)
     text = text.replace("'DejaVu Sans'", "var(--sans)")
-    head = re.compile(r'<svg [^>]*?viewBox="([^"]+)"[^>]*>')
-    opening = f'<svg viewBox="\\1" role="img" aria-label="{escape(label)}" class="figure">'
-    return Markup(head.sub(opening, text, count=1).rstrip())
+    head, body = text.split(">", 1)
+    box = re.search(r'viewBox="[^"]+"', head)
+    opening = f'<svg {box.group()} role="img" ' if box else '<svg role="img" '
+    return Markup(f'{opening}aria-label="{escape(label)}" class="figure">{body}'.rstrip())
 
 
 def _variable(match: re.Match[str]) -> str:

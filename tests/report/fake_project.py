@@ -277,6 +277,7 @@ def _classwise(
         line: dict[str, Any] = {
             "class": name,
             "n_eval": int(labels[:, k].sum()),
+            "class_size": 60 + 5 * k,
             "clean_ap": clean[k],
             "clean_auc": roc_auc(labels, rows[0][3])[k],
         }
@@ -290,6 +291,7 @@ def _classwise(
             "kappa_lo": kappa[k] - 0.02,
             "kappa_hi": min(1.0, kappa[k] + 0.02),
         }
+        line |= {"kappa_conditioned": min(1.0, kappa[k] + 0.1)}
         line |= {"rho": rng.normal(-1.5, 0.3), "log_density": rng.normal(-2.0, 0.2)}
         table.append(line)
     _csv(root / f"metrics/classwise/{run}.csv", table)
@@ -369,8 +371,9 @@ def _picture(modality: str, rng: np.random.Generator) -> np.ndarray:
         bells = sum(
             np.exp(-((band - b) ** 2) / 4) * np.exp(-(time % 33) / 14) for b in (14, 25, 41)
         )
-        return np.clip(0.25 + 0.1 * rng.random((FRAMES, BANDS)) + 0.6 * bells, 0, 1)
+        return np.asarray(np.clip(0.25 + 0.1 * rng.random((FRAMES, BANDS)) + 0.6 * bells, 0, 1))
     step, row, column = np.mgrid[0:STEPS, 0:SIDE, 0:SIDE]
     centre = SIDE / 2 + 9 * np.sin(step * 0.9)
     disc = np.exp(-((column - centre) ** 2 + (row - 15) ** 2) / 28)
-    return np.stack([0.25 + 0.6 * disc, 0.3 + 0.3 * row / SIDE, 0.45 - 0.3 * disc])
+    channels = [0.25 + 0.6 * disc, 0.3 + 0.3 * row / SIDE, 0.45 - 0.3 * disc]
+    return np.stack(channels)

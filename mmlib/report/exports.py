@@ -1,0 +1,96 @@
+"""The report's numbers for other programs and for the terminal."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+from mmlib.report import wording
+from mmlib.report.answers import Answer
+from mmlib.report.findings import Findings
+from mmlib.report.inputs import THREAT_SHORT, Inputs, band
+from mmlib.stats import Correlation, Interval
+
+
+def results_text(inputs: Inputs, answers: Sequence[Answer]) -> str:
+    """The results for the terminal: each run clean and under each threat, then the verdicts."""
+    heads = ("run", "attack", "mAP", "interval", "AUC", "d'", "lost")
+    rows = []
+    for run in inputs.runs:
+        for condition in ("clean", *run.threats):
+            ends = band(run, condition, inputs.params.attack.eps)
+            rows.append(
+                (
+                    run.name if condition == "clean" else "",
+                    "-" if condition == "clean" else THREAT_SHORT[condition],
+                    wording.number(run.value(condition, "mAP")),
+                    wording.interval(*ends) if ends else wording.MISSING,
+                    wording.number(run.value(condition, "AUC")),
+                    wording.number(run.value(condition, "dprime")),
+                    wording.percent(run.value(condition, "relative_drop")),
+                )
+            )
+    widths = [max(len(row[i]) for row in (heads, *rows)) for i in range(len(heads))]
+    lines = [_line(row, widths) for row in (heads, *rows)]
+    verdicts = [f"{answer.question}\n  {answer.verdict}" for answer in answers]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], "", *verdicts]) + "\n"
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    pairs = enumerate(zip(cells, widths, strict=True))
+    padded = [cell.ljust(width) if i < 2 else cell.rjust(width) for i, (cell, width) in pairs]
+    return "  ".join(padded).rstrip()
+
+
+def claims_csv(findings: Findings) -> str:
+    """report/claims.csv: one row a claim."""
+    heads = "key,statement,paper,compared,unit,effect,lo,hi,n,p,p_adjusted,verdict"
+    rows = [
+        (
+            *(c.key, c.statement, c.paper, c.compared, c.unit, *_interval(c.effect)),
+            *(str(c.n), _decimals(c.p), _decimals(c.p_adjusted), c.verdict),
+        )
+        for c in findings.claims.values()
+    ]
+    return _csv(heads, rows)
+
+
+def comparisons_csv(findings: Findings) -> str:
+    """report/comparisons.csv: mAP of one run less another's, one row a pair and condition."""
+    rows = [
+        (f"{d.first} - {d.second}", d.threat, *_interval(d.effect), str(d.n), _decimals(d.p))
+        for d in findings.differences
+    ]
+    return _csv("name,threat,effect,lo,hi,n,p", rows)
+
+
+def predictions_csv(findings: Findings) -> str:
+    """report/predictions.csv: one row a run, threat, drop and metric, with its correlations."""
+    rows = [
+        (
+            *(p.run, p.threat, p.drop, p.metric, str(p.pearson.n), *_correlation(p.pearson)),
+            *(*_correlation(p.spearman), *_correlation(p.partial), p.verdict),
+        )
+        for p in findings.predictions
+    ]
+    kinds = [f"{name}{end}" for name in ("r", "rank_r", "partial_r") for end in ("", "_lo", "_hi")]
+    return _csv(",".join(("run,threat,drop,metric,n", *kinds, "verdict")), rows)
+
+
+def _correlation(found: Correlation) -> tuple[str, str, str]:
+    return _decimals(found.r), _decimals(found.lo), _decimals(found.hi)
+
+
+def _interval(effect: Interval) -> tuple[str, str, str]:
+    return _decimals(effect.estimate), _decimals(effect.lo), _decimals(effect.hi)
+
+
+def _decimals(value: float) -> str:
+    """Six decimals; empty for nan."""
+    return "" if value != value else f"{value:.6f}"
+
+
+def _csv(heads: str, rows: Sequence[Sequence[str]]) -> str:
+    stream = io.StringIO()
+    stream.write(heads + "\n")
+    csv.writer(stream, lineterminator="\n").writerows(rows)
+    return stream.getvalue()

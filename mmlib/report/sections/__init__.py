@@ -1,0 +1,1 @@
+"""The sections of the page, each from the artefacts that are there, or none."""

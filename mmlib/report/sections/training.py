@@ -1,0 +1,166 @@
+"""How the runs learned: Gradient-Blending weights, retraining with its cost, training curves."""
+
+from collections.abc import Mapping, Sequence
+
+from mmlib.report import figures, wording
+from mmlib.report.figures import Line, Point
+from mmlib.report.inputs import THREAT_NAMES, THREAT_SHORT, Inputs, Run, band
+from mmlib.report.sections.blocks import Block, Panel, Section, legend, patch
+from mmlib.report.tables import Cell, Group, Head, Row, Table
+
+BLEND_SOURCES = {"blend": "estimated here", "blend_reference": "literature, AudioSet"}
+CURVES = (
+    ("val_mAP", "mAP on the val split", "mAP"),
+    ("val_loss", "Loss on the val split", "loss"),
+    ("train_loss", "Loss on the train split", "loss"),
+)
+
+
+def blend(inputs: Inputs) -> Section | None:
+    """The weights of the heads, ours beside the literature's; none unless ours were estimated."""
+    sources = _weights(inputs)
+    if "estimated here" not in sources:
+        return None
+    heads = [head for head in THREAT_NAMES if any(head in values for values in sources.values())]
+    titles = [THREAT_SHORT[head] for head in heads]
+    bars = [[values.get(head, 0.0) for head in heads] for values in sources.values()]
+    svg = figures.weights(bars, titles, name="blend", label="Weight of each head's loss")
+    run = inputs.with_role("gblend")
+    users = (
+        f" Run {run.name} trains with the guide “{inputs.params.train[run.name].guide}”."
+        if run
+        else ""
+    )
+    caption = (
+        "How much each head's loss counts in joint training, estimated from how fast the head"
+        f" generalises against how fast it overfits.{users}"
+    )
+    marks = zip(sources, (patch("ink"), patch("muted")), strict=False)
+    rows = [
+        Row(source, [Cell(wording.number(values.get(head))) for head in heads])
+        for source, values in sources.items()
+    ]
+    table = Table(
+        title="Gradient-Blending weights",
+        head=(Head("weights", "word"), *(Head(f"head {title}") for title in titles)),
+        rows=rows,
+    )
+    panel = Panel("Weight of each head", svg)
+    blocks = [legend((), *marks), Block("panels", [panel], caption), Block("table", table)]
+    return Section("blend", "Gradient-Blending weights", blocks)
+
+
+def _weights(inputs: Inputs) -> dict[str, dict[str, float]]:
+    found = {}
+    for guide, title in BLEND_SOURCES.items():
+        heads = inputs.guides.get(guide, {}).get("heads")
+        if isinstance(heads, Mapping):
+            found[title] = {head: float(weight) for head, weight in heads.items()}
+    return found
+
+
+def retraining(inputs: Inputs) -> Section | None:
+    """Mixup against adversarial training, with what each costs; none without costs."""
+    table = _costs(inputs)
+    if table is None:
+        return None
+    retrained = [run for run in inputs.runs if run.init is not None]
+    starts = {run.init for run in retrained}
+    shown = [run for run in inputs.runs if run.init is not None or run.name in starts]
+    by_passes = [p for run in shown if (p := _point(inputs, run, _extra_passes(run)))]
+    by_clean = [p for run in shown if (p := _point(inputs, run, run.value("clean", "mAP")))]
+    panels = [
+        Panel(
+            title,
+            figures.trade_off(
+                points,
+                x_label=x_label,
+                y_label="mAP, all modalities attacked",
+                name=name,
+                label=title,
+            ),
+        )
+        for points, title, x_label, name in (
+            (by_passes, "Robustness against work", "extra passes, thousands of clips", "work"),
+            (by_clean, "Robustness against clean mAP", "clean mAP", "clean"),
+        )
+        if retrained and len(points) > 1
+    ]
+    caption = (
+        "Each mark is a run at the headline budget, with its interval. Against work: higher at the"
+        " same place is more robustness for the same passes; the run that retraining starts from"
+        " stands at 0. Against clean mAP: up and to the right is better in both."
+    )
+    blocks = [Block("panels", panels, caption)] if panels else []
+    return Section("retraining", "Retraining and its cost", [*blocks, Block("table", table)])
+
+
+def _extra_passes(run: Run) -> float | None:
+    """Thousands of passes, forward and backward, on top of those of the run it starts from."""
+    if run.init is None:
+        return 0.0
+    if not run.cost:
+        return None
+    return (run.cost["forward_passes"] + run.cost["backward_passes"]) / 1000
+
+
+def _point(inputs: Inputs, run: Run, x: float | None) -> Point | None:
+    threat = run.widest_threat or ""
+    value = run.value(threat, "mAP")
+    if x is None or value is None:
+        return None
+    lo, hi = band(run, threat, inputs.params.attack.eps) or (value, value)
+    return Point(run.index, run.name, x, value, lo, hi)
+
+
+def _costs(inputs: Inputs) -> Table | None:
+    rows = []
+    for run in inputs.runs:
+        if run.cost:
+            counted = ("clips_seen", "forward_passes", "backward_passes", "optimiser_steps")
+            cells = [Cell(wording.count(run.cost.get(key))) for key in counted]
+            cells.append(Cell(wording.seconds(run.cost.get("seconds"))))
+            conditions = ("clean", run.widest_threat or "")
+            cells += [Cell(wording.number(run.value(part, "mAP"))) for part in conditions]
+            rows.append(Row(run.name, cells, run.index))
+    if not rows:
+        return None
+    columns = ("seen", "forward", "backward", "steps", "time", "clean", "attacked")
+    return Table(
+        title="Cost of training",
+        groups=(Group("", 1), Group("clips", 3), Group("", 2), Group("mAP", 2)),
+        head=(Head("run", "word"), *(Head(column) for column in columns)),
+        rows=rows,
+        caption=(
+            "Forward and backward count clips through the encoders, attack steps included. A"
+            " retrained run's passes come on top of those of the run that it starts from. Time is"
+            " the wall clock of the machine that trained. Attacked: all modalities of the run, at"
+            " the headline budget."
+        ),
+    )
+
+
+def training(inputs: Inputs) -> Section | None:
+    """One line a run: how it learned."""
+    runs = [run for run in inputs.runs if "epoch" in run.training]
+    panels = [_training_panel(runs, *curve) for curve in CURVES]
+    present = [panel for panel in panels if panel is not None]
+    if not present:
+        return None
+    caption = (
+        "One line a run. Losses on the train split do not compare where the objective differs"
+        " (mixed labels, attacked clips, several heads); figures on the val split do."
+    )
+    blocks = [legend(runs), Block("panels", present, caption)]
+    return Section("training", "Training curves", blocks)
+
+
+def _training_panel(runs: Sequence[Run], column: str, title: str, label: str) -> Panel | None:
+    lines = [
+        Line(run.index, run.training["epoch"], run.training[column])
+        for run in runs
+        if column in run.training
+    ]
+    if not lines:
+        return None
+    return Panel(title, figures.training(lines, y_label=label, name=column, label=title))

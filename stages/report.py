@@ -1,0 +1,37 @@
+"""Write the report: one page that answers the three questions, and its numbers as csv."""
+
+from pathlib import Path
+
+from mmlib import params, stage
+from mmlib.errors import UserError
+from mmlib.report import exports, findings, inputs, page
+from mmlib.report.answers import answer
+from mmlib.scratch import publish_directory, publish_text
+
+OUT = Path("report")
+
+
+def main(arguments: list[str]) -> None:
+    """Write report/index.html, results.txt and three csv; print the results and the page's path."""
+    if arguments:
+        raise UserError("usage: python -m stages.report")
+    found = inputs.load(params.load(), Path())
+    drawn = findings.find(found)
+    answers = answer(found, drawn)
+    results = exports.results_text(found, answers)
+    unfinished = Path("scratch/report")
+    for name, text in (
+        ("index.html", page.render(found, drawn, answers)),
+        ("results.txt", results),
+        ("claims.csv", exports.claims_csv(drawn)),
+        ("comparisons.csv", exports.comparisons_csv(drawn)),
+        ("predictions.csv", exports.predictions_csv(drawn)),
+    ):
+        publish_text(text, unfinished / name)
+    publish_directory(unfinished, OUT)
+    print(results)
+    print((OUT / "index.html").resolve())
+
+
+if __name__ == "__main__":
+    stage.run(main)

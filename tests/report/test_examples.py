@@ -1,0 +1,135 @@
+import base64
+import io
+import json
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmlib import params
+from mmlib.report import examples
+from tests.report import fake_project
+
+MEL = params.load(fake_project.REPOSITORY / "params.yaml").shard.mel
+CLASSES = ("bell", "rain", "bird", "train", "siren", "car")
+
+
+def example(**changes: np.ndarray) -> examples.Example:
+    rng = np.random.default_rng(0)
+    audio = rng.random((MEL.frames, MEL.bands), np.float32)
+    video = rng.random((3, 8, 32, 32), np.float32)
+    attacked = {"audio": audio, "video": video, **changes}
+    return examples.Example(
+        "clip-7",
+        "AV",
+        CLASSES,
+        np.array([1, 0, 0, 0, 0, 1], np.uint8),
+        np.array([2, 1, 0, -1, -2, -3], np.float32),
+        np.array([-2, 1, 0, -1, 2, -3], np.float32),
+        {"audio": audio, "video": video},
+        attacked,
+    )
+
+
+def card(found: examples.Example, task: str = "multi_label") -> examples.Card:
+    return examples.card(found, task=task, mel=MEL, seconds=3.0)
+
+
+def pixels(picture: examples.Picture) -> np.ndarray:
+    kind, data = picture.source.split(",")
+    assert kind == "data:image/png;base64"
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
+
+
+def samples(sound: examples.Sound) -> tuple[np.ndarray, int]:
+    kind, data = sound.source.split(",")
+    assert kind == "data:audio/wav;base64"
+    with wave.open(io.BytesIO(base64.b64decode(data))) as stream:
+        assert (stream.getnchannels(), stream.getsampwidth()) == (1, 2)
+        pcm = np.frombuffer(stream.readframes(stream.getnframes()), "<i2")
+        return pcm / 32768, stream.getframerate()
+
+
+def test_tags_are_the_highest_and_the_true_ones() -> None:
+    before, after = card(example()).tags
+    assert [tag.name for tag in before.rows] == ["bell", "rain", "bird", "train", "car"]
+    assert [tag.name for tag in after.rows] == ["siren", "rain", "bird", "train", "bell", "car"]
+    assert [tag.name for tag in after.rows if tag.true] == ["bell", "car"]
+    assert before.rows[0].value == "0.88"
+
+
+def test_single_label_probabilities_sum_to_one() -> None:
+    (before, _) = card(example(), "single_label").tags
+    assert sum(float(tag.width) for tag in before.rows) < 100.1
+    assert before.rows[0].value == "0.63"
+
+
+def test_magnified_difference_fills_the_scale_and_is_named() -> None:
+    clean = example().clean["video"]
+    delta = np.zeros_like(clean)
+    delta[:, :, :16], delta[:, :, 16:] = 0.02, -0.02
+    pictures = card(example(video=clean + delta)).pictures[1]
+    difference = pixels(pictures[2])
+    assert "× 25" in pictures[2].caption
+    assert "5.1 grey levels" in pictures[2].caption
+    assert difference[:16, :32].min() > 250
+    assert difference[16:, :32].max() < 5
+
+
+def test_untouched_modality_says_so() -> None:
+    audio, video = card(example()).pictures
+    assert "not attacked" in audio[2].caption
+    assert np.ptp(pixels(video[2])[:, :32].astype(int)) == 0
+    assert len(card(example()).sounds) == 1
+
+
+def test_spectrogram_has_low_notes_below() -> None:
+    audio = np.zeros((MEL.frames, MEL.bands), np.float32)
+    audio[:, :8] = 1.0
+    quiet = example()._replace(clean={"audio": audio}, adversarial={"audio": audio})
+    picture = pixels(card(quiet).pictures[0][0]).sum(axis=2)
+    assert picture[-1].min() > picture[0].max()
+
+
+def test_inversion_keeps_the_pitch() -> None:
+    """A band that sounds comes back as a tone of its frequency."""
+    import librosa
+
+    log_mel = np.zeros((MEL.frames, MEL.bands), np.float32)
+    log_mel[:, 20] = 0.9
+    sound = examples.invert(log_mel, MEL)
+    spectrum = np.abs(np.fft.rfft(sound))
+    heard = np.fft.rfftfreq(len(sound), 1 / MEL.sample_rate_hz)[spectrum.argmax()]
+    centres = librosa.mel_frequencies(MEL.bands + 2, fmin=MEL.min_hz, fmax=MEL.max_hz)
+    assert centres[20] < heard < centres[22]
+
+
+def test_sounds_are_wav_of_the_clips_length_and_the_same_each_time() -> None:
+    changed = example().clean["audio"].copy()
+    changed[:, 10] = 0.9
+    first, second = card(example(audio=changed)), card(example(audio=changed))
+    assert first == second
+    assert len(first.sounds) == 2
+    heard, rate = samples(first.sounds[0])
+    assert rate == MEL.sample_rate_hz
+    assert len(heard) == pytest.approx(3.0 * rate, rel=0.02)
+    assert np.abs(heard).max() == pytest.approx(examples.PEAK, abs=0.01)
+
+
+def test_silence_stays_silent() -> None:
+    silent = np.zeros((MEL.frames, MEL.bands), np.float32)
+    quiet = example()._replace(clean={"audio": silent}, adversarial={"audio": silent})
+    heard, _ = samples(card(quiet).sounds[0])
+    assert np.abs(heard).max() == 0
+
+
+def test_reading_what_the_attack_stage_stores(tmp_path: Path) -> None:
+    root = fake_project.write(tmp_path, runs=("mid",), clips=20)
+    found = list(examples.read(root / "data/attacks/mid-examples.parquet"))
+    assert [item.clip_id for item in found] == ["eval-00000", "eval-00001"]
+    assert found[0].clean["audio"].shape == (fake_project.FRAMES, fake_project.BANDS)
+    assert found[0].clean["video"].shape == (3, 8, 32, 32)
+    assert list(examples.read(tmp_path / "absent.parquet")) == []
+    assert json.dumps(found[0].classes) == json.dumps(list(fake_project.CLASSES))

@@ -1,0 +1,195 @@
+import json
+import re
+import shutil
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from mmlib import params
+from mmlib.errors import UserError
+from mmlib.report import inputs
+from tests.report import fake_project
+from tests.report.conftest import render
+from tests.report.markup import Page
+
+SECTIONS = (
+    *("measured", "answers", "scores", "robustness", "classes", "blend", "retraining"),
+    *("training", "claims", "reproduce"),
+)
+
+
+def sections(page: Page) -> list[str]:
+    return [link[1:] for link in page.links if re.fullmatch(r"#[a-z]+", link)]
+
+
+def test_the_page_is_well_formed(html: str) -> None:
+    page = Page(html)
+    assert page.faults == []
+    assert page.open_tags == []
+    assert len(page.ids) == len(set(page.ids))
+    for svg in re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL):
+        ElementTree.fromstring(svg)
+
+
+def test_the_page_needs_nothing_else(html: str) -> None:
+    page = Page(html)
+    assert not {"script", "link", "iframe", "object"} & page.tags
+    assert all(link.startswith("#") for link in page.links)
+    assert all(source.startswith("data:") for source in page.sources)
+    assert "@import" not in html
+    assert not re.search(r"url\((?!#)", html)
+    assert "://" not in html
+
+
+def test_every_section_is_there_and_in_the_contents(html: str) -> None:
+    page = Page(html)
+    assert tuple(sections(page)) == SECTIONS
+    assert set(SECTIONS) <= set(page.ids)
+
+
+def test_the_same_artefacts_give_the_same_bytes(project: Path, html: str) -> None:
+    assert render(project) == html
+
+
+def test_our_numbers_stand_beside_the_papers(project: Path, html: str) -> None:
+    text = Page(html).text
+    ours = json.loads((project / "metrics/gblend.json").read_text())
+    assert f"{ours['AV']['mAP']:.3f}" in text
+    for paper in ("0.427", "0.971", "2.686", "0.234", "1.983", "0.199"):
+        assert paper in text
+
+
+def test_budgets_have_their_units(html: str) -> None:
+    text = Page(html).text
+    assert "0.02 of the 80 dB scale = 1.6 dB of log-mel" in text
+    assert "5.1 grey levels of 255" in text
+
+
+def test_every_run_keeps_one_colour(html: str) -> None:
+    """mixup is the fifth of params.runs: its marks in drawings and legends are variable 4."""
+    curves = re.search(r"<svg [^>]*both attacked.*?</svg>", html, flags=re.DOTALL)
+    assert curves
+    assert {"--c2", "--c3", "--c4", "--c5"} <= set(re.findall(r"--c\d", curves.group()))
+    assert "--c0" not in curves.group()
+    legend = re.search(r'<li><svg class="chip"[^>]*>((?:(?!</svg>).)*)</svg>mixup</li>', html)
+    assert legend
+    assert set(re.findall(r"--c\d", legend.group(1))) == {"--c4"}
+
+
+def test_answers_follow_the_data(tmp_path: Path) -> None:
+    """Swap the scores of mixup and adversarial training: the third answer turns round."""
+    root = fake_project.write(tmp_path, examples=False)
+    before = Page(render(root)).text
+    for folder, suffix in (("data/attacks", "parquet"), ("metrics", "json")):
+        one, two = (root / folder / f"{run}.{suffix}" for run in ("mixup", "adversarial"))
+        shutil.move(one, tmp_path / "kept")
+        shutil.move(two, one)
+        shutil.move(tmp_path / "kept", two)
+    after = Page(render(root)).text
+    assert "adversarial training protects better" in before
+    assert "Yes, on this data: mixup protects better." in after
+
+
+@pytest.mark.parametrize(
+    ("runs", "absent"),
+    [
+        (("audio",), {"blend", "retraining"}),
+        (("audio", "video"), set()),
+        (("mid",), set()),
+        (("mid", "adversarial"), set()),
+        (("video", "gblend", "mixup"), set()),
+    ],
+)
+def test_fewer_runs_give_a_smaller_page(
+    tmp_path: Path, runs: tuple[str, ...], absent: set[str]
+) -> None:
+    page = Page(render(fake_project.write(tmp_path, runs=runs, clips=40, examples=False)))
+    assert page.faults == []
+    present = set(sections(page))
+    assert {"measured", "answers", "scores", "robustness", "training", "reproduce"} <= present
+    assert "Not put to this data." in page.text or len(runs) > 2
+    assert all(run in page.text for run in runs)
+
+
+def test_single_label_shows_accuracy(tmp_path: Path) -> None:
+    root = fake_project.write(
+        tmp_path, runs=("audio", "mid"), task="single_label", clips=40, examples=False
+    )
+    assert "accuracy" in Page(render(root)).text
+
+
+def test_a_run_without_scores_is_named(tmp_path: Path) -> None:
+    root = fake_project.write(tmp_path, clips=40, examples=False)
+    for path in root.glob("**/mixup*"):
+        path.unlink()
+    text = Page(render(root)).text
+    assert "because their scores are not there: mixup." in text
+
+
+def test_metrics_alone_make_a_page(tmp_path: Path) -> None:
+    root = fake_project.write(tmp_path, clips=40)
+    shutil.rmtree(root / "data")
+    for folder in ("curves", "classwise", "training", "costs"):
+        shutil.rmtree(root / "metrics" / folder)
+    page = Page(render(root))
+    assert sections(page) == ["measured", "answers", "scores", "reproduce"]
+
+
+def test_no_metrics_is_an_error(tmp_path: Path) -> None:
+    root = fake_project.write(tmp_path, runs=("mid",), clips=40)
+    (root / "metrics/mid.json").unlink()
+    with pytest.raises(UserError, match="no run of params"):
+        inputs.load(params.load(root / "params.yaml"), root)
+
+
+def test_a_broken_artefact_is_one_clear_line(tmp_path: Path) -> None:
+    root = fake_project.write(tmp_path, runs=("mid",), clips=40)
+    (root / "metrics/mid.json").write_text("{")
+    with pytest.raises(UserError, match=r"mid\.json: not JSON"):
+        inputs.load(params.load(root / "params.yaml"), root)
+
+
+def test_names_from_the_data_are_never_markup(tmp_path: Path) -> None:
+    root = fake_project.write(tmp_path, runs=("mid",), clips=40, examples=False)
+    hostile = "<script>alert(1)</script>"
+    for path in (root / "data/shards/manifest.json", root / "metrics/classwise/mid.csv"):
+        path.write_text(path.read_text().replace("Siren", hostile))
+    page = Page(render(root))
+    assert page.faults == []
+    assert "script" not in page.tags
+    assert hostile in page.text
+
+
+def test_checks_are_listed_flat_or_by_run(tmp_path: Path) -> None:
+    root = fake_project.write(tmp_path, runs=("mid",), clips=40, examples=False)
+    (root / "metrics/checks.json").write_text(
+        json.dumps(
+            {
+                "budget_exact": "pass",
+                "mid": {"monotone_eps": {"state": "warn", "detail": "rises at 0.02"}},
+            }
+        )
+    )
+    text = Page(render(root)).text
+    assert "1 pass, 1 warn, 0 fail." in text
+    assert "mid: monotone_eps" in text
+    assert "rises at 0.02" in text
+
+
+def test_classes_with_numbers_for_names(tmp_path: Path) -> None:
+    root = fake_project.write(tmp_path, runs=("mid",), clips=40, examples=False)
+    table = root / "metrics/classwise/mid.csv"
+    lines = table.read_text().splitlines()
+    rows = [f"{i},{line.split(',', 1)[1]}" for i, line in enumerate(lines[1:])]
+    table.write_text("\n".join([lines[0], *rows]) + "\n")
+    assert "classes" in sections(Page(render(root)))
+
+
+@pytest.mark.slow
+def test_examples_are_seen_and_heard(tmp_path: Path) -> None:
+    page = Page(render(fake_project.write(tmp_path, runs=("mid",), clips=40)))
+    assert "examples" in sections(page)
+    kinds = [source.split(";")[0] for source in page.sources]
+    assert kinds.count("data:image/png") == 2 * 6
+    assert kinds.count("data:audio/wav") == 2 * 2
