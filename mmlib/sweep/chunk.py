@@ -16,8 +16,8 @@ from torch import Tensor
 
 from mmlib import inference, perceptibility
 from mmlib.attacks.losses import resolve
-from mmlib.attacks.noise import noise
-from mmlib.attacks.pgd import climb
+from mmlib.attacks.methods.noise import noise
+from mmlib.attacks.methods.pgd import climb
 from mmlib.attacks.region import ORDERS
 from mmlib.attacks.search import Points, Search
 from mmlib.attacks.storage import quantise

@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 import torch
 
-from mmlib.attacks.apgd import apgd
-from mmlib.attacks.fgsm import fgsm
 from mmlib.attacks.losses import resolve
-from mmlib.attacks.mim import mim
-from mmlib.attacks.noise import noise
-from mmlib.attacks.pgd import pgd
+from mmlib.attacks.methods.apgd import apgd
+from mmlib.attacks.methods.fgsm import fgsm
+from mmlib.attacks.methods.mim import mim
+from mmlib.attacks.methods.noise import noise
+from mmlib.attacks.methods.pgd import pgd
+from mmlib.attacks.methods.square import square
 from mmlib.attacks.region import Region
 from mmlib.attacks.search import Model
-from mmlib.attacks.square import square
 from mmlib.attacks.threat import NORMS, Budget, Norm
 from mmlib.batch import Batch
 from mmlib.errors import UserError

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from mmlib.attacks.apgd import apgd
-from mmlib.attacks.fgsm import fgsm
-from mmlib.attacks.mim import mim
-from mmlib.attacks.pgd import pgd
+from mmlib.attacks.methods.apgd import apgd
+from mmlib.attacks.methods.fgsm import fgsm
+from mmlib.attacks.methods.mim import mim
+from mmlib.attacks.methods.pgd import pgd
 from mmlib.attacks.search import Search
 from mmlib.attacks.threat import NORMS, Budget, Norm
 from tests.attacks import toys

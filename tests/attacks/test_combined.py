@@ -3,18 +3,18 @@
 import pytest
 import torch
 
-from mmlib.attacks.apgd import apgd
-from mmlib.attacks.ensemble import (
+from mmlib.attacks.losses import resolve
+from mmlib.attacks.methods.apgd import apgd
+from mmlib.attacks.methods.ensemble import (
     apgd_targeted,
     multi_label_members,
     single_label_members,
     strongest,
 )
-from mmlib.attacks.joint import shared, spent, surface
-from mmlib.attacks.losses import resolve
-from mmlib.attacks.pgd import pgd
+from mmlib.attacks.methods.joint import shared, spent, surface
+from mmlib.attacks.methods.pgd import pgd
+from mmlib.attacks.methods.transfer import transfer
 from mmlib.attacks.threat import NORMS, Budget, Norm
-from mmlib.attacks.transfer import transfer
 from mmlib.batch import Batch
 from mmlib.errors import UserError
 from tests.attacks import toys

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmlib.attacks.goals import hide, inject, reach, reached, swap, wish
-from mmlib.attacks.pgd import pgd
+from mmlib.attacks.methods.pgd import pgd
 from mmlib.attacks.threat import Budget
 from tests.attacks import toys
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from scipy.optimize import brentq
 
-from mmlib.attacks.apgd import apgd
-from mmlib.attacks.minimal import minimal, minimal_radius
+from mmlib.attacks.methods.apgd import apgd
+from mmlib.attacks.methods.minimal import minimal, minimal_radius
 from mmlib.attacks.region import Region
 from mmlib.attacks.threat import NORMS, Budget, Norm
 from mmlib.batch import Batch

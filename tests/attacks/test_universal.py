@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from mmlib.attacks.methods.universal import fit, play, universal
 from mmlib.attacks.region import Region
 from mmlib.attacks.threat import NORMS, Budget, Norm
-from mmlib.attacks.universal import fit, play, universal
 from mmlib.batch import Batch
 from mmlib.errors import UserError
 from tests.attacks import toys

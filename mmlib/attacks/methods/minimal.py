@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mmlib.attacks.losses import Loss, resolve
-from mmlib.attacks.pgd import pgd
+from mmlib.attacks.methods.pgd import pgd
 from mmlib.attacks.search import Model, Search
 from mmlib.attacks.threat import Threat, clip_seeds, rows, scaled
 from mmlib.batch import Batch

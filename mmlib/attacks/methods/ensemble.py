@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmlib.attacks.apgd import apgd
 from mmlib.attacks.losses import Loss, dlr_targeted, multi_hot, resolve
+from mmlib.attacks.methods.apgd import apgd
+from mmlib.attacks.methods.square import square
 from mmlib.attacks.search import Model, Search
-from mmlib.attacks.square import square
 from mmlib.attacks.threat import Threat, rows
 from mmlib.batch import Batch
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mmlib.attacks.losses import Loss
-from mmlib.attacks.pgd import pgd
+from mmlib.attacks.methods.pgd import pgd
 from mmlib.attacks.region import Region
 from mmlib.attacks.search import Model, Search
 from mmlib.attacks.threat import Threat

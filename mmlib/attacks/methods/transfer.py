@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from mmlib.attacks.losses import Loss
-from mmlib.attacks.pgd import pgd
+from mmlib.attacks.methods.pgd import pgd
 from mmlib.attacks.search import Model, Search
 from mmlib.attacks.threat import Threat
 from mmlib.batch import Batch

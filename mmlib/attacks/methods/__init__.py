@@ -1,0 +1,1 @@
+"""The attacks: one pure function a file, all of the same signature."""
