@@ -24,6 +24,8 @@ from mmlib.media.reading import Reading, read_tracks, refuse, refuse_header
 # so a short lead costs nothing; the long one serves slow pictures and streams without an index.
 _SHORT_LEAD_S = 0.5
 _LONG_LEAD_S = 10.0
+# Containers that are joined in the middle of a packet: decoders then complain about sound media.
+_JOINED_MIDWAY = ("mpeg", "mpegts", "mp3", "aac")
 # Tracks may fall short of the length in the header by this much, or by 5 %, and be whole.
 _SHORT_OF_S = 0.5
 
@@ -75,21 +77,22 @@ def decode(
     """
     start = start_s or 0.0
     section = Section(start, end_s, limits.max_seconds, min(start, _SHORT_LEAD_S))
-    section.refuse_long(None)
+    section.refuse(None)
     with open_media(source) as file:
         reading = read_tracks(file, form, section, limits)
-        if section.lead_s and reading.times.size and reading.times[0] > 0:
+        if section.lead_s and reading.log.has("Video") and not reading.video_begin <= 0:
             section = replace(section, lead_s=min(start, _LONG_LEAD_S))
             reading = read_tracks(file, form, section, limits)
-    refuse(reading, section)
+    refuse(reading, section, limits)
     frames = _on_grid(reading, form, section)
     pcm = _on_clock(reading, form, section)
+    begins = _begin(reading.begin, section), _begin(reading.video_begin, section)
     decoded = Decoded(
         frames=frames,
         pcm=pcm,
-        video_s=None if frames is None else _video_length(reading, section),
-        audio_s=None if pcm is None else len(pcm) / form.sample_rate_hz - max(0, reading.begin),
-        offset_s=None if frames is None or pcm is None else _offset(reading, section),
+        video_s=None if frames is None else _seconds(_video_end(reading, section) - begins[1]),
+        audio_s=None if pcm is None else _seconds(len(pcm) / form.sample_rate_hz - begins[0]),
+        offset_s=None if frames is None or pcm is None else round(begins[0] - begins[1], 6),
         damage=None,
     )
     longest = max(decoded.video_s or 0.0, decoded.audio_s or 0.0)
@@ -103,16 +106,13 @@ def _on_grid(reading: Reading, form: Form, section: Section) -> NDArray[np.uint8
     # A sound file's cover is no video.
     if not len(reading.frames) or not reading.log.has("Video"):
         return None
-    ticks = reading.ticks
-    count = int(ticks.max()) + 1
+    count = int(reading.ticks[-1]) + 1
     if section.length_s is not None:
         count = min(count, math.ceil(section.length_s * form.fps - 1e-9))
-    if count <= 0:
-        return None
-    if count == len(ticks) and np.array_equal(ticks, np.arange(count)):
+    if count == len(reading.ticks):
         return reading.frames
-    latest = np.searchsorted(ticks, np.arange(count), side="right") - 1
-    return reading.frames[np.maximum(latest, 0)]
+    latest = np.searchsorted(reading.ticks, np.arange(count), side="right") - 1
+    return reading.frames[latest]
 
 
 def _on_clock(reading: Reading, form: Form, section: Section) -> NDArray[np.int16] | None:
@@ -126,24 +126,22 @@ def _on_clock(reading: Reading, form: Form, section: Section) -> NDArray[np.int1
     return samples if len(samples) else None
 
 
-def _video_length(reading: Reading, section: Section) -> float:
+def _video_end(reading: Reading, section: Section) -> float:
     times = reading.times
     stream = reading.log.stream("Video")
     nominal = 1 / stream.fps if stream and stream.fps else 0.0
     # The last picture lasts as long as most do.
-    end = float(times.max()) + (float(np.median(np.diff(times))) if len(times) > 1 else nominal)
-    if section.length_s is not None:
-        end = min(end, section.length_s)
-    return end - _begin(float(times[0]), section)
-
-
-def _offset(reading: Reading, section: Section) -> float:
-    return _begin(reading.begin, section) - _begin(float(reading.times[0]), section)
+    end = float(times[-1]) + (float(np.median(np.diff(times))) if len(times) > 1 else nominal)
+    return end if section.length_s is None else min(end, section.length_s)
 
 
 def _begin(time_s: float, section: Section) -> float:
     # What was read ahead of a section is no part of the clip.
     return max(0.0, time_s) if section.lead_s else time_s
+
+
+def _seconds(length: float) -> float:
+    return round(max(0.0, length), 6)
 
 
 def _damage(reading: Reading, decoded: Decoded, longest: float, section: Section) -> str | None:
@@ -157,7 +155,7 @@ def _damage(reading: Reading, decoded: Decoded, longest: float, section: Section
     due = left if section.length_s is None else min(left, section.length_s)
     if due - longest > max(_SHORT_OF_S, 0.05 * due):
         complaints.append(f"only {longest:.2f} of {due:.2f} s are there")
-    if log.errors:
+    if log.errors and not (section.start_s and log.format in _JOINED_MIDWAY):
         # Tracks are decoded by threads of their own: order and number of errors may vary.
         complaints.append(f"the decoder says: {min(log.errors)}")
     elif reading.status != 0:

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from mmlib.media.ffmpeg import GLOBAL_ARGUMENTS, Limits, MediaError, binary, run
 from mmlib.media.files import inherited, unnamed_file, url
+from mmlib.media.log import Log
 
 _LIMITS = Limits(timeout_s=300.0, memory_mb=4000)
 _Options = dict[str, str | int]
@@ -45,7 +46,7 @@ def encode(
         "fflags": "+bitexact",
         "threads": 1,
     }
-    errors: list[str] = []
+    log = Log()
     with unnamed_file(_bytes(frames)) as pictures, unnamed_file(_bytes(pcm)) as sound:
         inputs = []
         if frames is not None:
@@ -66,10 +67,11 @@ def encode(
                 graph.compile(cmd=binary(), overwrite_output=True),
                 limits=_LIMITS,
                 inherited=inherited(pictures, sound, result),
-                on_line=lambda line: errors.append(line) if "[error]" in line else None,
+                on_line=log.read,
             )
             if status != 0:
-                raise MediaError("encode", errors[0] if errors else f"ffmpeg ended with {status}")
+                error = log.errors[0] if log.errors else f"ffmpeg ended with status {status}"
+                raise MediaError("encode", error)
             result.seek(0)
             return result.read()
 

@@ -45,8 +45,14 @@ class Section:
         """Length that was asked for, if any."""
         return None if self.end_s is None else self.end_s - self.start_s
 
-    def refuse_long(self, duration_s: float | None) -> None:
-        """Raise MediaError "too_long" when the clip exceeds the limit in a file of that length."""
+    def refuse(self, duration_s: float | None) -> None:
+        """Raise MediaError when a file of that length (None: unknown) cannot give the clip.
+
+        Kinds: "too_long" for a clip over the limit, "empty_section" for one after the file's end.
+        """
+        if duration_s is not None and self.start_s > 0 and self.start_s >= duration_s:
+            message = f"it starts at {self.start_s:g} s, the file lasts {duration_s:g} s"
+            raise MediaError("empty_section", message)
         length = self.length_s
         if length is None and duration_s is not None:
             length = duration_s - self.start_s
@@ -107,8 +113,9 @@ def _frame_options(form: Form, section: Section, times: str) -> Options:
         # Writes the time of each frame: `print` does so only for frames that carry a key.
         "metadata=add:key=t:value=1",
         f"metadata=print:key=t:file={times.removeprefix('file:')}",
-        # The default rounding shows pictures up to half a period before their time.
-        f"fps={form.fps}:round=up",
+        # The default rounding shows pictures up to half a period before their time; the start time
+        # lets the first picture stand in for grid times before it.
+        f"fps={form.fps}:round=up:start_time=0",
         _CROP,
         f"scale={form.size}:{form.size}:flags={_SCALER}",
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from mmlib.media.ffmpeg import MediaError
 
+_FORMAT = re.compile(r"\[info\] Input #0, (\S+), from ")
 _DURATION = re.compile(r"\[info\]   Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?),")
 _STREAM = re.compile(r"\[info\]   Stream #0:(\d+)\S*: (Video|Audio): ([^\s,]+)(.*)")
 _HEADER_END = ("[info] Stream mapping:", "[info] Output #")
@@ -19,6 +20,8 @@ _ROTATION = re.compile(r"\[info\] +Display Matrix: rotation of (-?\d+(?:\.\d+)?)
 _RATE = re.compile(r", (\d+) Hz, ([^,]+)")
 _COLOURED = re.compile(r"\x1b\[(\d;\d\d)m([^\x1b]*)(?:\x1b\[0m)?")
 _RED = ("1;31", "4;31")
+# Of what is written, not of the file: the grid starts anew where the picture changes its size.
+_OF_OUTPUT = "non monotonically increasing dts to muxer"
 _LEVELS = ("[error] ", "[fatal] ", "[panic] ")
 
 
@@ -43,8 +46,9 @@ class Stream:
 
 @dataclass
 class Log:
-    """The facts gathered so far: length in seconds where the header says it, tracks, complaints."""
+    """The facts gathered so far: container, length where the header says it, tracks, complaints."""
 
+    format: str | None = None
     duration_s: float | None = None
     streams: dict[int, Stream] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
@@ -79,14 +83,16 @@ class Log:
                 raise MediaError("too_large", f"pictures of {size}, over {max_pixels} pixels")
 
     def _complain(self, text: str) -> None:
-        # A broken file may complain for every block of every frame.
-        if len(self.errors) < 1000 and text not in self.errors:
+        # A broken file may make the decoder complain for every block of every frame.
+        if len(self.errors) < 1000 and text not in self.errors and _OF_OUTPUT not in text:
             self.errors.append(text)
 
     def _read_header(self, line: str) -> None:
         if match := _STREAM.match(line):
             self._latest = int(match[1])
             self.streams[self._latest] = _stream(match[2], match[3], match[4])
+        elif match := _FORMAT.match(line):
+            self.format = match[1]
         elif match := _DURATION.match(line):
             self.duration_s = int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3])
         elif (match := _ROTATION.match(line)) and self._latest in self.streams:

@@ -2,6 +2,7 @@
 
 import math
 import re
+import signal
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -24,13 +25,14 @@ _TIME = re.compile(rb"pts_time:(-?[0-9.e+-]+)")
 class Reading:
     """What came of it; times in seconds from the section's start.
 
-    `frames` (n, H, W, 3) with their grid `ticks` (n,); `times` of the source's frames; `sound`
-    (N,) int16 that begins at `begin`.
+    `frames` (n, H, W, 3) with their grid `ticks` (n,); `times` of the source's own frames, of which
+    the first is at `video_begin` (infinite: there is none); `sound` (N,) int16, from `begin` on.
     """
 
     frames: NDArray[np.uint8]
     ticks: NDArray[np.int64]
     times: NDArray[np.float64]
+    video_begin: float
     sound: NDArray[np.int16]
     begin: float
     log: Log
@@ -60,7 +62,7 @@ def _read(
         # The header comes before the first picture is decoded for output: bombs end here.
         log.read(line)
         log.refuse_large(limits.max_pixels)
-        section.refuse_long(log.duration_s)
+        section.refuse(log.duration_s)
 
     names = [name for kind in kinds for name in _OUTPUTS[kind]]
     with ExitStack() as stack:
@@ -73,17 +75,34 @@ def _read(
             on_line=on_line,
         )
         data = {name: file.read() for name, file in files.items()}
-    frames = np.frombuffer(data.get("frames", b""), np.uint8)
+    return _parse(data, form, log, status)
+
+
+def _parse(data: dict[str, bytes], form: Form, log: Log, status: int) -> Reading:
+    ticks = _numbers(data.get("ticks", b"").split()).astype(np.int64)
+    times = _numbers(_TIME.findall(data.get("times", b"")))
     picture = form.size**2 * 3
-    begin = _numbers(data.get("begin", b"").split())
+    # A process that was ended may leave half a picture, or a list that is a line short.
+    count = min(len(data.get("frames", b"")) // picture, len(ticks)) if len(times) else 0
+    frames = np.frombuffer(data.get("frames", b""), np.uint8, count * picture)
+    frames, ticks = frames.reshape(count, form.size, form.size, 3), ticks[:count]
+    # Where the picture changes its size midway, the filters start anew: `times` then has only what
+    # came after, and the grid is filled from its start again, with what is dropped here.
+    fresh = np.diff(np.maximum.accumulate(ticks), prepend=-1) > 0
+    if not fresh.all():
+        frames, ticks = frames[fresh], ticks[fresh]
+    sound = data.get("sound", b"")
+    begin = _numbers(data.get("begin", b"").split()[:1])
+    first = math.inf if count == 0 else times[0] if fresh.all() else min(times[0], 0.0)
     return Reading(
-        frames[: len(frames) // picture * picture].reshape(-1, form.size, form.size, 3),
-        _numbers(data.get("ticks", b"").split()).astype(np.int64),
-        _numbers(_TIME.findall(data.get("times", b""))),
-        np.frombuffer(data.get("sound", b""), "<i2"),
-        float(begin[0]) if len(begin) else 0.0,
-        log,
-        status,
+        frames=frames,
+        ticks=ticks,
+        times=times,
+        video_begin=float(first),
+        sound=np.frombuffer(sound, "<i2", len(sound) // 2),
+        begin=float(begin[0]) if len(begin) else 0.0,
+        log=log,
+        status=status,
     )
 
 
@@ -107,18 +126,23 @@ def refuse_header(log: Log) -> None:
         raise MediaError("no_tracks", "neither a video nor an audio track")
 
 
-def refuse(reading: Reading, section: Section) -> None:
+def refuse(reading: Reading, section: Section, limits: Limits) -> None:
     """Raise MediaError when the run gave nothing that can be used."""
     log = reading.log
     if any("Cannot allocate memory" in error for error in log.errors):
         raise MediaError("memory", "the decoder needs more memory than it is allowed")
+    if any("exceeds specified max pixel count" in error for error in log.errors):
+        raise MediaError("too_large", f"pictures are larger than {limits.max_pixels} pixels")
+    if reading.status == -signal.SIGXCPU:
+        raise MediaError("timeout", f"not done after {limits.timeout_s:g} s of computing")
     if reading.status < 0:
         raise MediaError("crashed", f"the decoder was ended by signal {-reading.status}")
     refuse_header(log)
+    if max(reading.begin, reading.times[-1] if len(reading.times) else 0) > limits.max_seconds + 3:
+        raise MediaError("too_long", f"its times go beyond {limits.max_seconds:g} s")
     if not reading.empty:
         return
     if not log.errors and section.start_s > 0:
-        length = "unknown" if log.duration_s is None else f"{log.duration_s:g} s"
-        raise MediaError("empty_section", f"nothing at {section.start_s:g} s; length {length}")
+        raise MediaError("empty_section", f"nothing at {section.start_s:g} s")
     error = log.errors[0] if log.errors else f"ffmpeg ended with status {reading.status}"
     raise MediaError("undecodable", error)

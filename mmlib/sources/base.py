@@ -1,7 +1,7 @@
 """What a data source is: a list of requested clips, and a function that fetches one of them.
 
-A source is a module with `clip_list(data: params.Data, seed: int) -> ClipList`, entered in this
-package's `SOURCES`. It reads lists only: media are touched by `ClipList.fetch`, which runs in
+A source is a module with `clip_list(data: params.Data, seed: int) -> ClipList`, entered in
+`catalogue.SOURCES`. It reads lists only: media are touched by `ClipList.fetch`, which runs in
 worker processes, one clip at a time, in any order. So `fetch` must be picklable (a module-level
 function, or `functools.partial` of one), must depend on nothing but its request, and must not keep
 state between calls.

@@ -58,7 +58,7 @@ def _table(path: str | None) -> Path:
 
 def _requests(table: Path) -> Iterator[Request]:
     line_of: dict[str, int] = {}
-    line = 0
+    line = 1
     try:
         with table.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream, strict=True)
@@ -72,8 +72,12 @@ def _requests(table: Path) -> Iterator[Request]:
                 yield request
     except UnicodeDecodeError as error:
         raise UserError(f"{table} is not UTF-8 ({error.reason}): save it as UTF-8") from None
-    except (csv.Error, _RowError) as error:
-        raise UserError(f"{table}, line {max(line, reader.line_num)}: {error}") from None
+    except csv.Error as error:
+        raise UserError(
+            f"{table}, from line {line + 1} on: {error}; is there a quote that is not closed?"
+        ) from None
+    except _RowError as error:
+        raise UserError(f"{table}, line {line}: {error}") from None
 
 
 class _RowError(Exception):
