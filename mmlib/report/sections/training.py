@@ -92,7 +92,8 @@ def retraining(inputs: Inputs) -> Section | None:
         " stands at 0. Against clean mAP: up and to the right is better in both."
     )
     blocks = [Block("panels", panels, caption)] if panels else []
-    return Section("retraining", "Retraining and its cost", [*blocks, Block("table", table)])
+    title = "Retraining and its cost" if retrained else "Cost of training"
+    return Section("retraining", title, [*blocks, Block("table", table)])
 
 
 def _extra_passes(run: Run) -> float | None:
