@@ -350,21 +350,30 @@ def test_log_finds_errors_inside_other_threads_lines() -> None:
 
 
 def test_binary_can_be_overridden(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    own = tmp_path / "ffmpeg"
-    own.write_text("#!/bin/sh\necho ffmpeg version 7.1-custom\n", encoding="utf-8")
-    own.chmod(0o755)
-    for cached in (ffmpeg.binary, ffmpeg.version):
-        cached.cache_clear()
-    monkeypatch.setenv("MMLIB_FFMPEG", str(own))
+    def program(answer: str) -> str:
+        own = tmp_path / "ffmpeg"
+        own.write_text(f"#!/bin/sh\n{answer}\n", encoding="utf-8")
+        own.chmod(0o755)
+        monkeypatch.setenv("MMLIB_FFMPEG", str(own))
+        ffmpeg.binary.cache_clear()
+        ffmpeg.version.cache_clear()
+        return str(own)
+
     try:
-        assert binary() == str(own)
-        assert ffmpeg.version() == "7.1-custom"
-        binary.cache_clear()
+        own = program("echo ffmpeg version 7.1-custom")
+        assert (binary(), ffmpeg.version()) == (own, "7.1")
+        program("echo ffmpeg version 5.1.9-0+deb12u1")
+        with pytest.raises(UserError, match=r"version 5\.1\.9: 6\.0 or later"):
+            binary()
+        program("exit 3")
+        with pytest.raises(UserError, match="does not run"):
+            binary()
+        program("")
         monkeypatch.setenv("MMLIB_FFMPEG", str(tmp_path / "absent"))
-        with pytest.raises(UserError, match="MMLIB_FFMPEG"):
+        with pytest.raises(UserError, match="no such program"):
             binary()
     finally:
-        binary.cache_clear()
+        ffmpeg.binary.cache_clear()
         ffmpeg.version.cache_clear()
 
 

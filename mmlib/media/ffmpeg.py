@@ -24,6 +24,8 @@ import imageio_ffmpeg
 
 from mmlib.errors import UserError
 
+# The first with an option that tells the time of each frame (-stats_enc_pre).
+_OLDEST = 6
 _READ_BYTES = 1 << 16
 _LINE_BYTES = 1 << 16
 _LOG = ("-nostdin", "-hide_banner", "-nostats", "-loglevel", "repeat+level+info")
@@ -59,27 +61,37 @@ class Limits:
 
 @cache
 def binary() -> str:
-    """Absolute path of the ffmpeg program; UserError when there is none."""
+    """Absolute path of the ffmpeg program; UserError when there is none that will do."""
     name = os.environ.get("MMLIB_FFMPEG")
-    if name:
-        path = shutil.which(name)
-        if path is None:
-            raise UserError(f"MMLIB_FFMPEG is {name!r}: no such program; unset it or mend it")
-        return str(Path(path).absolute())
-    try:
-        return str(imageio_ffmpeg.get_ffmpeg_exe())
-    except RuntimeError:
-        raise UserError(
-            "imageio-ffmpeg has no ffmpeg for this machine: install one and set MMLIB_FFMPEG to it"
-        ) from None
+    if not name:
+        try:
+            return str(imageio_ffmpeg.get_ffmpeg_exe())
+        except RuntimeError:
+            raise UserError(
+                "imageio-ffmpeg has no ffmpeg for this machine: install one and set MMLIB_FFMPEG"
+            ) from None
+    path = shutil.which(name)
+    if path is None:
+        raise UserError(f"MMLIB_FFMPEG is {name!r}: no such program; unset it or mend it")
+    found = _version(path)
+    if found.split(".")[0].isdecimal() and int(found.split(".")[0]) < _OLDEST:
+        raise UserError(f"MMLIB_FFMPEG is version {found}: {_OLDEST}.0 or later is needed")
+    return str(Path(path).absolute())
 
 
 @cache
 def version() -> str:
     """Version of the program, such as "9.0.2": decoders differ, so it is a part of the result."""
-    text = subprocess.run([binary(), "-version"], capture_output=True, check=True).stdout.decode()
-    match = re.match(r"ffmpeg version n?(\S+)", text)
-    return match[1] if match else text.split("\n")[0]
+    return _version(binary())
+
+
+def _version(path: str) -> str:
+    try:
+        text = subprocess.run([path, "-version"], capture_output=True, check=True).stdout.decode()
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise UserError(f"{path} does not run ({error}): unset MMLIB_FFMPEG or mend it") from None
+    match = re.match(r"ffmpeg version n?([\w.]+)", text)
+    return match[1] if match else "unknown"
 
 
 def run(
