@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from mmlib import metrics
 from mmlib.augment import augment
@@ -77,8 +76,10 @@ def fit(
 
     All that is random follows from `seed`, the epoch and the step, and each epoch ends with a
     checkpoint in `scratch`: a run that is killed goes on from there, and ends in the same bits.
-    Raises UserError when the loss is not finite.
+    Raises UserError when a split is empty and when a loss is not finite.
     """
+    if not len(train) or not len(val):
+        raise UserError(f"{label}: there is no clip to {'train on' if len(val) else 'validate on'}")
     run = _Run(model, settings, steps_per_epoch, seed, device, label)
     if scratch.has(CHECKPOINT):
         run.restore(scratch.path(CHECKPOINT))
@@ -156,7 +157,7 @@ class _Run:
             loss = objective(self.model, batch, generator)
         value = float(loss.detach())
         if not math.isfinite(value):
-            raise self._diverged("objective", value, epoch, step)
+            raise self._diverged("the objective", value, epoch)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.optimiser.clip_norm)
@@ -175,15 +176,14 @@ class _Run:
                 device=self.device,
                 indices=indices,
             )
-            main = self.model.main_head
-            row[f"{name}_loss"] = float(task_loss(val.task, heads[main], labels))
-            if name == "val":
-                row["val_mAP"] = _mean_average_precision(labels, heads[main])
-            if len(heads) > 1:
-                for head, logits in heads.items():
-                    row[f"{name}_loss_{head}"] = float(task_loss(val.task, logits, labels))
-        if not math.isfinite(row["val_loss"]):
-            raise self._diverged("val loss", row["val_loss"], len(self.history.rows), None)
+            losses = {head: float(task_loss(val.task, h, labels)) for head, h in heads.items()}
+            row[f"{name}_loss"] = losses[self.model.main_head]
+            if len(losses) > 1:
+                row |= {f"{name}_loss_{head}": loss for head, loss in losses.items()}
+            if not math.isfinite(sum(losses.values())):
+                raise self._diverged(f"{name} loss", sum(losses.values()), len(self.history.rows))
+        scores = heads[self.model.main_head].numpy()
+        row["val_mAP"] = metrics.summary(labels.numpy(), scores, "multi_label")["mAP"]
         return row
 
     def report(self, epoch: int) -> None:
@@ -223,10 +223,9 @@ class _Run:
             flush=True,
         )
 
-    def _diverged(self, what: str, value: float, epoch: int, step: int | None) -> UserError:
-        where = f"epoch {epoch}" if step is None else f"epoch {epoch}, step {step}"
+    def _diverged(self, what: str, value: float, epoch: int) -> UserError:
         return UserError(
-            f"{self.label}: training diverged: {what} is {value} in {where}; lower the run's "
+            f"{self.label}: training diverged: {what} is {value} in epoch {epoch}; lower the run's "
             f"learning_rate ({self.settings.learning_rate:g}) or optimiser.clip_norm"
         )
 
@@ -239,7 +238,3 @@ def _adamw(model: Model, weight_decay: float) -> torch.optim.AdamW:
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, fused=True)
-
-
-def _mean_average_precision(labels: Tensor, logits: Tensor) -> float:
-    return float(metrics.summary(labels.numpy(), logits.numpy(), "multi_label")["mAP"])

@@ -152,8 +152,13 @@ def test_divergence_is_one_clear_line(tmp_path: Path) -> None:
     def burst(model: Model, batch: LabelledBatch, generator: torch.Generator) -> Tensor:
         return plain("multi_label")(model, batch, generator) * math.nan
 
-    with pytest.raises(UserError, match="objective is nan in epoch 0, step 0; lower the run's"):
+    with pytest.raises(UserError, match="the objective is nan in epoch 0; lower the run's"):
         train(tmp_path, objective=burst)
+
+
+def test_an_empty_split_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="test: there is no clip to validate on"):
+        train(tmp_path, val=MemoryClips(0))
 
 
 def test_costs_of_plain_and_of_attacked_training(tmp_path: Path) -> None:
