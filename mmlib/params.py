@@ -41,6 +41,29 @@ class EventsData(Section):
     fps: Annotated[float, Field(ge=2, le=60)]
     sample_rate_hz: Literal[16000, 22050, 32000, 44100, 48000]
     webm_share: Share
+    events_max: Annotated[int, Field(ge=1, le=12)]
+    heard_only_share: Share
+    seen_only_share: Share
+    distractor_share: Share
+    snr_min_db: Annotated[float, Field(ge=-40, le=60)]
+    snr_max_db: Annotated[float, Field(ge=-40, le=60)]
+    sight_min: Annotated[float, Field(ge=0.02, le=0.5)]
+    sight_max: Annotated[float, Field(ge=0.02, le=0.5)]
+    opacity_min: Share
+    clutter: Annotated[float, Field(ge=0, le=0.5)]
+    shake: Annotated[float, Field(ge=0, le=0.2)]
+    grain: Annotated[float, Field(ge=0, le=0.5)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "EventsData":
+        for low, high in (("snr_min_db", "snr_max_db"), ("sight_min", "sight_max")):
+            if getattr(self, low) > getattr(self, high):
+                raise ValueError(
+                    f"{low} ({getattr(self, low):g}) is above {high} ({getattr(self, high):g})"
+                )
+        if self.heard_only_share + self.seen_only_share > 1:
+            raise ValueError("heard_only_share and seen_only_share add up to more than 1")
+        return self
 
 
 class Data(Section):

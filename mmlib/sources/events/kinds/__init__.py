@@ -1,0 +1,1 @@
+"""The twelve classes: each module has its ranges, its sound and its sight."""
