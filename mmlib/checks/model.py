@@ -1,0 +1,144 @@
+"""Checks of the attacked model itself, on a few clips: would an attack's failure mean anything?
+
+Rules of spec section 10. `model` is any callable from a batch to logits, as attacks take it.
+"""
+
+import torch
+from torch import Tensor
+
+from mmlib.attacks.losses import Loss, resolve
+from mmlib.attacks.methods.pgd import pgd
+from mmlib.attacks.search import Model
+from mmlib.attacks.threat import Threat, scaled
+from mmlib.batch import Batch, present
+from mmlib.checks.outcome import Outcome, graded
+
+_DIRECTIONS = 4
+_REACH = 0.01
+"""Half-width of the finite differences, in units of full scale: one part in a hundred."""
+
+
+def check_model(
+    model: Model, batch: Batch, labels: Tensor, threat: Threat, loss: str | Loss
+) -> list[Outcome]:
+    """Run every check of this module; the threat names the modalities and their budgets."""
+    return [
+        logits_not_probabilities(model, batch),
+        deterministic_forward(model, batch),
+        zero_or_nan_gradient(model, batch, labels, threat, loss),
+        gradient_flow(model, batch, labels, threat, loss),
+        eps0_equals_clean(model, batch, labels, threat, loss),
+    ]
+
+
+def logits_not_probabilities(model: Model, batch: Batch) -> Outcome:
+    """Refuse outputs that all lie in [0, 1], of softmax or sigmoid: losses on logits saturate."""
+    name = "logits_not_probabilities"
+    outputs = _outputs(model, batch)
+    low, high = float(outputs.min()), float(outputs.max())
+    if not bool(torch.isfinite(outputs).all()):
+        return Outcome(name, "fail", "some outputs of the clean clips are not finite")
+    if low < 0 or high > 1:
+        return Outcome(name, "pass", f"outputs range from {low:.2f} to {high:.2f}")
+    summed = bool(((outputs.sum(1) - 1).abs() < 1e-3).all())
+    kind = "sum to 1, as after a softmax" if summed else "lie in [0, 1], as after a sigmoid"
+    return Outcome(name, "fail", f"all outputs {kind}: attack the logits instead")
+
+
+def deterministic_forward(model: Model, batch: Batch) -> Outcome:
+    """Fail when the same clips twice give different logits: a random model fools a gradient."""
+    name = "deterministic_forward"
+    gap = float((_outputs(model, batch) - _outputs(model, batch)).abs().max())
+    if gap == 0:
+        return Outcome(name, "pass", "two passes over the same clips give equal logits")
+    return Outcome(
+        name, "fail", f"two passes over the same clips differ by {gap:.3g}: average over draws"
+    )
+
+
+def zero_or_nan_gradient(
+    model: Model, batch: Batch, labels: Tensor, threat: Threat, loss: str | Loss
+) -> Outcome:
+    """Count clips whose gradient is zero throughout or not finite: over 1 % warns, over 10 % fails.
+
+    For each modality among the clips that have it; the worst modality decides.
+    """
+    gradients = _gradients(model, batch, labels, threat, loss)
+    shares = {}
+    for modality, gradient in gradients.items():
+        flat = gradient.flatten(1)
+        dead = (flat == 0).all(1) | ~torch.isfinite(flat).all(1)
+        there = present(batch, modality)
+        shares[modality] = float(dead[there].float().mean()) if bool(there.any()) else 0.0
+    found = ", ".join(f"{name} {100 * share:.1f} %" for name, share in shares.items())
+    message = f"clips without a usable gradient: {found}"
+    return graded("zero_or_nan_gradient", max(shares.values()), 0.01, 0.1, message)
+
+
+def gradient_flow(
+    model: Model, batch: Batch, labels: Tensor, threat: Threat, loss: str | Loss
+) -> Outcome:
+    """Compare autograd with central differences of the loss along random sign directions.
+
+    The step is large, 0.01 of full scale, so that a model that rounds its input or hides its
+    gradient otherwise is found out: its loss moves where its gradient says it does not. The
+    relative difference over clips and directions warns above 0.25 and fails above 0.75; the worst
+    modality decides.
+    """
+    resolved = resolve(loss)
+    generator = torch.Generator().manual_seed(0)
+    gradients = _gradients(model, batch, labels, threat, loss)
+    errors = {}
+    for modality, gradient in gradients.items():
+        clean = batch[modality].detach()
+        measured, claimed = [], []
+        for _ in range(_DIRECTIONS):
+            signs = torch.randint(0, 2, clean.shape[1:], generator=generator).to(clean) * 2 - 1
+            ahead, behind = (
+                resolved(_outputs(model, {**batch, modality: clean + step * signs}), labels)
+                for step in (_REACH, -_REACH)
+            )
+            measured.append((ahead - behind).double() / (2 * _REACH))
+            claimed.append((gradient.double() * signs).flatten(1).sum(1))
+        there = present(batch, modality)
+        truth, claim = torch.stack(measured)[:, there], torch.stack(claimed)[:, there]
+        scale = torch.maximum(truth.norm(), claim.norm())
+        errors[modality] = float((truth - claim).norm() / scale) if float(scale) > 0 else 0.0
+    found = ", ".join(f"{name} {error:.2f}" for name, error in errors.items())
+    message = f"autograd against finite differences, relative difference: {found}"
+    worst = max(errors.values(), key=lambda error: float("inf") if error != error else error)
+    return graded("gradient_flow", worst, 0.25, 0.75, message)
+
+
+def eps0_equals_clean(
+    model: Model, batch: Batch, labels: Tensor, threat: Threat, loss: str | Loss
+) -> Outcome:
+    """An attack of budget 0 must return the clean clips, exactly."""
+    found = pgd(model, batch, labels, scaled(threat, 0.0), steps=2, loss=loss)
+    changed = [name for name in threat if not torch.equal(found[name], batch[name])]
+    if changed:
+        return Outcome(
+            "eps0_equals_clean", "fail", f"a budget of 0 changed the clips' {', '.join(changed)}"
+        )
+    return Outcome("eps0_equals_clean", "pass", "a budget of 0 changes nothing")
+
+
+def _outputs(model: Model, batch: Batch) -> Tensor:
+    with torch.no_grad():
+        return model(batch)
+
+
+def _gradients(
+    model: Model, batch: Batch, labels: Tensor, threat: Threat, loss: str | Loss
+) -> dict[str, Tensor]:
+    """The gradients as autograd gives them, unlike those of an attack, which mends them."""
+    leaves = {name: batch[name].detach().clone().requires_grad_() for name in threat}
+    with torch.enable_grad():
+        total = resolve(loss)(model({**batch, **leaves}), labels).sum()
+        if total.grad_fn is None:
+            return {name: torch.zeros_like(leaf) for name, leaf in leaves.items()}
+        gradients = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
+    return {
+        name: torch.zeros_like(leaf) if gradient is None else gradient.detach()
+        for (name, leaf), gradient in zip(leaves.items(), gradients, strict=True)
+    }
