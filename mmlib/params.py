@@ -316,7 +316,7 @@ class Temperature(Section):
     kappa_slope: NotNegative
     rho_slope: NotNegative
     threshold_quantile: Share
-    tau: Annotated[float, Field(gt=0, lt=1)]
+    tau: Annotated[float, Field(gt=0, lt=1)] | None
 
 
 class RetrainBase(Section):
@@ -352,6 +352,7 @@ class Guard(Section):
     clips: Count
     steps: Annotated[int, Field(ge=2)]
     ratio: Annotated[float, Field(ge=1)]
+    rise: Annotated[float, Field(ge=1)]
 
 
 class AdversarialRun(RetrainBase):
@@ -364,7 +365,7 @@ class AdversarialRun(RetrainBase):
     norm: Literal["linf", "l2", "l1"] = "linf"
     steps: Count
     adversarial_share: Annotated[float, Field(gt=0, le=1)]
-    guard: Guard = Guard(every=10, clips=8, steps=5, ratio=2.0)
+    guard: Guard = Guard(every=10, clips=8, steps=5, ratio=2.0, rise=1.5)
 
 
 RetrainRun = Annotated[PlainRun | MixupRun | AdversarialRun, Field(discriminator="method")]
