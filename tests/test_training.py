@@ -76,7 +76,7 @@ def train(
         batches=killed_at(clips.shuffled(16, model.modalities), kill),
         steps_per_epoch=3,
         train=clips,
-        val=val or MemoryClips(24, task=task, seed=1),
+        val=MemoryClips(24, task=task, seed=1) if val is None else val,
         objective=objective,
         scratch=Scratch("train", "test", folder),
         seed=seed,
