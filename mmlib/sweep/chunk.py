@@ -80,6 +80,7 @@ class Example(NamedTuple):
     adversarial_scores: Tensor
     clean: Points
     adversarial: Points
+    present: dict[str, bool]
 
 
 @dataclass(frozen=True)
@@ -196,6 +197,7 @@ class ChunkSweep:
                 found.logits[row].cpu(),
                 {modality: points[row].cpu() for modality, points in self.clean.points.items()},
                 {modality: points[row].cpu() for modality, points in found.points.items()},
+                {name: bool(present(self.inputs, name)[row]) for name in self.modalities},
             )
 
 

@@ -82,7 +82,10 @@ def join_pieces(pieces: Sequence[Path], path: Path, metadata: Mapping[str, Any])
 
 
 def write_examples(path: Path, examples: Sequence[Example]) -> None:
-    """Write a few clips whole: `clean_<modality>` and `adversarial_<modality>` as float32."""
+    """Write a few clips whole: `clean_<modality>` and `adversarial_<modality>` as float32.
+
+    `<modality>_present` tells of each clip whether it has the modality at all.
+    """
     columns: dict[str, Any] = {
         "clip_id": [example.clip_id for example in examples],
         "threat": [example.threat for example in examples],
@@ -94,6 +97,8 @@ def write_examples(path: Path, examples: Sequence[Example]) -> None:
         for modality in examples[0].clean:
             arrays = [getattr(example, side)[modality] for example in examples]
             columns[f"{side}_{modality}"] = [_bytes(array) for array in arrays]
+    for modality in examples[0].clean:
+        columns[f"{modality}_present"] = [example.present[modality] for example in examples]
     shapes = {modality: list(array.shape) for modality, array in examples[0].clean.items()}
     metadata = {b"shapes": json.dumps(shapes).encode()}
     pq.write_table(pa.table(columns).replace_schema_metadata(metadata), path)
