@@ -58,7 +58,7 @@ def fusion(claims: Mapping[str, Claim]) -> Answer:
     sentences = []
     if alone:
         parts = [
-            f"with only the {what} attacked it keeps {_more(found[key])} the {model} model"
+            f"with only the {what} attacked it {_keeps(found[key])} the {model} model"
             for key, what, model in (
                 ("matched_A", "sound", "audio"),
                 ("matched_V", "picture", "video"),
@@ -68,7 +68,7 @@ def fusion(claims: Mapping[str, Claim]) -> Answer:
         sentences.append(f"The fused model against its parts: {' and '.join(parts)}.")
     if "fused_as_low" in found:
         sentences.append(
-            f"Attacked in both, at the full budget each, it keeps {_more(found['fused_as_low'])}"
+            f"Attacked in both, at the full budget each, it {_keeps(found['fused_as_low'])}"
             f" the audio model attacked alone{_halved(found.get('matched_total'))}."
         )
     verdict = _fusion_verdict([side(effect) for effect in alone], found.get("fused_as_low"))
@@ -143,9 +143,7 @@ def retraining(claims: Mapping[str, Claim]) -> Answer:
     found = {key: claims[key].effect for key in RETRAINING_ROWS if key in claims}
     if "mixup_adversarial" not in found:
         return Answer(QUESTIONS[2], NOT_PUT, ["It takes a mixup and an adversarial run."])
-    main = (
-        f"With both attacked, mixup keeps {_more(found['mixup_adversarial'])} adversarial training"
-    )
+    main = f"With both attacked, mixup {_keeps(found['mixup_adversarial'])} adversarial training"
     parts = [
         f"{name} {_protects(found[key])}"
         for key, name in (
@@ -159,7 +157,7 @@ def retraining(claims: Mapping[str, Claim]) -> Answer:
     if "mixup_clean" in found:
         price = f" and costs {_price(claims['mixup_cost'])}" if "mixup_cost" in claims else ""
         sentences.append(
-            f"On clean clips it keeps {_more(found['mixup_clean'])} adversarial training{price}."
+            f"On clean clips it {_keeps(found['mixup_clean'])} adversarial training{price}."
         )
     started = found.get("mixup_protects")
     verdict = _retraining_verdict(
@@ -193,9 +191,13 @@ def _price(claim: Claim) -> str:
     return f"{wording.times(share)} its passes"
 
 
-def _more(effect: Interval) -> str:
+def _keeps(effect: Interval) -> str:
     gap = wording.signed(effect.estimate)
-    words = {1: "more mAP ({}) than", -1: "less mAP ({}) than", 0: "no surely other mAP ({}) than"}
+    words = {
+        1: "keeps more mAP ({}) than",
+        -1: "keeps less mAP ({}) than",
+        0: "cannot be told apart ({} mAP) from",
+    }
     return words[side(effect)].format(gap)
 
 

@@ -21,6 +21,8 @@ Floats = NDArray[np.float32]
 
 GRIFFIN_LIM_ROUNDS = 32
 PEAK = 0.7
+# the ends of the red and blue scale are nearly black: stay short of them
+MEL_REACH = 0.35
 
 
 class Example(NamedTuple):
@@ -153,19 +155,19 @@ def _probabilities(logits: Floats, task: str) -> NDArray[np.float64]:
     return np.asarray(1 / (1 + np.exp(-values)))
 
 
-def _magnification(delta: Floats) -> int:
-    """The factor that makes the largest change fill the colour scale, to one or two digits."""
+def _magnification(delta: Floats, reach: float) -> int:
+    """The factor that lifts the largest change to `reach`, rounded down to one or two digits."""
     largest = float(np.abs(delta).max())
     if largest == 0:
         return 1
-    factor = 0.5001 / largest  # float32 rounds 0.02 up
+    factor = 1.0002 * reach / largest  # float32 rounds 0.02 up
     return max(1, int(factor) if factor < 10 else int(factor // 5 * 5))
 
 
 def _spectrograms(example: Example, mel: Mel, seconds: float) -> list[Picture]:
     clean, adversarial = example.clean["audio"], example.adversarial["audio"]
     delta = adversarial - clean
-    factor = _magnification(delta)
+    factor = _magnification(delta, MEL_REACH)
     axes = f"0 to {seconds:g} s, {mel.min_hz:g} to {mel.max_hz:g} Hz"
     loudest = float(np.abs(delta).max()) * mel.floor_db
     return [
@@ -188,7 +190,7 @@ def _strips(example: Example, most: int = 4) -> list[Picture]:
     clean, adversarial = example.clean["video"], example.adversarial["video"]
     steps = np.unique(np.linspace(0, clean.shape[1] - 1, most).round().astype(int))
     delta = adversarial - clean
-    factor = _magnification(delta)
+    factor = _magnification(delta, 0.5)
     largest = float(np.abs(delta).max()) * 255
     captions = (
         f"Picture, clean ({len(steps)} of {clean.shape[1]} frames)",

@@ -223,13 +223,18 @@ def _metrics(
 ) -> None:
     keys = ("mAP", "AUC", "dprime") + (("accuracy",) if task == "single_label" else ())
     clean = summary(labels, rows[0][3], task)
-    values: dict[str, Any] = {"clean": {key: clean[key] for key in keys}, "noise": {}}
+    values: dict[str, Any] = {
+        "clean": {key: clean[key] for key in keys},
+        "noise": {},
+        "quantised": {},
+    }
     for threat in sorted({r[0] for r in rows} - {"clean"}):
         attacked = summary(labels, _pick(rows, threat, "pgd", headline), task)
         noised = summary(labels, _pick(rows, threat, "noise", headline), task)
         values[threat] = {key: attacked[key] for key in keys}
         values[threat]["relative_drop"] = 1 - attacked["mAP"] / clean["mAP"]
         values["noise"][threat] = noised["mAP"]
+        values["quantised"][threat] = attacked["mAP"]
     (root / "metrics").mkdir(exist_ok=True)
     (root / f"metrics/{run}.json").write_text(json.dumps(values, indent=2))
 

@@ -1,5 +1,7 @@
 """Which classes break: drop against convexity and density, and every run's correlations."""
 
+import math
+
 from mmlib.predictors import METRICS, Prediction
 from mmlib.report import figures, wording
 from mmlib.report.findings import Findings, main_run
@@ -55,7 +57,8 @@ def _table(inputs: Inputs, findings: Findings) -> Table | None:
         for place, found in enumerate(findings.of(run)):
             cells = [Cell(SHORT[found.metric], kind="word")]
             cells += [_cell(part) for part in (found.pearson, found.spearman, found.partial)]
-            cells.append(state(SAYS[found.verdict]))
+            defined = not math.isnan(found.pearson.r)
+            cells.append(state(SAYS[found.verdict] if defined else "undefined"))
             first = place == 0
             rows.append(Row(run.name if first else "", cells, run.index if first else None, first))
     if not rows:
@@ -76,10 +79,12 @@ def _table(inputs: Inputs, findings: Findings) -> Table | None:
             "Correlation over classes of each metric with the share of its AP that a class keeps"
             " under the run's widest threat; above 0 is what the paper claims. It predicts when"
             " both r and the one given clean AP and class size lie above 0 with their intervals."
-            f" {meanings}."
+            f" Undefined: the metric is the same for all classes. {meanings}."
         ),
     )
 
 
 def _cell(part: Correlation) -> Cell:
+    if math.isnan(part.r):
+        return Cell(wording.MISSING)
     return Cell(wording.signed(part.r, 2), wording.interval(part.lo, part.hi, 2, sign=True))

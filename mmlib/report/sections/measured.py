@@ -88,8 +88,12 @@ def _threat(inputs: Inputs) -> list[tuple[str, Any]]:
         ("Knowledge", "white box: weights, gradients and true tags"),
         (
             "Attack",
-            f"PGD, {attack.steps} steps of {attack.step_size:g} ε / {attack.steps}, random start,"
+            f"PGD, {attack.steps} steps of {attack.step_size:g} ε / {attack.steps},"
             f" {restarts} (the worst for each clip is kept), loss {attack.loss}",
+        ),
+        (
+            "Starts",
+            "random; the solution at the next smaller budget; for A+V those of A and V alone",
         ),
         ("Norm", f"{NORMS[attack.norm]}, for each clip and modality alone"),
         (
