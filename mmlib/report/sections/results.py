@@ -65,8 +65,8 @@ def _scores_table(inputs: Inputs) -> Table:
         caption=(
             f"Beside mAP: the {wording.percent(inputs.params.score.confidence)} bootstrap interval"
             " over clips. Stored: mAP when the attacked clip is rounded to uint8 pictures and"
-            " float16 log-mel. Our d′ is √2 Φ⁻¹(AUC) throughout; the paper's attacked d′ do not follow"
-            " from its AUC."
+            " float16 log-mel. Our d′ is √2 Φ⁻¹(AUC) throughout; the paper's attacked d′ do not"
+            " follow from its AUC."
         ),
     )
 
