@@ -50,11 +50,28 @@ def map_ordered(
     )
     with progress:
         results = (
-            map(function, items) if workers <= 1 else _in_processes(function, items, label, workers)
+            _in_turn(function, items)
+            if workers <= 1
+            else _in_processes(function, items, label, workers)
         )
         for result in results:
             progress.update()
             yield result
+
+
+def _in_turn(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    # One torch thread, as in a worker process: sums in another order give other last digits.
+    for item in items:
+        torch = sys.modules.get("torch")
+        threads = torch.get_num_threads() if torch else 0
+        if torch:
+            torch.set_num_threads(1)
+        try:
+            result = function(item)
+        finally:
+            if torch:
+                torch.set_num_threads(threads)
+        yield result
 
 
 def _in_processes(

@@ -73,6 +73,7 @@ class Data(Section):
     path: str | None
     task: Task
     media: Literal["copy", "in_place"]
+    val_share: Annotated[float, Field(gt=0, lt=1)]
     max_failed_share: Share
     shard_clips: Count
     events: EventsData

@@ -24,7 +24,8 @@ from mmlib.clips import (
 from mmlib.errors import UserError
 from mmlib.ledger import check_failures, read_ledger
 from mmlib.sources.base import Fetched, Request
-from mmlib.splits import carve_validation, check_requests, check_splits
+from mmlib.sources.validation import carve_validation
+from mmlib.splits import check_requests, check_splits
 
 CLIP = Clip(
     clip_id="one",

@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 from mmlib.errors import UserError
 from mmlib.params import Data
-from mmlib.sources import folder
+from mmlib.sources import events, folder
 from mmlib.sources.base import ClipList
 
 SOURCES: dict[str, Callable[[Data, int], ClipList]] = {
+    "events": events.clip_list,
     "folder": folder.clip_list,
 }
 

@@ -15,12 +15,10 @@ from mmlib.clips import SPLITS
 from mmlib.errors import UserError
 from mmlib.params import Data
 from mmlib.sources.base import ClipList, Fetched, FetchError, Request
-from mmlib.splits import carve_validation
+from mmlib.sources.validation import carve_validation
 
 _LIST_NAME = "labels.csv"
 _NEEDED = ("clip_id", "path", "labels", "split")
-# A list without a val split lends this share of its training recordings.
-_VAL_SHARE = 0.15
 # A larger file is not copied into a Parquet row.
 _COPY_BYTES = 512 << 20
 
@@ -36,7 +34,7 @@ def clip_list(data: Data, seed: int) -> ClipList:
     if not requests:
         raise UserError(f"{table} lists no clips")
     if not any(request.split == "val" for request in requests):
-        requests = carve_validation(requests, _VAL_SHARE)
+        requests = carve_validation(requests, data.val_share)
     return ClipList(
         source="folder",
         classes=tuple(sorted({label for request in requests for label in request.labels})),

@@ -11,14 +11,15 @@ from tools import code_deps
 
 # Who may import whom inside mmlib: a module may import those of its own and of lower layers only.
 LAYERS = [
-    {"errors", "batch"},
-    {"params", "scratch", "executor", "stage", "devices"},
-    {"profiles", "clips", "media", "features", "metrics", "stats", "perceptibility", "augment"},
-    {"sources", "shards", "download", "decoding", "sharding", "geometry"},
-    {"loader", "models"},
-    {"attacks", "checkpoint", "evaluate"},
-    {"training", "gblend", "temperature", "mixup", "adversarial", "sweep", "scoring", "checks"},
-    {"recipes", "predictors", "comparison", "theorem"},
+    {"errors", "batch", "seeds"},
+    {"params", "scratch", "pieces", "executor", "stage", "devices"},
+    {"profiles", "clips", "shards", "media", "features", "augment", "perceptibility"},
+    {"artefacts", "metrics", "stats", "guide", "gblend", "manifest", "ledger", "sources"},
+    {"bootstrap", "geometry", "splits", "loader", "models", "attacks"},
+    {"download", "decoding", "sharding", "average", "checkpoint", "inference", "objectives"},
+    {"evaluate", "embeddings", "history", "temperature", "pairs", "mixup", "adversarial"},
+    {"training", "guidance", "retraining", "sweep", "depths", "scoring"},
+    {"checks", "comparison", "predictors"},
     {"report"},
 ]
 

@@ -19,7 +19,7 @@ GOOD = HEADER + "a,a.mp4,x|y,train\nb,b.mp4,y,val\nc,c.mp4,x,eval\n"
 
 def read(path: Path, media: str = "copy", task: str = "multi_label") -> ClipList:
     """List the folder with the params that the source reads."""
-    data = SimpleNamespace(source="folder", path=str(path), media=media, task=task)
+    data = SimpleNamespace(val_share=0.15, source="folder", path=str(path), media=media, task=task)
     return folder.clip_list(cast(Data, data), seed=0)
 
 
@@ -91,7 +91,9 @@ def test_a_folder_is_needed(tmp_path: Path) -> None:
         read(tmp_path)
     with pytest.raises(UserError, match=r"no .*absent"):
         read(tmp_path / "absent")
-    data = SimpleNamespace(source="folder", path=None, media="copy", task="multi_label")
+    data = SimpleNamespace(
+        val_share=0.15, source="folder", path=None, media="copy", task="multi_label"
+    )
     with pytest.raises(UserError, match=r"needs data\.path"):
         folder.clip_list(cast(Data, data), seed=0)
 
@@ -144,7 +146,7 @@ def test_a_changed_file_changes_its_locator(tmp_path: Path) -> None:
 
 
 def test_unknown_source() -> None:
-    data = SimpleNamespace(source="tapes")
+    data = SimpleNamespace(val_share=0.15, source="tapes")
     with pytest.raises(UserError, match=f"data.source=tapes.*{', '.join(SOURCES)}"):
         any_list(cast(Data, data), seed=0)
 
