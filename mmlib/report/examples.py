@@ -26,7 +26,10 @@ MEL_REACH = 0.35
 
 
 class Example(NamedTuple):
-    """One stored adversarial clip; arrays by modality: audio (T, F), video (3, T, H, W), [0, 1]."""
+    """One stored adversarial clip.
+
+    Arrays by modality, those that the clip has: audio (T, F), video (3, T, H, W), in [0, 1].
+    """
 
     clip_id: str
     threat: str
@@ -103,7 +106,7 @@ def _arrays(row: Mapping[str, Any], prefix: str, shapes: Mapping[str, Any]) -> d
     found = {}
     for modality, shape in shapes.items():
         stored = row.get(f"{prefix}_{modality}")
-        if stored is not None:
+        if stored is not None and row.get(f"{modality}_present", True):
             found[modality] = np.frombuffer(stored, np.float32).reshape(shape)
     return found
 

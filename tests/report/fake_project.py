@@ -360,6 +360,7 @@ def _examples(
         clean = np.stack([_picture(modality, rng) for _ in range(count)]).astype(np.float32)
         delta = headline * rng.choice([-1.0, 1.0], clean.shape)
         columns[f"clean_{modality}"] = _binary(clean)
+        columns[f"{modality}_present"] = [True] * count
         columns[f"adversarial_{modality}"] = _binary(
             np.clip(clean + delta, 0, 1).astype(np.float32)
         )

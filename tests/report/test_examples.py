@@ -5,6 +5,7 @@ import wave
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -133,3 +134,15 @@ def test_reading_what_the_attack_stage_stores(tmp_path: Path) -> None:
     assert found[0].clean["video"].shape == (3, 8, 32, 32)
     assert list(examples.read(tmp_path / "absent.parquet")) == []
     assert json.dumps(found[0].classes) == json.dumps(list(fake_project.CLASSES))
+
+
+def test_a_track_that_the_clip_lacks_is_not_shown(tmp_path: Path) -> None:
+    root = fake_project.write(tmp_path, runs=("mid",), clips=20)
+    path = root / "data/attacks/mid-examples.parquet"
+    table = pq.read_table(path)
+    place = table.column_names.index("video_present")
+    pq.write_table(table.set_column(place, "video_present", [[True, False]]), path)
+    first, second = examples.read(path)
+    assert set(first.clean) == {"audio", "video"}
+    assert set(second.clean) == {"audio"}
+    assert len(card(second).pictures) == 1

@@ -159,16 +159,22 @@ def test_names_from_the_data_are_never_markup(tmp_path: Path) -> None:
     assert hostile in page.text
 
 
-def test_checks_are_listed_flat_or_by_run(tmp_path: Path) -> None:
+def test_checks_are_listed_flat_or_by_run_or_as_a_list(tmp_path: Path) -> None:
     root = fake_project.write(tmp_path, runs=("audio",), clips=20, examples=False)
-    found = {"budget_exact": "pass", "mid": {"monotone": {"state": "warn", "detail": "rises"}}}
+    named = {"name": "random_noise", "status": "fail", "message": "beats the attack"}
+    found = {
+        "budget_exact": "pass",
+        "mid": {"monotone": {"status": "warn", "message": "rises"}, "counts": {"pass": 3}},
+        "audio": [named],
+    }
     (root / "metrics/checks.json").write_text(json.dumps(found))
     section = closing.checks(inputs.load(params.load(root / "params.yaml"), root))
     assert section is not None
     line, table = section.blocks
-    assert line.body == "1 pass, 1 warn, 0 fail."
-    assert [row.name for row in table.body.rows] == ["budget_exact", "mid: monotone"]
-    assert [row.cells[1].text for row in table.body.rows] == ["", "rises"]
+    assert line.body == "1 pass, 1 warn, 1 fail."
+    names = ["budget_exact", "mid: monotone", "audio: random_noise"]
+    assert [row.name for row in table.body.rows] == names
+    assert [row.cells[1].text for row in table.body.rows] == ["", "rises", "beats the attack"]
 
 
 def test_classes_with_numbers_for_names(tmp_path: Path) -> None:

@@ -123,16 +123,23 @@ def checks(inputs: Inputs) -> Section | None:
     return Section("checks", "Checks", [Block("text", f"{line}."), Block("table", table)])
 
 
-def check_states(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str, str]]:
-    """Name, state and detail of every check in metrics/checks.json, whether flat or by run."""
-    for name, entry in value.items():
-        title = f"{prefix}{name}"
-        if isinstance(entry, str) and entry in CHECK_STATES:
-            yield title, entry, ""
-        elif isinstance(entry, Mapping) and isinstance(entry.get("state"), str):
-            yield title, entry["state"], str(entry.get("detail", ""))
-        elif isinstance(entry, Mapping):
-            yield from check_states(entry, f"{title}: ")
+def check_states(value: Any, title: str = "") -> Iterator[tuple[str, str, str]]:
+    """Name, status and message of every outcome in metrics/checks.json, nested as it may be.
+
+    An outcome is a bare status under its name, or an object with `status` and `message`, under its
+    name or with a `name`; whatever else there is (counts) is passed over.
+    """
+    if isinstance(value, str) and value in CHECK_STATES:
+        yield title, value, ""
+    elif isinstance(value, list):
+        for entry in value:
+            yield from check_states(entry, title)
+    elif isinstance(value, Mapping) and value.get("status") in CHECK_STATES:
+        name = ": ".join(part for part in (title, str(value.get("name", ""))) if part)
+        yield name, value["status"], str(value.get("message", ""))
+    elif isinstance(value, Mapping):
+        for name, entry in value.items():
+            yield from check_states(entry, f"{title}: {name}" if title else str(name))
 
 
 def reproduce(inputs: Inputs) -> Section:
