@@ -1,9 +1,6 @@
 """A few adversarial clips to see and hear: clean, perturbed, and the difference magnified."""
 
-import base64
-import io
 import json
-import wave
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,14 +9,13 @@ import numpy as np
 import pyarrow.parquet as pq
 from matplotlib import colormaps
 from numpy.typing import NDArray
-from PIL import Image
 
 from mmlib.params import Mel
 from mmlib.report import wording
+from mmlib.report.data_uri import invert, png, wav
 
 Floats = NDArray[np.float32]
 
-GRIFFIN_LIM_ROUNDS = 32
 PEAK = 0.7
 # the ends of the red and blue scale are nearly black: stay short of them
 MEL_REACH = 0.35
@@ -186,7 +182,7 @@ def _spectrograms(example: Example, mel: Mel, seconds: float) -> list[Picture]:
 
 
 def _mel_picture(rgba: NDArray[Any], caption: str) -> Picture:
-    return Picture("mel", _png(rgba[:, :, :3]), caption, f"Log-mel spectrogram. {caption}")
+    return Picture("mel", png(rgba[:, :, :3]), caption, f"Log-mel spectrogram. {caption}")
 
 
 def _strips(example: Example, most: int = 4) -> list[Picture]:
@@ -204,7 +200,7 @@ def _strips(example: Example, most: int = 4) -> list[Picture]:
     )
     images = (clean, adversarial, 0.5 + factor * delta)
     return [
-        Picture("frames", _png(_strip(image[:, steps])), caption, f"Frames of the clip. {caption}")
+        Picture("frames", png(_strip(image[:, steps])), caption, f"Frames of the clip. {caption}")
         for image, caption in zip(images, captions, strict=True)
     ]
 
@@ -216,59 +212,13 @@ def _strip(frames: Floats) -> Floats:
     return padded.transpose(2, 1, 3, 0).reshape(height, steps * width, channels)[:, :-1]
 
 
-def _png(rgb: NDArray[Any]) -> str:
-    pixels = np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
 def _sounds(example: Example, mel: Mel) -> list[Sound]:
     if "audio" not in example.clean:
         return []
     clean = invert(example.clean["audio"], mel)
     gain = PEAK / max(float(np.abs(clean).max()), 1e-9)
-    sounds = [Sound(_wav(gain * clean, mel.sample_rate_hz), "Clean, rebuilt from its log-mel")]
+    sounds = [Sound(wav(gain * clean, mel.sample_rate_hz), "Clean, rebuilt from its log-mel")]
     if not np.array_equal(example.clean["audio"], example.adversarial["audio"]):
         perturbed = gain * invert(example.adversarial["audio"], mel)
-        sounds.append(Sound(_wav(perturbed, mel.sample_rate_hz), "Perturbed, rebuilt likewise"))
+        sounds.append(Sound(wav(perturbed, mel.sample_rate_hz), "Perturbed, rebuilt likewise"))
     return sounds
-
-
-def invert(log_mel: Floats, mel: Mel) -> NDArray[np.float64]:
-    """Rebuild a waveform from a log-mel (T, F) in [0, 1]: least squares, then Griffin-Lim.
-
-    The level is arbitrary: scale it before use. Deterministic: the phase starts from a fixed seed.
-    """
-    import librosa  # takes seconds: only a report with sound pays for it
-
-    power = 10 ** ((log_mel.T.astype(np.float64) * mel.floor_db - mel.floor_db) / 10)
-    power[log_mel.T <= 0] = 0
-    magnitude = librosa.feature.inverse.mel_to_stft(
-        power,
-        sr=mel.sample_rate_hz,
-        n_fft=mel.n_fft,
-        power=2.0,
-        fmin=mel.min_hz,
-        fmax=mel.max_hz,
-    )
-    sound = librosa.griffinlim(
-        magnitude,
-        n_iter=GRIFFIN_LIM_ROUNDS,
-        hop_length=mel.hop,
-        win_length=mel.window,
-        n_fft=mel.n_fft,
-        random_state=0,
-    )
-    return np.asarray(sound, np.float64)
-
-
-def _wav(samples: NDArray[np.float64], rate: int) -> str:
-    pcm = np.rint(np.clip(samples, -1, 1) * 32767).astype("<i2")
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as stream:
-        stream.setnchannels(1)
-        stream.setsampwidth(2)
-        stream.setframerate(rate)
-        stream.writeframes(pcm.tobytes())
-    return "data:audio/wav;base64," + base64.b64encode(buffer.getvalue()).decode()

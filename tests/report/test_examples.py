@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from mmlib import params
-from mmlib.report import examples
+from mmlib.report import data_uri, examples
 from tests.report import fake_project
 
 MEL = params.load(fake_project.REPOSITORY / "params.yaml").shard.mel
@@ -100,7 +100,7 @@ def test_inversion_keeps_the_pitch() -> None:
 
     log_mel = np.zeros((MEL.frames, MEL.bands), np.float32)
     log_mel[:, 20] = 0.9
-    sound = examples.invert(log_mel, MEL)
+    sound = data_uri.invert(log_mel, MEL)
     spectrum = np.abs(np.fft.rfft(sound))
     heard = np.fft.rfftfreq(len(sound), 1 / MEL.sample_rate_hz)[spectrum.argmax()]
     centres = librosa.mel_frequencies(MEL.bands + 2, fmin=MEL.min_hz, fmax=MEL.max_hz)
