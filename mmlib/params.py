@@ -259,9 +259,10 @@ class Attack(Section):
     norm: Literal["linf", "l2", "l1"]
     sweep: Floats
     steps: Count
-    step_size: Positive
+    sweep_steps: Count
+    step_size: Annotated[float, Field(gt=0, le=2)]
     restarts: Count
-    loss: Literal["bce", "margin", "cross_entropy", "dlr"]
+    loss: Literal["bce", "balanced_bce", "ranking", "margin", "cross_entropy", "dlr"]
     batch_size: Count
     examples: Annotated[int, Field(ge=0)]
 

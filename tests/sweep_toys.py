@@ -57,7 +57,7 @@ def settings(**changes: object) -> Attack:
     """A short sweep."""
     values = {
         "eps": 0.02, "scale": {"audio": 1.0, "video": 1.0}, "norm": "linf",
-        "sweep": [0.5, 1.0, 4.0], "steps": 2, "step_size": 2.5, "restarts": 2, "loss": "bce",
-        "batch_size": 3, "examples": 2,
+        "sweep": [0.5, 1.0, 4.0], "steps": 3, "sweep_steps": 2, "step_size": 0.5, "restarts": 2,
+        "loss": "bce", "batch_size": 3, "examples": 2,
     }  # fmt: skip
     return Attack.model_validate({**values, **changes})

@@ -17,7 +17,7 @@ from torch import Tensor
 from mmlib import inference, perceptibility
 from mmlib.attacks.losses import resolve
 from mmlib.attacks.methods.noise import noise
-from mmlib.attacks.methods.pgd import climb
+from mmlib.attacks.methods.pgd import climb, lengths
 from mmlib.attacks.region import ORDERS
 from mmlib.attacks.search import Points, Search
 from mmlib.attacks.storage import quantise
@@ -152,10 +152,12 @@ class ChunkSweep:
                 search.offer({**search.clean, **alone.points}, alone.logits)
                 joined |= alone.points
             begin = self._better(search, begin, joined)
-        settings = self.settings
-        for restart in range(settings.restarts):
-            points = search.random("restart", restart) if restart else begin
-            climb(search, points, settings.steps, settings.step_size)
+        steps = self.settings.steps if multiple == 1 else self.settings.sweep_steps
+        # From the clean clip, a path must be able to reach the edge of the ball.
+        least = 0.0 if smaller or len(name) > 1 else 2 / (steps + 1)
+        path = lengths(steps, max(self.settings.step_size, least))
+        for restart in range(self.settings.restarts):
+            climb(search, search.random("restart", restart) if restart else begin, path)
         assert search.best_logits is not None
         return Solution(search.best, search.best_logits)
 

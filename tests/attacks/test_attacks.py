@@ -99,9 +99,10 @@ def test_batch_size_and_order_do_not_matter(name: str, norm: Norm) -> None:
         )
         rows = {modality: whole[modality][piece] for modality in inputs}
         torch.testing.assert_close(
-            losses(part, labels[piece]), losses(rows, labels[piece]), atol=1e-5, rtol=0
+            losses(part, labels[piece]), losses(rows, labels[piece]), atol=1e-4, rtol=0
         )
-        for modality in inputs:  # of points with the same loss, a rounding may choose another
+        # Matrix products of other sizes round differently; a path on a curved loss amplifies that.
+        for modality in inputs:
             torch.testing.assert_close(part[modality], rows[modality], atol=1e-2, rtol=0)
 
 
@@ -150,7 +151,14 @@ def test_best_point_of_the_path_is_returned() -> None:
         return -(offset - 0.03).square().sum(1, keepdim=True)
 
     found = attacked(
-        "pgd", "l2", modalities=("audio",), model=peak, loss=toys.first_logit, steps=9, step_size=30
+        "pgd",
+        "l2",
+        modalities=("audio",),
+        model=peak,
+        loss=toys.first_logit,
+        steps=9,
+        step_size=3.0,
+        schedule="constant",
     )
     offset = found["audio"] - toys.batch()["audio"]
     clean = -(0.03**2) * 24
