@@ -59,6 +59,25 @@ def load(path: Path, device: torch.device | str = "cpu") -> tuple[Model, dict[st
     return model.to(device).eval(), description
 
 
+def start_encoder(model: Model, modality: str, weights: Path) -> None:
+    """Copy the encoder of one modality from a trained model's `<path>.safetensors`.
+
+    Raises UserError when that model lacks the modality, or its encoder is of another size.
+    """
+    source, _ = load(weights.with_suffix(""))
+    if modality not in source.encoders or modality not in model.encoders:
+        raise UserError(
+            f"{weights}: has no {modality} encoder to start from; see params.yaml: train"
+        )
+    try:
+        model.encoders[modality].load_state_dict(source.encoders[modality].state_dict())
+    except RuntimeError as error:
+        fault = str(error).splitlines()[1].strip()
+        raise UserError(
+            f"{weights}: its {modality} encoder is of another kind or size: {fault}"
+        ) from None
+
+
 def read_description(path: Path) -> dict[str, Any]:
     """Read `<path>.json`; UserError when it is absent or does not describe a model."""
     file = path.with_name(f"{path.name}.json")

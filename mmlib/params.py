@@ -29,6 +29,9 @@ Floats = Annotated[tuple[float, ...], BeforeValidator(_listed), Field(min_length
 Counts = Annotated[tuple[Count, ...], BeforeValidator(_listed), Field(min_length=1)]
 Task = Literal["multi_label", "single_label"]
 
+FRESH = Path("data/guides/none.json")
+"""As a run's `audio_start` or `video_start`: fresh weights (a file, since DVC needs one)."""
+
 
 class EventsData(Section):
     """The embedded demo set: how many clips, and how they are rendered and encoded."""
@@ -197,6 +200,8 @@ class TrainRun(Section):
     audio: Literal["csn", "cnn14"] | None
     video: Literal["r2plus1d"] | None
     fusion: Literal["mid", "sum", "gated", "early", "late"] | None
+    audio_start: str
+    video_start: str
     guide: str
     online_every: Count | None = None
     epochs: Count
@@ -220,6 +225,12 @@ class TrainRun(Section):
     def modalities(self) -> tuple[str, ...]:
         """The modalities that this run reads."""
         return tuple(name for name in ("audio", "video") if getattr(self, name) is not None)
+
+    @property
+    def starts(self) -> dict[str, Path]:
+        """The trained models whose encoders this run starts from: modality -> weights file."""
+        files = {name: Path(getattr(self, f"{name}_start")) for name in self.modalities}
+        return {name: file for name, file in files.items() if file != FRESH}
 
 
 class SourceRuns(Section):

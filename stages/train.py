@@ -34,6 +34,8 @@ def main(arguments: list[str]) -> None:
         read_manifest(SHARDS),
         seed=derive(seed, "model"),
     )
+    for modality, weights_file in row.starts.items():
+        checkpoint.start_encoder(model, modality, weights_file)
     blend = BlendedObjective(weights, train.task, row.online_every) if weights else None
     mark = fingerprint(
         settings.seed,
@@ -42,6 +44,7 @@ def main(arguments: list[str]) -> None:
         settings.augment,
         row,
         guide,
+        *row.starts.values(),
         SHARDS / "manifest.json",
     )
     scratch = Scratch(f"train-{run}", mark)

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from ruamel.yaml import YAML
 
 from mmlib import checkpoint
 from mmlib.artefacts import read_embeddings
 from mmlib.errors import UserError
+from mmlib.models.build import architecture, build
+from mmlib.params import FRESH, load
 from stages import blend, embed, train
 from tests.conftest import ROOT
 from tests.fake_shards import write_shards
@@ -36,14 +39,20 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         values["model"][net] |= sizes
     rows = values["train"]
     for name in rows:
-        rows[name] |= QUICK
+        rows[name] |= QUICK | {"audio_start": str(FRESH), "video_start": str(FRESH)}
+    rows["warm"] = rows["mid"] | {"audio_start": "data/models/audio.safetensors"}
+    rows["misfit"] = rows["mid"] | {"audio_start": "data/models/video.safetensors"}
     rows["online"] = rows["gblend"] | {"guide": "blend_reference", "online_every": 1}
     rows["deaf"] = rows["video"] | {"guide": "blend_reference"}
     rows["lost"] = rows["audio"] | {"guide": "nowhere"}
     rows["wild"] = rows["audio"] | {"learning_rate": 1e30}
     with (tmp_path / "params.yaml").open("w", encoding="utf-8") as stream:
         yaml.dump(values, stream)
-    splits = {"train": MemoryClips(40), "val": MemoryClips(16, seed=1), "eval": MemoryClips(9, seed=2)}
+    splits = {
+        "train": MemoryClips(40),
+        "val": MemoryClips(16, seed=1),
+        "eval": MemoryClips(9, seed=2),
+    }
     write_shards(Path("data/shards"), splits, without_audio=(3, 7))
     guides = Path("data/guides")
     guides.mkdir()
@@ -55,6 +64,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def columns(run: str) -> list[str]:
     return Path(f"metrics/training/{run}.csv").read_text(encoding="utf-8").split("\n")[0].split(",")
+
+
+def first_loss(run: str) -> float:
+    first = Path(f"metrics/training/{run}.csv").read_text(encoding="utf-8").splitlines()[1]
+    return float(first.split(",")[columns(run).index("train_loss")])
 
 
 def outputs(folder: Path, run: str) -> list[Any]:
@@ -92,6 +106,38 @@ def test_from_plain_runs_to_a_blended_one_and_its_embeddings(project: Path) -> N
     }
     missing = model.missing["audio"].detach().numpy()
     assert (found.vectors["audio"] == missing).all(axis=1).sum() == 2
+
+
+def test_a_run_starts_from_the_encoder_of_another(project: Path) -> None:
+    train.main(["audio"])
+    train.main(["mid"])
+    train.main(["warm"])
+    first_losses = {
+        run: float(
+            Path(f"metrics/training/{run}.csv").read_text("utf-8").splitlines()[1].split(",")[1]
+        )
+        for run in ("mid", "warm")
+    }
+    assert first_losses["warm"] < first_losses["mid"]
+    train.main(["video"])
+    with pytest.raises(UserError, match="no audio encoder to start from"):
+        train.main(["misfit"])
+
+
+def test_an_encoder_is_copied_to_the_bit_and_must_fit(project: Path) -> None:
+    train.main(["audio"])
+    weights = Path("data/models/audio.safetensors")
+    source, _ = checkpoint.load(Path("data/models/audio"))
+    manifest = json.loads(Path("data/shards/manifest.json").read_text("utf-8"))
+    sizes = load().model
+    row = load().train["mid"]
+    model = build(architecture(row, sizes), 5, manifest, seed=9)
+    checkpoint.start_encoder(model, "audio", weights)
+    copied, original = model.encoders["audio"].state_dict(), source.encoders["audio"].state_dict()
+    assert all(torch.equal(copied[name], tensor) for name, tensor in original.items())
+    wider = sizes.model_copy(update={"csn": sizes.csn.model_copy(update={"width": 4})})
+    with pytest.raises(UserError, match="of another kind or size"):
+        checkpoint.start_encoder(build(architecture(row, wider), 5, manifest), "audio", weights)
 
 
 def test_online_weights_change_and_are_logged(project: Path) -> None:
