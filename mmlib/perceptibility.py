@@ -1,7 +1,7 @@
 """How much of a perturbation could be noticed: one number a clip, (B,) float64.
 
-Clean and perturbed tensors are (B, ...) of the same shape. A clip that did not change has infinite
-PSNR and SNR.
+Clean and perturbed tensors are (B, ...) of the same shape; `delta` is their `change`. A clip that
+did not change has infinite PSNR and SNR.
 """
 
 import torch
@@ -11,37 +11,34 @@ _LUMA = (0.299, 0.587, 0.114)
 """Weights of R, G, B in luma (ITU-R BT.601), on which SSIM is measured."""
 
 
-def norm(clean: Tensor, perturbed: Tensor, order: float) -> Tensor:
-    """The l_order norm of the change over all elements of a clip."""
-    change = (perturbed.double() - clean.double()).flatten(1)
-    size: Tensor = torch.linalg.vector_norm(change, order, dim=1)
+def change(clean: Tensor, perturbed: Tensor) -> Tensor:
+    """The perturbation, (B, N) float64, exact: what the measures below are taken of."""
+    return (perturbed.double() - clean.double()).flatten(1)
+
+
+def norm(delta: Tensor, order: float) -> Tensor:
+    """The l_order norm of the change over all elements of a clip; infinity: max |delta|."""
+    size: Tensor = torch.linalg.vector_norm(delta, order, dim=1)
     return size
 
 
-def largest_change(clean: Tensor, perturbed: Tensor) -> Tensor:
-    """max |delta|, in units of full scale."""
-    return norm(clean, perturbed, torch.inf)
-
-
-def mean_change(clean: Tensor, perturbed: Tensor) -> Tensor:
+def mean_change(delta: Tensor) -> Tensor:
     """mean |delta|, in units of full scale."""
-    return (perturbed.double() - clean.double()).abs().flatten(1).mean(1)
+    return delta.abs().mean(1)
 
 
-def snr(clean: Tensor, perturbed: Tensor) -> Tensor:
+def snr(clean: Tensor, delta: Tensor) -> Tensor:
     """Signal-to-noise ratio in dB: 10 log10 (sum x² / sum delta²), in the tensor's own domain.
 
     Of a waveform that is the usual SNR; of log-mel features it compares levels above the floor.
     """
-    signal = clean.double().square().flatten(1).sum(1)
-    noise = (perturbed.double() - clean.double()).square().flatten(1).sum(1)
-    return 10 * torch.log10(signal / noise)
+    signal = clean.flatten(1).square().sum(1, dtype=torch.float64)
+    return 10 * torch.log10(signal / delta.square().sum(1))
 
 
-def psnr(clean: Tensor, perturbed: Tensor, peak: float = 1.0) -> Tensor:
+def psnr(delta: Tensor, peak: float = 1.0) -> Tensor:
     """Peak signal-to-noise ratio in dB: 10 log10 (peak² / mean delta²) over all frames."""
-    error = (perturbed.double() - clean.double()).square().flatten(1).mean(1)
-    return 10 * torch.log10(peak**2 / error)
+    return 10 * torch.log10(peak**2 / delta.square().mean(1))
 
 
 def ssim(clean: Tensor, perturbed: Tensor) -> Tensor:
@@ -75,9 +72,8 @@ def _luma(video: Tensor) -> Tensor:
 def _window(length: int, like: Tensor, sigma: float = 1.5) -> Tensor:
     """The matrix (length - width + 1, length) that smooths one axis by a Gaussian window."""
     width = min(11, length - (length + 1) % 2)
-    offset = torch.arange(width, dtype=like.dtype, device=like.device) - width // 2
-    weights = torch.exp(-offset.square() / (2 * sigma**2))
-    matrix = torch.zeros(length - width + 1, length, dtype=like.dtype, device=like.device)
-    for row in range(length - width + 1):
-        matrix[row, row : row + width] = weights / weights.sum()
-    return matrix
+    rows = torch.arange(length - width + 1, device=like.device)[:, None]
+    offset = torch.arange(length, device=like.device) - rows - width // 2
+    weights = torch.exp(-offset.to(like.dtype).square() / (2 * sigma**2))
+    weights = weights * (offset.abs() <= width // 2)
+    return weights / weights.sum(1, keepdim=True)

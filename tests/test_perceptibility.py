@@ -17,13 +17,14 @@ def test_constant_change() -> None:
     clean = torch.full((2, 5, 4), 0.5)
     perturbed = clean.clone()
     perturbed[1] += 0.05
-    assert perceptibility.psnr(clean, perturbed)[1].item() == pytest.approx(26.0206, abs=1e-3)
-    assert perceptibility.snr(clean, perturbed)[1].item() == pytest.approx(20, abs=1e-3)
-    assert perceptibility.largest_change(clean, perturbed).tolist() == pytest.approx([0, 0.05])
-    assert perceptibility.mean_change(clean, perturbed).tolist() == pytest.approx([0, 0.05])
-    assert perceptibility.norm(clean, perturbed, 2)[1].item() == pytest.approx(0.05 * 20**0.5)
-    assert perceptibility.psnr(clean, perturbed)[0] == torch.inf
-    assert perceptibility.snr(clean, perturbed)[0] == torch.inf
+    delta = perceptibility.change(clean, perturbed)
+    assert perceptibility.psnr(delta)[1].item() == pytest.approx(26.0206, abs=1e-3)
+    assert perceptibility.snr(clean, delta)[1].item() == pytest.approx(20, abs=1e-3)
+    assert perceptibility.norm(delta, torch.inf).tolist() == pytest.approx([0, 0.05])
+    assert perceptibility.mean_change(delta).tolist() == pytest.approx([0, 0.05])
+    assert perceptibility.norm(delta, 2)[1].item() == pytest.approx(0.05 * 20**0.5)
+    assert perceptibility.psnr(delta)[0] == torch.inf
+    assert perceptibility.snr(clean, delta)[0] == torch.inf
 
 
 def test_ssim_of_equal_and_of_inverted_clips() -> None:

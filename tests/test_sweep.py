@@ -56,7 +56,8 @@ def test_what_holds_for_every_clip(norm: Norm, missing: bool) -> None:
             torch.testing.assert_close(record.scores, again, atol=1e-5, rtol=1e-5)
             assert (record.quantised_scores is not None) == (multiple == 1)
             for modality, budget in build_threat(name, short, multiple, clips.inputs).items():
-                change = perceptibility.norm(clips.inputs[modality], found[modality], ORDERS[norm])
+                delta = perceptibility.change(clips.inputs[modality], found[modality])
+                change = perceptibility.norm(delta, ORDERS[norm])
                 assert bool((change <= budget.eps * (1 + 1e-6)).all())
                 known = record.measures[f"norm_{modality}"]
                 absent = missing and modality == "audio"

@@ -1,28 +1,27 @@
 """Adversarial clips as a data set would store them: video in 256 levels, log-mel in float16."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
 from mmlib.attacks.region import Region
-from mmlib.attacks.threat import Threat
-from mmlib.batch import Batch
 
 _LEVELS = 255
 
 
-def quantise(clean: Batch, adversarial: Batch, threat: Threat) -> Batch:
-    """Round the attacked modalities to what storage can hold, within the same budgets.
+def quantise(regions: Mapping[str, Region], points: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Round points of the regions, modality -> (B, ...), to what storage can hold within them.
 
     Each element takes the nearest stored value, or the next one towards the clean value where the
-    nearest would leave the budget. `clean` must be as read from storage, in [0, 1]. Below 1/255 no
-    grey level fits an linf budget, and the video is clean again: storage undoes such an attack.
+    nearest would leave the budget. The clean values must be as read from storage, in [0, 1]. Below
+    1/255 no grey level fits an linf budget, and the video is clean again: storage undoes such an
+    attack.
     """
-    stored = dict(adversarial)
-    for name, budget in threat.items():
-        region = Region(clean[name], budget, clean.get(f"{name}_present"), name)
-        store = _grey_levels if name == "video" else _half_floats
-        stored[name] = store(region, adversarial[name])
-    return stored
+    return {
+        name: (_grey_levels if name == "video" else _half_floats)(region, points[name])
+        for name, region in regions.items()
+    }
 
 
 def _grey_levels(region: Region, point: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mmlib import inference, perceptibility
 from mmlib.attacks.losses import resolve
-from mmlib.attacks.methods.noise import noise
+from mmlib.attacks.methods.noise import on_sphere
 from mmlib.attacks.methods.pgd import climb, lengths
 from mmlib.attacks.region import ORDERS
 from mmlib.attacks.search import Points, Search
@@ -119,17 +119,15 @@ class ChunkSweep:
         threat = build_threat(name, self.settings, multiple, self.inputs)
         batch, forward = inference.cached(self.model, self.inputs, self.embeddings, threat)
         seeds = [derive(self.seed, clip, name, str(multiple)) for clip in self.clip_ids]
-        # One draw a clip: over a split, the draws of the clips average out.
-        drawn = noise(forward, batch, self.labels, threat, draws=1, seeds=seeds)
-        noisy = {modality: drawn[modality] for modality in threat}
         search = Search(forward, batch, self.labels, threat, self.settings.loss, seeds)
         found = self._attack(search, name, multiple)
         self.solutions[name, multiple] = found
+        # One draw a clip: over a split, the draws of the clips average out.
+        noisy, quantised = on_sphere(search), None
         with torch.no_grad():
             noise_logits = forward({**batch, **noisy})
-            headline = multiple == 1
-            stored = quantise(batch, {**batch, **found.points}, threat) if headline else None
-            quantised = forward(stored) if stored else None
+            if multiple == 1:
+                quantised = forward({**batch, **quantise(search.regions, found.points)})
         eps = self.settings.eps * multiple
         return [
             self._record(name, "noise", eps, Solution(noisy, noise_logits), threat),
@@ -211,15 +209,16 @@ def measure(clean: Points, attacked: Points, threat: Threat) -> dict[str, Tensor
     measures: dict[str, Tensor] = {}
     for name, budget in threat.items():
         before, after = clean[name], attacked[name]
+        delta = perceptibility.change(before, after)
         columns = {
-            f"norm_{name}": perceptibility.norm(before, after, ORDERS[budget.norm]),
-            f"mean_abs_{name}": perceptibility.mean_change(before, after),
+            f"norm_{name}": perceptibility.norm(delta, ORDERS[budget.norm]),
+            f"mean_abs_{name}": perceptibility.mean_change(delta),
         }
         if name == "video":
-            columns["psnr_video"] = perceptibility.psnr(before, after)
+            columns["psnr_video"] = perceptibility.psnr(delta)
             columns["ssim_video"] = perceptibility.ssim(before, after)
         else:
-            columns["snr_audio"] = perceptibility.snr(before, after)
+            columns["snr_audio"] = perceptibility.snr(before, delta)
         there = present(clean, name)
         for column, values in columns.items():
             known = torch.where(there & torch.isfinite(values), values, torch.nan)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mmlib.attacks.losses import Loss
 from mmlib.attacks.region import ORDERS, Region, unit_ball
-from mmlib.attacks.search import Model, Search
+from mmlib.attacks.search import Model, Points, Search
 from mmlib.attacks.threat import Threat, derive_seed
 from mmlib.batch import Batch
 
@@ -31,18 +31,19 @@ def noise(
     which is better than the model itself.
     """
     search = Search(model, batch, labels, threat, loss, seeds)
-    drawn = []
-    for draw in range(draws):
-        drawn_from = [derive_seed(seed, "noise", draw) for seed in search.seeds]
-        drawn.append(
-            {name: _on_sphere(region, drawn_from, name) for name, region in search.regions.items()}
-        )
+    drawn = [on_sphere(search, draw) for draw in range(draws)]
     losses = torch.stack([search.losses(points) for points in drawn])
     median = losses.argsort(dim=0, stable=True)[(draws - 1) // 2]
     chosen = drawn[0]
     for draw in range(1, draws):
         chosen = search.merge(median == draw, drawn[draw], chosen)
     return {**batch, **chosen}
+
+
+def on_sphere(search: Search, draw: int = 0) -> Points:
+    """The noise of one draw for every clip of a search, not evaluated."""
+    seeds = [derive_seed(seed, "noise", draw) for seed in search.seeds]
+    return {name: _on_sphere(region, seeds, name) for name, region in search.regions.items()}
 
 
 def _on_sphere(region: Region, seeds: Sequence[int], name: str) -> Tensor:
