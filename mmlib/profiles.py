@@ -63,10 +63,18 @@ def _lay(document: Any, values: dict[str, Any], where: str, source: Path) -> lis
         elif document[key] != value:
             changes.append(f"{name}: {_plain(document[key])} -> {_plain(value)}")
             if isinstance(value, list) and isinstance(document[key], list):
-                document[key][:] = value
+                _replace(document[key], value)
             else:
                 document[key] = value
     return changes
+
+
+def _replace(old: Any, new: list[Any]) -> None:
+    # What follows a list in the file, comments too, hangs on its last item.
+    after = old.ca.items.pop(len(old) - 1, None)
+    old[:] = new
+    if after is not None:
+        old.ca.items[len(new) - 1] = after
 
 
 def _plain(value: Any) -> str:
