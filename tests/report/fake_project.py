@@ -61,6 +61,7 @@ def _params(root: Path, runs: tuple[str, ...], task: str) -> dict[str, Any]:
     values["runs"] = list(runs)
     values["data"]["task"] = task
     values["report"]["resamples"] = 200
+    values["attack"]["eps"] = 0.02
     with (root / "params.yaml").open("w", encoding="utf-8") as stream:
         yaml.dump(values, stream)
     return values
