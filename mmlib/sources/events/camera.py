@@ -24,7 +24,7 @@ class Camera:
     ) -> None:
         self._side, reach = settings.size, scene.shake * settings.size
         self._margin = int(np.ceil(reach))
-        self._wall = _wall(rng, scene.dark, settings.clutter, self._side + 2 * self._margin)
+        self._wall = _wall(rng, settings.clutter, self._side + 2 * self._margin)
         speeds, phases = rng.uniform(0.3, 2.5, (2, 3, 1)), rng.random((2, 3, 1))
         path = np.sin(2 * np.pi * (speeds * times_s + phases)).mean(axis=1)
         self.shift = np.rint(reach * path).astype(np.float32)
@@ -50,21 +50,21 @@ class Camera:
             pixels[:, index] += noise.reshape(3, self._side, self._side)
 
 
-def _wall(rng: np.random.Generator, dark: bool, clutter: float, side: int) -> Array:
+def _wall(rng: np.random.Generator, clutter: float, side: int) -> Array:
     """A still texture (3, side, side): smooth noise at four scales, and a few boxes and ovals."""
-    base = rng.uniform(0.08, 0.3) if dark else rng.uniform(0.6, 0.85)
-    wall = base + 0.12 * rng.uniform(-1, 1, (3, 1, 1)) * np.ones((3, side, side))
+    base = rng.uniform(0.08, 0.4)
+    wall = base + 0.04 * rng.uniform(-1, 1, (3, 1, 1)) * np.ones((3, side, side))
     place = np.arange(side)
     for cells, strength in ((2, 0.5), (5, 0.4), (11, 0.3), (25, 0.2)):
         knots = np.linspace(0, side - 1, cells + 1)
         weights = np.maximum(1 - np.abs(place[:, None] - knots) * cells / (side - 1), 0)
         grid = rng.normal(0, clutter * strength, (3, cells + 1, cells + 1))
-        wall += weights @ (0.8 * grid.mean(axis=0) + 0.5 * grid) @ weights.T
+        wall += weights @ (1.6 * grid.mean(axis=0) + 0.2 * grid) @ weights.T
     for _ in range(int(rng.integers(2, 7))):
         x, y = ((place - rng.uniform(0, side)) / (side * rng.uniform(0.05, 0.3)) for _ in range(2))
         if rng.random() < 0.5:
             inside = x**2 + y[:, None] ** 2 < 1
         else:
             inside = (np.abs(x) < 1) & (np.abs(y[:, None]) < 1)
-        wall[:, inside] += rng.normal(0, 0.8 * clutter, (3, 1))
+        wall[:, inside] += clutter * (rng.normal(0, 0.8) + rng.normal(0, 0.2, (3, 1)))
     return wall.astype(np.float32)

@@ -33,7 +33,8 @@ class Kind:
     by a factor drawn from `growth` from one beat to the next. `scale` multiplies the size of the
     sight, `speed` is the fastest drift in picture sides a second, `tilt` the largest lean in
     radians. `gain_db` offsets the level, for sounds that are harder or easier to hear than others
-    at the same peak. A distractor has a sound or a sight alone.
+    at the same peak. Bodies have about the `hue` (in [0, 1)), or any (None). A distractor has a
+    sound or a sight alone.
     """
 
     sound: Sound | None = None
@@ -41,6 +42,7 @@ class Kind:
     duration_s: Range
     interval_s: Range
     pitch_hz: Range = (1.0, 1.0)
+    hue: float | None = None
     jitter: float = 0.0
     growth: Range = (1.0, 1.0)
     scale: float = 1.0

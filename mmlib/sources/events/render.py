@@ -6,15 +6,11 @@ from numpy.typing import NDArray
 from mmlib.params import EventsData
 from mmlib.sources.events.camera import Camera
 from mmlib.sources.events.canvas import Canvas
-from mmlib.sources.events.classes import EVENTS
-from mmlib.sources.events.distractors import HEARD, SEEN
-from mmlib.sources.events.scene import Scene
+from mmlib.sources.events.scene import KINDS, Scene
 from mmlib.sources.events.waves import Wave, band_noise
 
 PEAK = 0.9
 """No sample is larger than this share of full scale."""
-
-_KINDS = EVENTS | HEARD | SEEN
 
 
 def frames(scene: Scene, settings: EventsData) -> NDArray[np.uint8]:
@@ -23,7 +19,7 @@ def frames(scene: Scene, settings: EventsData) -> NDArray[np.uint8]:
     camera = Camera(np.random.default_rng([scene.seed, 1]), scene, settings, times_s)
     canvas = Canvas(camera.backdrop(), times_s, camera.shift)
     for event in (*scene.distractors, *scene.events):
-        sight = _KINDS[event.name].sight
+        sight = KINDS[event.name].sight
         if event.seen and sight:
             sight(canvas, event, np.random.default_rng([event.seed, 1]))
     camera.expose(canvas.pixels)
@@ -37,7 +33,7 @@ def samples(scene: Scene, settings: EventsData) -> NDArray[np.int16]:
     noise_rms = 10 ** (scene.noise_db / 20)
     mixed = noise_rms * _background(np.random.default_rng([scene.seed, 0]), length, rate_hz)
     for event in (*scene.distractors, *scene.events):
-        sound = _KINDS[event.name].sound
+        sound = KINDS[event.name].sound
         if event.heard and sound:
             wave = sound(event, np.random.default_rng([event.seed, 0]), length, rate_hz)
             mixed += wave * (noise_rms * 10 ** (event.snr_db / 20) / _loudest(wave, rate_hz))

@@ -1,7 +1,7 @@
 """What happens in a clip, before it is drawn: events, distractors and recording conditions."""
 
 import colorsys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,8 @@ from mmlib.sources.events.classes import CLASSES, EVENTS
 from mmlib.sources.events.distractors import HEARD, SEEN
 from mmlib.sources.events.event import Colour, Event
 from mmlib.sources.events.kind import Kind
+
+KINDS: dict[str, Kind] = EVENTS | HEARD | SEEN
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,6 @@ class Scene:
 
     events: tuple[Event, ...]
     distractors: tuple[Event, ...]
-    dark: bool
     noise_db: float
     shake: float
     grain: float
@@ -49,13 +50,15 @@ def plan(settings: EventsData, seed: int, split: str, index: int, *, single: boo
     first = int(leading[index % len(CLASSES)])
     count = 1 if single else int(rng.integers(1, settings.events_max + 1))
     others = [k for k in rng.permutation(len(CLASSES)) if k != first]
-    names = [CLASSES[k] for k in [first, *others[: count - 1]]]
-    dark = bool(rng.random() < 0.5)
-    events = tuple(_event(settings, rng, name, EVENTS[name], dark) for name in names)
+    names: list[str] = [CLASSES[k] for k in [first, *others[: count - 1]]]
+    for table in (HEARD, SEEN):
+        names += rng.permutation(list(table))[: rng.binomial(2, settings.distractor_share)].tolist()
+    found: list[Event] = []
+    for name in names:
+        found.append(_event(settings, rng, name, found))
     return Scene(
-        events=events,
-        distractors=_distractors(settings, rng, dark),
-        dark=dark,
+        events=tuple(found[:count]),
+        distractors=tuple(found[count:]),
         noise_db=float(rng.uniform(-50, -34)),
         shake=float(rng.uniform(0, settings.shake)),
         grain=float(rng.uniform(0.2, 1) * settings.grain),
@@ -69,38 +72,19 @@ def _generator(seed: int, split: str, number: int, purpose: int) -> np.random.Ge
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
 
-def _distractors(settings: EventsData, rng: np.random.Generator, dark: bool) -> tuple[Event, ...]:
-    """Draw up to two distractors a modality; what is heard is not seen, and the other way round."""
-    found = []
-    tables: tuple[tuple[Mapping[str, Kind], str], ...] = (
-        (HEARD, "heard"),
-        (SEEN, "seen"),
-    )
-    for table, modality in tables:
-        names = rng.permutation(list(table))[: rng.binomial(2, settings.distractor_share)]
-        found += [_event(settings, rng, str(name), table[name], dark, modality) for name in names]
-    return tuple(found)
-
-
 def _event(
-    settings: EventsData,
-    rng: np.random.Generator,
-    name: str,
-    kind: Kind,
-    dark: bool,
-    only: str | None = None,
+    settings: EventsData, rng: np.random.Generator, name: str, others: Sequence[Event]
 ) -> Event:
-    draw = rng.random()
-    if only is None and draw < settings.heard_only_share:
-        only = "heard"
-    elif only is None and draw < settings.heard_only_share + settings.seen_only_share:
-        only = "seen"
+    """Draw an event, or a distractor, that keeps clear of the others' sights where it can."""
+    kind = KINDS[name]
+    heard, seen = _modalities(settings, rng, kind)
     duration = min(float(rng.uniform(*kind.duration_s)), 0.95 * settings.seconds)
     onset = float(rng.uniform(0, settings.seconds - duration))
     size = float(rng.uniform(settings.sight_min, settings.sight_max)) * kind.scale
     heading = rng.uniform(0, 2 * np.pi)
     speed = rng.uniform(0, kind.speed)
-    colour, accent = _colours(rng, dark)
+    x, y = _place(rng, size, [(other.x, other.y) for other in others if other.seen])
+    colour, accent = _colours(rng, kind.hue)
     return Event(
         name=name,
         onset_s=onset,
@@ -108,10 +92,10 @@ def _event(
         beats=_beats(rng, kind, onset, onset + duration),
         pitch_hz=float(np.exp(rng.uniform(*np.log(kind.pitch_hz)))),
         snr_db=float(rng.uniform(settings.snr_min_db, settings.snr_max_db)) + kind.gain_db,
-        heard=only != "seen",
-        seen=only != "heard",
-        x=float(rng.uniform(min(size, 0.5), max(1 - size, 0.5))),
-        y=float(rng.uniform(min(size, 0.5), max(1 - size, 0.5))),
+        heard=heard,
+        seen=seen,
+        x=x,
+        y=y,
         size=size,
         drift=(float(speed * np.cos(heading)), float(0.4 * speed * np.sin(heading))),
         tilt=float(rng.uniform(-kind.tilt, kind.tilt)),
@@ -120,6 +104,26 @@ def _event(
         opacity=float(rng.uniform(settings.opacity_min, 1)),
         seed=int(rng.integers(2**62)),
     )
+
+
+def _modalities(settings: EventsData, rng: np.random.Generator, kind: Kind) -> tuple[bool, bool]:
+    """Draw whether an event is heard and whether it is seen; a distractor has no choice."""
+    if kind.sound is None or kind.sight is None:
+        return kind.sound is not None, kind.sight is not None
+    draw = rng.random()
+    seen = draw >= settings.heard_only_share
+    return not seen or draw >= settings.heard_only_share + settings.seen_only_share, seen
+
+
+def _place(
+    rng: np.random.Generator, size: float, taken: Sequence[tuple[float, float]]
+) -> tuple[float, float]:
+    """Draw a centre well inside the picture: of eight, the farthest from those taken."""
+    low, high = min(size, 0.5), max(1 - size, 0.5)
+    centres = rng.uniform(low, high, (8, 2))
+    gaps = [np.hypot(*(centres - place).T) for place in taken]
+    x, y = centres[np.min(gaps, axis=0).argmax() if gaps else 0]
+    return float(x), float(y)
 
 
 def _beats(rng: np.random.Generator, kind: Kind, onset: float, end: float) -> tuple[float, ...]:
@@ -135,14 +139,9 @@ def _beats(rng: np.random.Generator, kind: Kind, onset: float, end: float) -> tu
     return tuple(float(beat) for beat in beats[: last + 1])
 
 
-def _colours(rng: np.random.Generator, dark: bool) -> tuple[Colour, Colour]:
-    """Draw a body colour that stands out from the backdrop, and an accent unlike the body."""
-    light = rng.uniform(0.75, 1.0), rng.uniform(0.1, 0.6)
-    deep = rng.uniform(0.05, 0.35), rng.uniform(0.2, 0.9)
-    body, detail = (light, deep) if dark else (deep, light)
-    hues = rng.random(2)
-    colours = [
-        colorsys.hsv_to_rgb(float(hue), float(saturation), float(value))
-        for hue, (value, saturation) in zip(hues, (body, detail), strict=True)
-    ]
-    return colours[0], colours[1]
+def _colours(rng: np.random.Generator, hue: float | None) -> tuple[Colour, Colour]:
+    """Draw a light body colour, near the hue if there is one, and a dark accent of any hue."""
+    body = rng.random() if hue is None else hue + rng.normal(0, 0.03)
+    light = colorsys.hsv_to_rgb(body % 1, rng.uniform(0.55, 0.9), rng.uniform(0.8, 1))
+    deep = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.2, 0.9), rng.uniform(0.05, 0.3))
+    return light, deep

@@ -27,14 +27,14 @@ def sight(canvas: Canvas, event: Event, rng: np.random.Generator) -> None:
     """A guitar whose string swings wide at each pluck and comes to rest."""
     brush = Brush(canvas, event)
     x, y = brush.x, brush.y
-    body = union(disc(x, y - 0.55, 0.44), disc(x, y - 0.02, 0.32))
+    body = union(disc(x, y - 0.5, 0.52), disc(x, y + 0.02, 0.38))
     neck = union(box(x, y + 0.55, 0.085, 0.45), box(x, y + 0.95, 0.13, 0.1))
     brush.fill(union(body, neck), event.colour)
-    brush.fill(union(disc(x, y - 0.2, 0.15), box(x, y - 0.78, 0.2, 0.05)), event.accent)
+    brush.fill(union(disc(x, y - 0.2, 0.2), box(x, y - 0.78, 0.2, 0.05)), event.accent)
     frets = both(box(x, y + 0.5, 0.085, 0.4), np.abs((y * 5) % 1 - 0.5) * 0.2 - 0.02)
     brush.fill(frets, event.accent, 0.6)
     # What an eye sees of a string that swings hundreds of times a second: the space that it sweeps.
-    swing = 0.34 * np.exp(-brush.since / 0.3) * brush.playing
+    swing = 0.38 * np.exp(-brush.since / 0.3) * brush.playing
     reach = swing * np.sin(np.pi * np.clip((y + 0.95) / 1.7, 0, 1))
     inside = both(np.abs(x) - reach, box(x, y + 0.1, 1.0, 0.85))
     brush.fill(inside, event.accent, 0.35)
@@ -61,9 +61,10 @@ def _plucked(rng: np.random.Generator, pitch_hz: float, samples: int, rate_hz: i
 KIND = Kind(
     sound=sound,
     sight=sight,
+    hue=0.08,
     duration_s=(1.2, 2.6),
     interval_s=(0.35, 0.8),
     pitch_hz=(90, 280),
     jitter=0.4,
-    tilt=0.9,
+    tilt=0.6,
 )

@@ -22,15 +22,15 @@ def sound(event: Event, rng: np.random.Generator, samples: int, rate_hz: int) ->
 def sight(canvas: Canvas, event: Event, rng: np.random.Generator) -> None:
     """Two hands that meet at each beat, with sleeves, and lines of impact as they meet."""
     brush = Brush(canvas, event)
-    gap = 0.05 + 0.5 * np.abs(np.sin(np.pi * brush.cycle))
+    gap = 0.05 + 0.4 * np.abs(np.sin(np.pi * brush.cycle))
     # One hand, mirrored: distance from the vertical axis, less the gap, and leaning outwards.
-    x, y = turn(np.abs(brush.x) - gap - 0.14, brush.y, np.float32(0.25))
-    sleeve = box(x, y - 0.72, 0.2, 0.25)
+    x, y = turn(np.abs(brush.x) - gap - 0.2, brush.y, np.float32(0.25))
+    sleeve = box(x, y - 0.75, 0.26, 0.25)
     hand = union(
-        ellipse(x, y - 0.12, 0.17, 0.4),
-        stroke(x, y, (-0.06, -0.1), (-0.1, -0.62), 0.07),
-        stroke(x, y, (0.06, -0.1), (0.06, -0.68), 0.07),
-        stroke(x, y, (0.1, 0.2), (0.32, -0.15), 0.07),
+        ellipse(x, y - 0.12, 0.25, 0.48),
+        stroke(x, y, (-0.1, -0.1), (-0.14, -0.66), 0.1),
+        stroke(x, y, (0.1, -0.1), (0.12, -0.7), 0.1),
+        stroke(x, y, (0.15, 0.2), (0.4, -0.15), 0.09),
     )
     brush.fill(sleeve, event.accent)
     brush.fill(hand, event.colour)
@@ -46,6 +46,7 @@ def sight(canvas: Canvas, event: Event, rng: np.random.Generator) -> None:
 KIND = Kind(
     sound=sound,
     sight=sight,
+    hue=0.79,
     duration_s=(1.2, 2.8),
     interval_s=(0.2, 0.32),
     pitch_hz=(900, 2000),

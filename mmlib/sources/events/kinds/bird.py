@@ -29,9 +29,9 @@ def sight(canvas: Canvas, event: Event, rng: np.random.Generator) -> None:
     lift = np.cos(2 * np.pi * brush.cycle)
     x, y = np.abs(brush.x), brush.y - 0.1 * lift
     elbow, tip = (0.48, -0.12 - 0.32 * lift), (1.0, 0.08 - 0.75 * lift)
-    wings = union(stroke(x, y, (0.1, 0.0), elbow, 0.13), stroke(x, y, elbow, tip, 0.07))
+    wings = union(stroke(x, y, (0.1, 0.0), elbow, 0.18), stroke(x, y, elbow, tip, 0.11))
     brush.fill(wings, event.colour)
-    brush.fill(union(ellipse(x, y - 0.08, 0.2, 0.36), disc(x, y + 0.32, 0.17)), event.colour)
+    brush.fill(union(ellipse(x, y - 0.08, 0.27, 0.42), disc(x, y + 0.34, 0.21)), event.colour)
     brush.fill(union(disc(x - 0.08, y + 0.36, 0.05), ellipse(x, y - 0.16, 0.1, 0.2)), event.accent)
     chirp = np.clip(1 - brush.since / 0.15, 0, 1) * brush.playing
     brush.fill(ellipse(x, y + 0.22, 0.05, 0.05 + 0.07 * chirp), (1.0, 0.75, 0.1))
@@ -40,6 +40,7 @@ def sight(canvas: Canvas, event: Event, rng: np.random.Generator) -> None:
 KIND = Kind(
     sound=sound,
     sight=sight,
+    hue=0.23,
     duration_s=(1.0, 2.6),
     interval_s=(0.22, 0.4),
     pitch_hz=(2200, 5200),

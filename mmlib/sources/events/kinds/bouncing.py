@@ -34,23 +34,24 @@ def sight(canvas: Canvas, event: Event, rng: np.random.Generator) -> None:
     before, after = times - beats[which], beats[which + 1] - times
     # Height is g t1 t2 / 2; g is such that the highest arc of the event fills the picture's share.
     highest = np.diff(beats).max()
-    height = (1.25 * 4 * np.maximum(before * after, 0) / highest**2).astype(np.float32)
-    ground, radius = 0.9, 0.3
+    height = (0.85 * 4 * np.maximum(before * after, 0) / highest**2).astype(np.float32)
+    ground, radius = 0.9, 0.52
     x, y = brush.x, brush.y - (ground - radius) + height
     brush.fill(box(brush.x, brush.y - ground - 0.08, 1.0, 0.05), event.accent)
-    shadow = ellipse(brush.x, brush.y - ground, 0.3 - 0.1 * height, 0.06)
+    shadow = ellipse(brush.x, brush.y - ground, 0.48 - 0.2 * height, 0.07)
     brush.fill(shadow, (0.05, 0.05, 0.05), 0.6)
     squash = np.clip(1 - height / 0.12, 0, 1) * 0.25
     y = y - squash * radius
     brush.fill(ellipse(x, y, radius * (1 + squash), radius * (1 - squash)), event.colour)
     seam_x, seam_y = turn(x, y, (1.5 * brush.cycle).astype(np.float32))
-    seam = both(disc(x, y, radius * 0.8), union(np.abs(seam_x), np.abs(seam_y)) - 0.035)
+    seam = both(disc(x, y, radius * 0.9), union(np.abs(seam_x), np.abs(seam_y)) - 0.06)
     brush.fill(seam, event.accent)
 
 
 KIND = Kind(
     sound=sound,
     sight=sight,
+    hue=0.0,
     duration_s=(1.2, 2.8),
     interval_s=(0.3, 0.62),
     pitch_hz=(70, 190),

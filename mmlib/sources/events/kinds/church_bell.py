@@ -41,6 +41,7 @@ def sight(canvas: Canvas, event: Event, rng: np.random.Generator) -> None:
 KIND = Kind(
     sound=sound,
     sight=sight,
+    hue=0.15,
     duration_s=(1.4, 2.8),
     interval_s=(0.5, 0.9),
     pitch_hz=(170, 480),

@@ -2,11 +2,15 @@
 
 import numpy as np
 
-from mmlib.sources.events.canvas import Brush, Canvas
+from mmlib.sources.events.canvas import Array, Brush, Canvas
 from mmlib.sources.events.event import Event
 from mmlib.sources.events.kind import Kind
 from mmlib.sources.events.shapes import disc
 from mmlib.sources.events.waves import Wave, at, band_noise, burst, convolve
+
+FLASH = (1.0, 1.0, 0.85)
+_SPARKS = 90
+_CLIMB_S = 0.35
 
 
 def sound(event: Event, rng: np.random.Generator, samples: int, rate_hz: int) -> Wave:
@@ -27,43 +31,46 @@ def sound(event: Event, rng: np.random.Generator, samples: int, rate_hz: int) ->
 
 
 def sight(canvas: Canvas, event: Event, rng: np.random.Generator) -> None:
-    """Shells that burst at the beats into sparks, which spread, sink, flicker and go out."""
+    """Shells that rise, burst at the beats into sparks, which spread, sink, flicker and go out."""
     brush = Brush(canvas, event, reach=1.2)
+    glow = [0.4 + 0.6 * level for level in event.colour]
     for strike in event.strikes:
-        middle = rng.uniform(-0.3, 0.3, 2)
-        angle, speed = rng.uniform(0, 2 * np.pi, 70), np.sqrt(rng.uniform(0.15, 1.0, 70))
-        hue = rng.dirichlet([0.35, 0.35, 0.35])
-        colour = 0.35 + 0.65 * hue / hue.max()
-        # Each spark with the short tail that it leaves.
-        age = (brush.times_s[:, 0] - strike)[:, :, None] - np.array([0, 0.03, 0.06, 0.09])
-        spread = 0.95 * (1 - np.exp(-np.maximum(age, 0) / 0.22))
-        x = middle[0] + np.cos(angle)[:, None] * speed[:, None] * spread
-        y = middle[1] + np.sin(angle)[:, None] * speed[:, None] * spread + 0.35 * age**2
-        flicker = 0.7 + 0.3 * np.sin(rng.uniform(20, 60, (70, 1)) * age)
-        weight = np.where(age >= 0, np.exp(-np.maximum(age, 0) / 0.4), 0) * flicker
-        shape = (len(age), -1)
-        cover = brush.specks(
-            x.reshape(shape).astype(np.float32),
-            y.reshape(shape).astype(np.float32),
-            weight.reshape(shape).astype(np.float32),
-        )
-        brush.glaze(cover, colour)
-        flash = np.exp(-((brush.times_s - strike - 0.03) ** 2) / 0.002)
-        start = brush.times_s >= strike
-        brush.fill(
-            disc(brush.x - middle[0], brush.y - middle[1], 0.3).astype(np.float32),
-            (1.0, 1.0, 0.9),
-            flash * start,
-        )
-        rise = np.clip((brush.times_s - strike) / 0.35 + 1, 0, 1)
-        climb = (brush.times_s < strike) & (brush.times_s > strike - 0.35)
-        rocket = disc(brush.x - middle[0], brush.y - middle[1] - 1.0 * (1 - rise), 0.07)
-        brush.fill(rocket.astype(np.float32), (1.0, 0.85, 0.5), climb.astype(np.float32))
+        middle_x, middle_y = rng.uniform(-0.15, 0.15, 2).tolist()
+        x, y = brush.x - middle_x, brush.y - middle_y
+        age = (brush.times_s - strike).astype(np.float32)
+        climbing = (age > -_CLIMB_S) & (age < 0)
+        shell = disc(x, y + age / _CLIMB_S, 0.09)
+        brush.fill(shell, FLASH, climbing.astype(np.float32))
+        smoke = 0.9 * (1 - np.exp(-np.maximum(age, 0) / 0.18)) - np.sqrt(x * x + y * y)
+        lit = 0.8 * np.exp(-np.maximum(age, 0) / 0.45) * (age >= 0)
+        brush.glaze(np.clip(smoke / 0.3, 0, 1), event.colour, lit)
+        brush.glaze(_sparks(brush, age[:, 0], (middle_x, middle_y), rng), glow)
+        brush.fill(disc(x, y, 0.35), FLASH, np.exp(-age / 0.06) * (age >= 0))
+
+
+def _sparks(
+    brush: Brush, age: Array, middle: tuple[float, float], rng: np.random.Generator
+) -> Array:
+    """Cover of a shell's sparks, each with a short tail; `age` (t, 1) in seconds since it burst."""
+    angle = rng.uniform(0, 2 * np.pi, (_SPARKS, 1)).astype(np.float32)
+    speed = np.sqrt(rng.uniform(0.1, 1.0, (_SPARKS, 1))).astype(np.float32)
+    trail = np.maximum(age[:, :, None] - np.array([0, 0.03, 0.06], np.float32), 0)
+    spread = speed * (1 - np.exp(-trail / 0.18))
+    flicker = 0.75 + 0.25 * np.sin(rng.uniform(20, 60, (_SPARKS, 1)).astype(np.float32) * trail)
+    weight = np.exp(-trail / 0.5) * flicker * (trail > 0)
+    shape = (len(age), -1)
+    return brush.specks(
+        (middle[0] + np.cos(angle) * spread).reshape(shape),
+        (middle[1] + np.sin(angle) * spread + 0.3 * trail**2).reshape(shape),
+        weight.reshape(shape),
+        spread=0.5,
+    )
 
 
 KIND = Kind(
     sound=sound,
     sight=sight,
+    hue=0.7,
     duration_s=(1.4, 2.6),
     interval_s=(0.55, 1.1),
     pitch_hz=(55, 140),

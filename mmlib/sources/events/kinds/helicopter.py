@@ -25,18 +25,18 @@ def sight(canvas: Canvas, event: Event, rng: np.random.Generator) -> None:
     brush = Brush(canvas, event)
     x, y = brush.x * np.float32(rng.choice([-1.0, 1.0])), brush.y
     hull = union(
-        ellipse(x + 0.25, y - 0.15, 0.5, 0.36),
-        stroke(x, y, (0.1, 0.05), (0.92, -0.05), 0.09),
+        ellipse(x + 0.25, y - 0.15, 0.62, 0.46),
+        stroke(x, y, (0.1, 0.05), (0.92, -0.05), 0.12),
         box(x - 0.92, y + 0.12, 0.08, 0.24),
         box(x + 0.2, y + 0.35, 0.05, 0.2),
         box(x + 0.25, y - 0.66, 0.5, 0.05),
         box(x + 0.25, y - 0.5, 0.03, 0.18),
     )
     brush.fill(hull, event.colour)
-    brush.fill(ellipse(x + 0.48, y - 0.08, 0.2, 0.2), event.accent)
+    brush.fill(ellipse(x + 0.5, y - 0.08, 0.26, 0.26), event.accent)
     blade = 0.25 + 0.75 * np.abs(np.cos(np.pi * brush.cycle))
-    brush.fill(box(x + 0.2, y + 0.55, 1.0, 0.07), event.colour, 0.3)
-    brush.fill(box(x + 0.2, y + 0.55, blade, 0.06), event.colour)
+    brush.fill(box(x + 0.2, y + 0.55, 1.0, 0.09), event.colour, 0.3)
+    brush.fill(box(x + 0.2, y + 0.55, blade, 0.08), event.colour)
     spin = turn(x - 0.92, y + 0.12, (2.2 * np.pi * brush.cycle).astype(np.float32))
     brush.fill(box(*spin, 0.3, 0.05), event.accent)
 
@@ -44,8 +44,9 @@ def sight(canvas: Canvas, event: Event, rng: np.random.Generator) -> None:
 KIND = Kind(
     sound=sound,
     sight=sight,
+    hue=0.32,
     duration_s=(1.4, 2.8),
-    interval_s=(0.08, 0.13),
+    interval_s=(0.12, 0.2),
     pitch_hz=(120, 420),
     speed=0.15,
 )

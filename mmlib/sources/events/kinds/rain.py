@@ -64,6 +64,7 @@ def gust(cycle: Array) -> Array:
 KIND = Kind(
     sound=sound,
     sight=sight,
+    hue=0.52,
     duration_s=(1.4, 2.8),
     interval_s=(0.8, 2.0),
     pitch_hz=(1800, 4500),

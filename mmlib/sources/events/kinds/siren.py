@@ -46,6 +46,7 @@ def sight(canvas: Canvas, event: Event, rng: np.random.Generator) -> None:
 KIND = Kind(
     sound=sound,
     sight=sight,
+    hue=0.61,
     duration_s=(1.4, 2.8),
     interval_s=(0.45, 1.3),
     pitch_hz=(800, 1700),

@@ -50,6 +50,7 @@ def ringing(cycle: Array) -> Array:
 KIND = Kind(
     sound=sound,
     sight=sight,
+    hue=0.87,
     duration_s=(1.2, 2.8),
     interval_s=(0.5, 0.9),
     pitch_hz=(650, 1500),

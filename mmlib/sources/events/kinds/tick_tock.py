@@ -27,8 +27,8 @@ def sight(canvas: Canvas, event: Event, rng: np.random.Generator) -> None:
     x, y = brush.x, brush.y
     swing = (0.55 * np.cos(np.pi * brush.cycle)).astype(np.float32)
     rod_x, rod_y = turn(x, y + 0.45, swing)
-    brush.fill(stroke(rod_x, rod_y, (0.0, 0.0), (0.0, 1.2), 0.04), event.colour)
-    brush.fill(disc(rod_x, rod_y - 1.2, 0.23), event.colour)
+    brush.fill(stroke(rod_x, rod_y, (0.0, 0.0), (0.0, 1.2), 0.06), event.colour)
+    brush.fill(disc(rod_x, rod_y - 1.2, 0.28), event.colour)
     brush.fill(disc(x, y + 0.5, 0.5), event.colour)
     brush.fill(disc(x, y + 0.5, 0.4), event.accent)
     minute, hour = rng.uniform(0, 2 * np.pi, 2)
@@ -42,6 +42,7 @@ def sight(canvas: Canvas, event: Event, rng: np.random.Generator) -> None:
 KIND = Kind(
     sound=sound,
     sight=sight,
+    hue=0.42,
     duration_s=(1.4, 2.8),
     interval_s=(0.22, 0.5),
     pitch_hz=(1500, 3200),

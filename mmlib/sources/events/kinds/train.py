@@ -57,6 +57,7 @@ def sight(canvas: Canvas, event: Event, rng: np.random.Generator) -> None:
 KIND = Kind(
     sound=sound,
     sight=sight,
+    hue=0.94,
     duration_s=(1.4, 2.8),
     interval_s=(0.2, 0.45),
     pitch_hz=(350, 800),
