@@ -31,7 +31,9 @@ repro: setup ## run what changed, then print the results and the path of the rep
 	@echo "report: $(CURDIR)/report/index.html"
 
 test: setup ## run the tests
-	python -m pytest
+	python -m pytest -n 2 --ignore tests/pipeline
+	@# These run DVC, which spreads over the cores by itself: one after another.
+	python -m pytest tests/pipeline
 
 lint: setup ## ruff, style and format
 	ruff check .
