@@ -13,7 +13,7 @@ os.environ.setdefault("MMLIB_WORKERS", "1")
 
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
-    """The folder of real and hostile media beside the checkout; a skip in the summary where absent."""
+    """The folder of real and hostile media beside the checkout; a named skip where absent."""
     folder = ROOT.parent / "shared"
     if not folder.is_dir():
         message = f"{folder} is absent: tests on real and hostile media are skipped"

@@ -54,16 +54,18 @@ def main() -> None:
             above, below = axes[2 * row, column], axes[2 * row + 1, column]
             above.imshow(np.concatenate([frames[pick] for pick in picks], axis=1))
             above.set_axis_off()
-            below.specgram(
-                sound, NFFT=512, Fs=events.sample_rate_hz, noverlap=384, vmin=-130, vmax=-40
+            _, _, _, image = below.specgram(
+                sound, NFFT=512, Fs=events.sample_rate_hz, noverlap=384, cmap="magma"
             )
+            # The loudest 55 dB of each clip: levels differ by more than a shared scale can show.
+            image.set_clim(image.get_array().max() - 55, image.get_array().max())
             below.set_yticks([0, 4000, 8000], ["0", "4", "8 kHz"], fontsize=6)
             below.set_xticks([])
             above.set_title(name if column == 0 else "", fontsize=10, loc="left", pad=2)
     figure.tight_layout(pad=0.3, h_pad=0.2)
     picture = io.BytesIO()
     figure.savefig(picture, dpi=62)
-    Image.open(picture).convert("RGB").quantize(160).save(OUT, optimize=True)
+    Image.open(picture).convert("RGB").quantize(256).save(OUT, optimize=True)
     print(OUT)
 
 
