@@ -16,6 +16,8 @@ pytestmark = pytest.mark.slow
 
 RUNS = ("audio", "video", "mid", "gblend", "mixup", "adversarial")
 UPSTREAM = {"download", "decode", "shard"}
+# In the order in which DVC runs them; their scratch folders begin with these names.
+LONG_STAGES = ("download", "decode", "shard", "train-mid", "retrain-adversarial", "attack-mid")
 TRAIN = {f"train@{run}" for run in ("audio", "video", "mid", "gblend")}
 
 
@@ -165,7 +167,7 @@ def test_killed_in_each_long_stage_it_goes_on_and_ends_with_the_same_metrics(
 ) -> None:
     """Also another number of workers: neither may change a byte of the metrics."""
     project = Project(tmp_path / "killed")
-    for stage in ("download", "decode", "shard", "train-mid", "attack-mid", "retrain-adversarial"):
+    for stage in LONG_STAGES:
         assert _repro_until_killed(project, stage), f"{stage} kept no finished piece to kill at"
     project.dvc("repro", MMLIB_WORKERS="1")
     assert project.metrics() == tiny_project.metrics()
