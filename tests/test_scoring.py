@@ -104,8 +104,8 @@ def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with params and everything that stages geometry and score read."""
     write_run(tmp_path)
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    assert "input_points: 50" in text
-    text = text.replace("input_points: 50", "input_points: 0")
+    assert "input_points: 20" in text
+    text = text.replace("input_points: 20", "input_points: 0")
     (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
