@@ -1,0 +1,38 @@
+"""How runs are attacked: section attack."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from mmlib.params.values import Count, Floats, NotNegative, Section
+
+
+class Scale(Section):
+    """Multipliers of attack.eps, one a modality."""
+
+    audio: NotNegative
+    video: NotNegative
+
+
+class Attack(Section):
+    """The attack sweep (stage attack); eps in units of full scale."""
+
+    eps: Annotated[float, Field(gt=0, le=1)]
+    scale: Scale
+    norm: Literal["linf", "l2", "l1"]
+    sweep: Floats
+    steps: Count
+    sweep_steps: Count
+    step_size: Annotated[float, Field(gt=0, le=2)]
+    restarts: Count
+    loss: Literal["bce", "balanced_bce", "ranking", "margin", "cross_entropy", "dlr"]
+    batch_size: Count
+    examples: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Attack":
+        if 1.0 not in self.sweep:
+            raise ValueError("sweep must hold 1.0: that is the headline attack.eps")
+        if min(self.sweep) <= 0 or len(set(self.sweep)) < len(self.sweep):
+            raise ValueError("sweep must hold distinct positive multiples of attack.eps")
+        return self

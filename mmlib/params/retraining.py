@@ -1,0 +1,82 @@
+"""How runs are retrained for robustness: sections temperature and retrain."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from mmlib.params.training import SourceRuns
+from mmlib.params.values import Count, NotNegative, Positive, Section, Share, listed
+
+
+class Temperature(Section):
+    """How density and convexity steer mixup (stage temperature)."""
+
+    runs: SourceRuns
+    gamma: NotNegative | None
+    floor: Annotated[float, Field(gt=0, le=1)]
+    temperature: Positive | None
+    partner_spaces: Annotated[
+        tuple[Literal["audio", "video", "fused"], ...],
+        BeforeValidator(listed),
+        Field(min_length=1),
+    ]
+    p: Annotated[float, Field(ge=1)]
+    same_class_share: Share
+    base: Positive
+    limit: Annotated[float, Field(ge=1)]
+    kappa_slope: NotNegative
+    rho_slope: NotNegative
+    threshold_quantile: Share
+    tau: Annotated[float, Field(gt=0, lt=1)] | None
+
+
+class RetrainBase(Section):
+    """What every retrained run says: where it starts and how long it goes on."""
+
+    init: str
+    guide: str
+    epochs: Count
+    batch_size: Annotated[int, Field(ge=2)]
+    learning_rate: Positive
+
+
+class PlainRun(RetrainBase):
+    """Continue training as before: the control at equal compute."""
+
+    method: Literal["plain"]
+
+
+class MixupRun(RetrainBase):
+    """Retrain with (guided) multi-modal mixup."""
+
+    method: Literal["mixup"]
+    anchors: Literal["guided", "uniform"] = "guided"
+    partners: Literal["guided", "uniform"] = "guided"
+    beta: Positive | None = None
+    shared_lambda: bool = False
+
+
+class Guard(Section):
+    """When single-step adversarial training is checked for catastrophic overfitting, and how."""
+
+    every: Count
+    clips: Count
+    steps: Annotated[int, Field(ge=2)]
+    ratio: Annotated[float, Field(ge=1)]
+    rise: Annotated[float, Field(ge=1)]
+
+
+class AdversarialRun(RetrainBase):
+    """Adversarial training; eps in units of full scale."""
+
+    method: Literal["adversarial"]
+    attack: Literal["pgd", "fgsm_rs"] = "pgd"
+    threat: Literal["A", "V", "AV"] = "AV"
+    eps: Annotated[float, Field(gt=0, le=1)]
+    norm: Literal["linf", "l2", "l1"] = "linf"
+    steps: Count
+    adversarial_share: Annotated[float, Field(gt=0, le=1)]
+    guard: Guard = Guard(every=10, clips=8, steps=5, ratio=2.0, rise=1.5)
+
+
+RetrainRun = Annotated[PlainRun | MixupRun | AdversarialRun, Field(discriminator="method")]
