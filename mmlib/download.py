@@ -2,8 +2,6 @@
 
 import hashlib
 import pickle
-from array import array
-from collections import Counter, defaultdict
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -28,6 +26,7 @@ from mmlib.ledger import Ledger, check_failures, read_ledger
 from mmlib.pieces import publish_pieces
 from mmlib.scratch import Scratch, fingerprint
 from mmlib.sources.base import ClipList, Fetch, Fetched, FetchError, Request
+from mmlib.sources.columns import Columns, columns_of
 from mmlib.splits import check_requests, check_splits
 
 _HERE = Path(__file__).parent
@@ -54,10 +53,11 @@ def download(
     `splits`) and when more than `max_failed_share` of the clips fail; `out` is then left alone.
     """
     vocabulary = Vocabulary(clips.classes, clips.task)
-    check_requests(clips.requests, vocabulary)
-    check_splits(*_requested(clips), vocabulary)
-    scratch = Scratch("download", _progress_key(clips, shard_clips), scratch_root)
-    pieces = Pieces(clips, shard_clips)
+    columns = columns_of(clips.requests, clips.classes)
+    check_requests(columns, vocabulary)
+    check_splits(columns.clips(), columns.positives(clips.classes), vocabulary)
+    scratch = Scratch("download", _progress_key(clips, columns, shard_clips), scratch_root)
+    pieces = Pieces(clips, columns, shard_clips)
     for _ in map_ordered(
         partial(_fetch_piece, scratch=scratch), pieces.unfinished(scratch), label="download"
     ):
@@ -89,16 +89,13 @@ class Piece:
 class Pieces(Sequence[Piece]):
     """The shards of a list; a piece's requests are looked up when the piece is taken."""
 
-    def __init__(self, clips: ClipList, shard_clips: int) -> None:
+    def __init__(self, clips: ClipList, columns: Columns, shard_clips: int) -> None:
         self._clips = clips
-        positions: dict[str, array[int]] = {}
-        for position, request in enumerate(clips.requests):
-            positions.setdefault(request.split, array("q")).append(position)
         self._pieces = [
-            (shard_name(split, number), positions[split][begin : begin + shard_clips])
+            (shard_name(split, number), positions[begin : begin + shard_clips])
             for split in SPLITS
-            if split in positions
-            for number, begin in enumerate(range(0, len(positions[split]), shard_clips))
+            for positions in [columns.positions(split)]
+            for number, begin in enumerate(range(0, len(positions), shard_clips))
         ]
 
     @property
@@ -125,7 +122,7 @@ class Pieces(Sequence[Piece]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         name, positions = self._pieces[index]
-        requests = tuple(self._clips.requests[position] for position in positions)
+        requests = tuple(self._clips.requests[int(position)] for position in positions)
         return Piece(name, self._clips.source, requests, self._clips.fetch)
 
 
@@ -191,17 +188,6 @@ def _file_hash(path: Path, size: int, mtime_ns: int) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _requested(clips: ClipList) -> tuple[Counter[str], dict[str, Counter[str]]]:
-    count: Counter[str] = Counter()
-    positives: dict[str, Counter[str]] = defaultdict(Counter)
-    for request in clips.requests:
-        count[request.split] += 1
-        positives[request.split].update(request.labels)
-    return count, positives
-
-
-def _progress_key(clips: ClipList, shard_clips: int) -> str:
-    digest = hashlib.sha256(pickle.dumps(clips.fetch, protocol=5))
-    for request in clips.requests:
-        digest.update(repr(request).encode())
-    return fingerprint(clips.source, clips.classes, shard_clips, digest.hexdigest(), *_CODE)
+def _progress_key(clips: ClipList, columns: Columns, shard_clips: int) -> str:
+    fetch = hashlib.sha256(pickle.dumps(clips.fetch, protocol=5)).hexdigest()
+    return fingerprint(clips.source, clips.classes, shard_clips, fetch, columns.digest, *_CODE)

@@ -1,43 +1,61 @@
 """Splits that can be trusted: none empty, no recording in two of them, every class to be learnt."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from mmlib.clips import SPLITS, Vocabulary
 from mmlib.errors import UserError
-from mmlib.sources.base import Request
+from mmlib.sources.columns import Columns
 
 _NAMED = 5
 
 
-def check_requests(requests: Iterable[Request], vocabulary: Vocabulary) -> None:
-    """Refuse a list with unknown splits or labels, repeated ids, or a recording in two splits."""
-    known = set(vocabulary.classes)
-    seen: set[str] = set()
-    split_of: dict[str, str] = {}
-    leaks: list[str] = []
-    for request in requests:
-        if request.split not in SPLITS:
-            raise UserError(f"clip {request.clip_id}: unknown split {request.split!r}")
-        if request.clip_id in seen:
-            raise UserError(f"clip id {request.clip_id} occurs twice: every clip needs its own")
-        seen.add(request.clip_id)
-        for label in request.labels:
-            if label not in known:
-                raise UserError(f"clip {request.clip_id}: unknown label {label!r}")
-        if vocabulary.task == "single_label" and len(request.labels) != 1:
-            raise UserError(
-                f"clip {request.clip_id} has {len(request.labels)} labels: data.task=single_label "
-                "needs exactly one; mend the list or set data.task=multi_label"
-            )
-        first = split_of.setdefault(request.source_id, request.split)
-        if first != request.split:
-            leaks.append(f"{request.source_id} ({first} and {request.split})")
+def check_requests(columns: Columns, vocabulary: Vocabulary) -> None:
+    """Refuse a list with repeated ids, or a recording in two splits, or not one label for a task.
+
+    Unknown splits and labels were refused when the columns were made (see `columns_of`).
+    """
+    codes = columns.clip_ids.dictionary_encode()
+    if len(codes.dictionary) < len(columns):
+        again = _first_places(codes)[1]
+        raise UserError(
+            f"clip id {columns.clip_ids[int(again[0])]} occurs twice: every clip needs its own"
+        )
+    counts = columns.label_counts
+    if vocabulary.task == "single_label" and (counts != 1).any():
+        place = int(np.argmax(counts != 1))
+        raise UserError(
+            f"clip {columns.clip_ids[place]} has {counts[place]} labels: data.task=single_label "
+            "needs exactly one; mend the list or set data.task=multi_label"
+        )
+    _check_recordings(columns)
+
+
+def _check_recordings(columns: Columns) -> None:
+    codes = columns.source_ids.dictionary_encode()
+    first = columns.splits[_first_places(codes)[0]][codes.indices.to_numpy()]
+    leaks = [
+        f"{columns.source_ids[int(i)]} ({SPLITS[first[i]]} and {SPLITS[columns.splits[i]]})"
+        for i in np.flatnonzero(columns.splits != first)
+    ]
     if leaks:
         raise UserError(
             f"the same recording is in two splits, {len(leaks)} times: {_some(leaks)}; "
             "put all clips of a recording into one split"
         )
+
+
+def _first_places(codes: pa.DictionaryArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where each value of a column is seen first, and the places of all later ones."""
+    indices = codes.indices.to_numpy()
+    places = np.arange(len(indices))
+    first = np.empty(len(codes.dictionary), np.int64)
+    first[indices[::-1]] = places[::-1]
+    return first, np.flatnonzero(first[indices] != places)
 
 
 def check_splits(

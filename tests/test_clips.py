@@ -24,6 +24,7 @@ from mmlib.clips import (
 from mmlib.errors import UserError
 from mmlib.ledger import check_failures, read_ledger
 from mmlib.sources.base import Fetched, Request
+from mmlib.sources.columns import columns_of
 from mmlib.sources.validation import carve_validation
 from mmlib.splits import check_requests, check_splits
 
@@ -145,12 +146,12 @@ def test_bad_lists_are_refused(
     rows: list[tuple[str, str, str, str]], task: str, message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
-        check_requests(requests(*rows), Vocabulary(("a", "b"), task))
+        check_requests(columns_of(requests(*rows), ("a", "b")), Vocabulary(("a", "b"), task))
 
 
 def test_good_list_passes() -> None:
     rows = [("1", "x", "train", "a|b"), ("2", "x", "train", ""), ("3", "y", "eval", "a")]
-    check_requests(requests(*rows), LIST)
+    check_requests(columns_of(requests(*rows), LIST.classes), LIST)
 
 
 def test_splits_are_checked() -> None:

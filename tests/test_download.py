@@ -25,6 +25,7 @@ from mmlib.media.encode import encode
 from mmlib.params import Data
 from mmlib.sources import folder
 from mmlib.sources.base import ClipList, Fetched, FetchError, Request
+from mmlib.sources.columns import columns_of
 from tests.samples import FORM, LIMITS, media, numbered, small_rows, tone, write_folder
 
 
@@ -180,9 +181,13 @@ def test_goes_on_after_a_failure_and_gives_the_same(tmp_path: Path) -> None:
 
 
 def test_other_lists_do_not_share_progress(tmp_path: Path) -> None:
+    def key(clips: ClipList, shard_clips: int) -> str:
+        columns = columns_of(clips.requests, clips.classes)
+        return download_module._progress_key(clips, columns, shard_clips)
+
     clips = _made_up(tmp_path)
     keys = {
-        download_module._progress_key(changed, shard_clips)
+        key(changed, shard_clips)
         for changed, shard_clips in (
             (clips, 2),
             (clips, 3),
@@ -192,7 +197,7 @@ def test_other_lists_do_not_share_progress(tmp_path: Path) -> None:
         )
     }
     assert len(keys) == 5
-    assert download_module._progress_key(_made_up(tmp_path), 2) in keys
+    assert key(_made_up(tmp_path), 2) in keys
 
 
 def _other_fetch(request: Request) -> Fetched:
