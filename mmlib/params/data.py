@@ -43,6 +43,20 @@ class EventsData(Section):
         return self
 
 
+class YoutubeData(Section):
+    """What is fetched by yt-dlp; how fast and how often it is tried is no param (docs/params.md)."""
+
+    keep: Annotated[str, Field(min_length=1)]
+    height: Annotated[int, Field(ge=64, le=4320)]
+    url: str
+
+    @model_validator(mode="after")
+    def _one_id(self) -> "YoutubeData":
+        if self.url.count("{id}") != 1 or not self.url.startswith(("http://", "https://")):
+            raise ValueError(f"url must be an http(s) address that holds {{id}} once: {self.url}")
+        return self
+
+
 class Data(Section):
     """Where clips come from (stage download)."""
 
@@ -53,6 +67,7 @@ class Data(Section):
     val_share: Annotated[float, Field(gt=0, lt=1)]
     max_failed_share: Share
     shard_clips: Count
+    youtube: YoutubeData
     events: EventsData
 
 
