@@ -62,28 +62,37 @@ class Section:
 
 def probe_command(source: str, limits: Limits) -> list[str]:
     """Print the header of a file; ffmpeg then ends with an error, since it is given no output."""
-    graph = ffmpeg.input(source, **_input_options(limits)).output("-")
+    graph = ffmpeg.input(source, **input_options(limits)).output("-")
     command: list[str] = graph.global_args(*GLOBAL_ARGUMENTS).compile(cmd=binary())
     command.remove("-")
     return command
 
 
 def decode_command(
-    source: str, outputs: Mapping[str, str], form: Form, section: Section, limits: Limits
+    source: str,
+    outputs: Mapping[str, str],
+    form: Form,
+    section: Section,
+    limits: Limits,
+    *,
+    drop: str | None = None,
 ) -> list[str]:
     """Decode in one pass; `outputs` says where each of these goes, and may leave out a track's.
 
     `frames`: raw RGB on the grid, and `ticks`: their grid indices, one a line; `times`: a line with
     `pts_time:<seconds>` for each of the source's own frames; `sound`: mono s16le, and `begin`: the
     second at which it begins (first line). Seconds and ticks count from the section's start. ffmpeg
-    chooses the tracks: the largest picture, the default sound.
+    chooses the tracks: the largest picture, the default sound. `drop` is a filter that leaves out
+    packets of the pictures (see `unseen`).
     """
     # A file that lies about its length, or does not know it, is read this far and then refused.
     length = section.length_s or section.max_seconds + 2.0
     begin: Options = {"t": length + section.lead_s}
     if section.start_s > 0:
         begin["ss"] = section.start_s - section.lead_s
-    media = ffmpeg.input(source, **begin, **_input_options(limits))
+    if drop is not None:
+        begin["bsf:v"] = drop
+    media = ffmpeg.input(source, **begin, **input_options(limits))
     graphs = []
     if "frames" in outputs:
         frames = _frame_options(form, section, outputs["times"])
@@ -98,7 +107,8 @@ def decode_command(
     return command
 
 
-def _input_options(limits: Limits) -> Options:
+def input_options(limits: Limits) -> Options:
+    """What every reading of a file is bound to: plain containers, small pictures, one thread."""
     return {
         "protocol_whitelist": _PROTOCOLS,
         "format_whitelist": _FORMATS,

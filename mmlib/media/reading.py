@@ -5,7 +5,7 @@ import re
 import signal
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from mmlib.media.ffmpeg import Limits, MediaError, run
 from mmlib.media.files import File, inherited, unnamed_file, url
 from mmlib.media.graph import Form, Section, decode_command
 from mmlib.media.log import Log
+from mmlib.media.unseen import find_unseen
 
 _OUTPUTS = {"Video": ("frames", "ticks", "times"), "Audio": ("sound", "begin")}
 # The lists of times of a short clip at a low rate need more room than its frames.
@@ -45,6 +46,12 @@ class Reading:
 
 def read_tracks(file: File, form: Form, section: Section, limits: Limits) -> Reading:
     """Read both tracks, or the one that the file has; MediaError when a limit is passed."""
+    unseen = find_unseen(file, form, section, limits)
+    if unseen is not None:
+        reading = _read(file, ("Video", "Audio"), form, section, limits, drop=unseen.drop)
+        clean = reading.status == 0 and not reading.log.errors
+        if clean and np.array_equal(reading.times, unseen.left):
+            return replace(reading, times=unseen.times)
     reading = _read(file, ("Video", "Audio"), form, section, limits)
     for kind in ("Video", "Audio"):
         # ffmpeg gives up on both tracks when one is absent or has no decoder: take one alone.
@@ -54,7 +61,12 @@ def read_tracks(file: File, form: Form, section: Section, limits: Limits) -> Rea
 
 
 def _read(
-    file: File, kinds: tuple[str, ...], form: Form, section: Section, limits: Limits
+    file: File,
+    kinds: tuple[str, ...],
+    form: Form,
+    section: Section,
+    limits: Limits,
+    drop: str | None = None,
 ) -> Reading:
     log = Log()
 
@@ -68,7 +80,9 @@ def _read(
     with ExitStack() as stack:
         files = {name: stack.enter_context(unnamed_file()) for name in names}
         status = run(
-            decode_command(url(file), {n: url(f) for n, f in files.items()}, form, section, limits),
+            decode_command(
+                url(file), {n: url(f) for n, f in files.items()}, form, section, limits, drop=drop
+            ),
             limits=limits,
             inherited=inherited(file, *files.values()),
             output_bytes=_output_bytes(form, section, limits),
