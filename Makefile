@@ -49,8 +49,9 @@ profile: setup ## switch params.yaml: make profile NAME=demo | tiny | paper | ..
 deps: setup ## rewrite the .py files under deps in dvc.yaml from the stages' imports
 	python -m tools.code_deps --write
 
-bench: setup ## measure against named peers
-	python -m bench
+bench: setup ## measure beside named peers, all or NAME="decode log_mel": wants an idle machine
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,bench]"
+	python -m bench $(NAME)
 
 clean: ## remove outs, scratch and .venv (the DVC cache stays)
 	rm -rf data/clips data/decoded data/shards data/models data/embeddings data/attacks data/geometry scratch report .venv
