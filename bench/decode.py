@@ -21,11 +21,11 @@ import time
 from collections.abc import Callable
 from multiprocessing.pool import Pool
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
 from bench.tables import quartiles, table
-from mmlib.media import reading
 from mmlib.media.decode import decode
 from mmlib.media.ffmpeg import Limits, binary
 from mmlib.media.graph import Form
@@ -42,12 +42,8 @@ def ours(path: Path) -> None:
 
 def ours_all_pictures(path: Path) -> None:
     """Without leaving out the pictures that no one looks at."""
-    find = reading.find_unseen
-    reading.find_unseen = lambda *_: None
-    try:
+    with mock.patch("mmlib.media.reading.find_unseen", return_value=None):
         decode(path, FORM, Limits())
-    finally:
-        reading.find_unseen = find
 
 
 def _ffmpeg(*arguments: str | Path) -> None:
