@@ -1,129 +1,202 @@
 """Every check of one attacked run, from what the pipeline has stored of it."""
 
-import json
+import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from mmlib import checkpoint, devices
-from mmlib.artefacts import CLEAN, AttackScores, Condition
-from mmlib.attacks.methods.fgsm import fgsm
-from mmlib.batch import Batch, to_device
+from mmlib import checkpoint, devices, inference
+from mmlib.artefacts import CLEAN, AttackScores, Condition, read_embeddings
+from mmlib.attacks.methods.pgd import pgd
+from mmlib.batch import MODALITIES, to_device
+from mmlib.checks import examples, honesty, probe, sweep
 from mmlib.checks import model as model_checks
-from mmlib.checks import scores as score_checks
-from mmlib.checks import stored as stored_checks
+from mmlib.checks.controls import known_weak_control
 from mmlib.checks.outcome import Outcome
+from mmlib.checks.strongest import silent_success
 from mmlib.errors import UserError
+from mmlib.executor import map_ordered
 from mmlib.loader import ShardSet
 from mmlib.models.base import Model
-from mmlib.params import Attack
+from mmlib.params import Attack, Checks
+from mmlib.seeds import derive
 from mmlib.sweep.chunk import build_threat, threat_names
+from mmlib.threat_card import threat_card
 
-_PROBED_CLIPS = 16
+_FIT_SPLIT = "val"
+_PATH_CLIPS = 8
 
 
-def check_run(shards: Path, model: Path, attacks: Path, settings: Attack) -> list[Outcome]:
-    """Check the run `model` (a checkpoint without suffix) attacked into `<attacks>/<run>.parquet`.
+@dataclass(frozen=True)
+class Places:
+    """Where the artefacts lie: shards, and the folders of checkpoints, attacks and embeddings."""
 
-    Returns the outcomes in a fixed order. A check that fails is a result, not an error; UserError
-    is for files that are absent or broken.
+    shards: Path
+    models: Path
+    attacks: Path
+    embeddings: Path
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run to check, among `runs`; `floor_db` is the range of the log-mel."""
+
+    run: str
+    runs: tuple[str, ...]
+    places: Places
+    attack: Attack
+    checks: Checks
+    seed: int
+    floor_db: float
+
+
+def check_runs(
+    runs: tuple[str, ...],
+    places: Places,
+    attack: Attack,
+    checks: Checks,
+    seed: int,
+    floor_db: float,
+) -> dict[str, list[Outcome]]:
+    """Check every run, in processes; a failing check is named on stderr as its run is done."""
+    tasks = [Task(run, runs, places, attack, checks, seed, floor_db) for run in runs]
+    # One process drives a GPU; on CPUs each process checks a run of its own with one thread.
+    workers = None if devices.select().type == "cpu" else 1
+    found: dict[str, list[Outcome]] = {}
+    for task, outcomes in zip(
+        tasks, map_ordered(check_run, tasks, label="check", workers=workers), strict=True
+    ):
+        found[task.run] = outcomes
+        for outcome in outcomes:
+            if outcome.status == "fail":
+                line = f"check: {task.run}: {outcome.name} FAILS: {outcome.message}"
+                print(line, file=sys.stderr)
+    return found
+
+
+def check_run(task: Task) -> list[Outcome]:
+    """The outcomes of spec section 10 for one run, in a fixed order.
+
+    A check that fails is a result, not an error; UserError is for files that are absent or broken.
     """
+    places, attack = task.places, task.attack
     device = devices.select()
-    net, _ = checkpoint.load(model, device)
-    clips = ShardSet(shards, "eval")
-    table = AttackScores(attacks / f"{model.name}.parquet")
+    if device.type == "cpu":  # sums over several threads would round differently
+        torch.set_num_threads(1)
+    net, _ = checkpoint.load(places.models / task.run, device)
+    clips = ShardSet(places.shards, "eval")
+    table = AttackScores(places.attacks / f"{task.run}.parquet")
     if sorted(clips.clip_ids) != table.clip_ids.tolist():
-        raise UserError(f"{table.path}: attacked other clips than {shards} has; run `dvc repro`")
-    probed = clips.gather(np.arange(min(_PROBED_CLIPS, len(clips))), net.modalities)
-    inputs, labels = to_device(probed.inputs, device), probed.labels.to(device)
-    threat = build_threat(threat_names(net.modalities)[-1], settings, 1.0, inputs)
+        raise UserError(
+            f"{table.path}: attacked other clips than {places.shards} has; run `dvc repro`"
+        )
+    rows = _drawn(len(clips), task.checks.clips, derive(task.seed, "checks"))
+    probed = _probe(task, net, clips, table, rows, device)
+    arguments = (probed.model, probed.inputs, probed.labels, probed.threat, attack.loss)
+    labels = clips.labels[np.argsort(np.array(clips.clip_ids), kind="stable")].astype(np.bool_)
     return [
-        *model_checks.check_model(net, inputs, labels, threat, settings.loss),
-        *_check_scores(table, clips, net, settings, device),
-        *_check_examples(attacks / f"{model.name}-examples.parquet", net, settings, device),
+        *model_checks.check_model(*arguments),
+        *sweep.check_sweep(table, labels, attack),
+        *probe.check_effort(probed, task.checks.queries),
+        probe.check_transfer(probed, _sources(task, net, device)),
+        _watched(probed),
+        *examples.check_examples(places.attacks, task.run, net, clips.input_shapes, attack, device),
+        known_weak_control(attack.norm),
+        _universal(task, probed, clips, rows, device),
+        _clean(places, task.run, table),
+        honesty.threat_model_card(threat_card(attack, task.floor_db), attack),
     ]
 
 
-def _check_scores(
-    table: AttackScores, clips: ShardSet, net: Model, settings: Attack, device: torch.device
-) -> list[Outcome]:
-    order = np.argsort(np.array(clips.clip_ids), kind="stable")
-    labels = clips.labels[order].astype(np.bool_)
-
-    def score(threat: str, attack: str, eps: float) -> float:
-        return score_checks.mean_ap(labels, table.scores(Condition(threat, attack, eps)))
-
-    attacked, noisy = (
-        {
-            threat: {eps: score(threat, attack, eps) for eps in table.sweep(threat, attack)}
-            for threat in table.threats
-        }
-        for attack in ("pgd", "noise")
-    )
-    clean = score(CLEAN, CLEAN, 0.0)
-    strongest = table.threats[-1]
-    single = score_checks.mean_ap(labels, _one_step(net, clips, order, settings, device))
-    return [
-        score_checks.monotone_eps(clean, attacked),
-        score_checks.large_eps_collapse(clean, attacked, score_checks.prevalence(labels)),
-        score_checks.iterated_beats_single(attacked[strongest][settings.eps], single),
-        score_checks.random_noise(attacked, noisy),
-        score_checks.joint_beats_single(attacked),
-    ]
+def _drawn(count: int, wanted: int, seed: int) -> NDArray[np.intp]:
+    """Rows drawn without repeats, ascending: the same for every run."""
+    drawn = np.random.default_rng(seed).choice(count, min(wanted, count), replace=False)
+    return np.sort(drawn).astype(np.intp)
 
 
-def _one_step(
+def _probe(
+    task: Task,
     net: Model,
     clips: ShardSet,
-    order: NDArray[np.intp],
-    settings: Attack,
+    table: AttackScores,
+    rows: NDArray[np.intp],
     device: torch.device,
-) -> NDArray[np.float32]:
-    """The logits after FGSM under the full threat at the headline budget, clips in `order`."""
-    logits = []
-    for first in range(0, len(order), settings.batch_size):
-        part = clips.gather(order[first : first + settings.batch_size], net.modalities)
-        inputs, labels = to_device(part.inputs, device), part.labels.to(device)
-        threat = build_threat(threat_names(net.modalities)[-1], settings, 1.0, inputs)
-        found = fgsm(net, inputs, labels, threat, loss=settings.loss)
-        with torch.no_grad():
-            logits.append(net(found).cpu().numpy())
-    return np.concatenate(logits)
-
-
-def _check_examples(
-    path: Path, net: Model, settings: Attack, device: torch.device
-) -> list[Outcome]:
-    file = pq.read_table(path)
-    if not file.num_rows:
-        message = "attack.examples is 0: nothing was kept to measure again"
-        return [Outcome(name, "warn", message) for name in ("budget_exact", "reload_rescore")]
-    about = json.loads(file.schema.metadata[b"mmlib"])
-    clean, adversarial = (
-        to_device(_stored_batch(file, side, about["shapes"]), device)
-        for side in ("clean", "adversarial")
+) -> probe.Probe:
+    """The drawn clips with both modalities: other runs may need the one that this run lacks."""
+    batch = clips.gather(rows, MODALITIES)
+    inputs, labels = to_device(batch.inputs, device), batch.labels.to(device)
+    name = threat_names(net.modalities)[-1]
+    threat = build_threat(name, task.attack, 1.0, inputs)
+    stored = table.scores(Condition(name, "pgd", task.attack.eps))
+    attacked = stored[np.searchsorted(table.clip_ids, np.array(batch.clip_ids))]
+    model = inference.frozen(net, {key: value[:4] for key, value in inputs.items()})
+    return probe.Probe(
+        model, inputs, labels, threat, task.attack, torch.from_numpy(attacked).to(device), task.seed
     )
-    threat = build_threat(file["threat"][0].as_py(), settings, 1.0, clean)
-    stored = [np.frombuffer(row, np.float32) for row in file["adversarial_scores"].to_pylist()]
-    scores = torch.from_numpy(np.stack(stored)).to(device)
-    return [
-        stored_checks.budget_exact(clean, adversarial, threat),
-        stored_checks.reload_rescore(net, adversarial, scores, batch_size=1),
-    ]
 
 
-def _stored_batch(file: Any, side: str, shapes: dict[str, list[int]]) -> Batch:
-    def tensor(name: str, shape: list[int]) -> Tensor:
-        rows = [np.frombuffer(row, np.float32) for row in file[f"{side}_{name}"].to_pylist()]
-        return torch.from_numpy(np.stack(rows)).view(-1, *shape)
-
-    batch = {name: tensor(name, shape) for name, shape in shapes.items()}
-    present = {
-        f"{name}_present": torch.tensor(file[f"{name}_present"].to_pylist()) for name in shapes
+def _sources(task: Task, net: Model, device: torch.device) -> dict[str, tuple[str, Model]]:
+    """For each modality of the run another run that has it, one of that modality alone if any."""
+    models = task.places.models
+    known = {
+        run: tuple(checkpoint.read_description(models / run)["inputs"])
+        for run in task.runs
+        if run != task.run
     }
-    return batch | present
+    sources = {}
+    for modality in net.modalities:
+        having = [run for run, modalities in known.items() if modality in modalities]
+        if not having:
+            return {}
+        run = min(having, key=lambda name: len(known[name]))
+        sources[modality] = (run, checkpoint.load(models / run, device)[0].requires_grad_(False))
+    return sources
+
+
+def _watched(probed: probe.Probe) -> Outcome:
+    """Follow PGD with long, constant steps, whose last point is seldom the best one."""
+    few = {name: value[:_PATH_CLIPS] for name, value in probed.inputs.items()}
+    return silent_success(
+        probed.model,
+        few,
+        probed.labels[:_PATH_CLIPS],
+        probed.threat,
+        probed.settings.loss,
+        pgd,
+        steps=probed.settings.steps,
+        step_size=1.0,
+        schedule="constant",
+    )
+
+
+def _universal(
+    task: Task, probed: probe.Probe, clips: ShardSet, rows: NDArray[np.intp], device: torch.device
+) -> Outcome:
+    """Fit one perturbation on clips of another split, and play it to the drawn ones."""
+    other = ShardSet(task.places.shards, _FIT_SPLIT)
+    if not len(other):
+        return Outcome("universal_split", "warn", f"not measured: no clips in {_FIT_SPLIT}")
+    fitted = _drawn(len(other), task.checks.clips, derive(task.seed, "universal"))
+    batch = other.gather(fitted, MODALITIES)
+    fit_on = [(to_device(batch.inputs, device), batch.labels.to(device))]
+    after, known = probe.universal_map(probed, fit_on), probed.mean_ap(probed.attacked)
+    seen = f"one perturbation for all clips leaves mAP {after:.3f}, one for each {known:.3f}"
+    return honesty.universal_split(_ids(other, fitted), _ids(clips, rows), seen)
+
+
+def _ids(clips: ShardSet, rows: NDArray[np.intp]) -> dict[str, list[str]]:
+    return {
+        "clip": [clips.clip_ids[row] for row in rows.tolist()],
+        "recording": [clips.source_ids[row] for row in rows.tolist()],
+    }
+
+
+def _clean(places: Places, run: str, table: AttackScores) -> Outcome:
+    embedded = read_embeddings(places.embeddings / f"{run}.parquet", "eval", ())
+    same = np.array_equal(embedded.clip_ids, table.clip_ids)
+    return honesty.clean_beside_robust(
+        table.scores(Condition(CLEAN, CLEAN, 0.0)), embedded.logits if same else None
+    )

@@ -11,7 +11,7 @@ from mmlib.errors import UserError
 from mmlib.params.attacks import Attack, Scale
 from mmlib.params.data import ClipTensor, Data, Decode, EventsData, Mel, Shard
 from mmlib.params.models import Cnn14, Csn, Fusion, ModelSizes, R2plus1d
-from mmlib.params.results import Embed, Geometry, Report, Score
+from mmlib.params.results import Checks, Embed, Geometry, Report, Score
 from mmlib.params.retraining import (
     AdversarialRun,
     Guard,
@@ -30,6 +30,7 @@ __all__ = [
     "Attack",
     "Augment",
     "Blend",
+    "Checks",
     "ClipTensor",
     "Cnn14",
     "Csn",
@@ -77,6 +78,7 @@ class Params(Section):
     embed: Embed
     attack: Attack
     score: Score
+    checks: Checks
     geometry: Geometry
     temperature: Temperature
     retrain: dict[str, RetrainRun]

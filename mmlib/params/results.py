@@ -1,4 +1,4 @@
-"""What is cached, measured and shown: sections embed, score, geometry and report."""
+"""What is cached, measured and shown: sections embed, score, geometry, checks and report."""
 
 from typing import Annotated, Literal
 
@@ -35,6 +35,14 @@ class Geometry(Section):
         if not all(0 < tau < 1 for tau in self.tau) or len(set(self.tau)) < len(self.tau):
             raise ValueError("tau must hold distinct quantiles between 0 and 1")
         return self
+
+
+class Checks(Section):
+    """What every evaluation checks about itself (stage check)."""
+
+    clips: Annotated[int, Field(ge=8)]
+    queries: Annotated[int, Field(ge=2)]
+    on_failure: Literal["report", "stop"]
 
 
 class Report(Section):

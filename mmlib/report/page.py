@@ -11,11 +11,11 @@ from mmlib.report.answers import Answer
 from mmlib.report.findings import Findings
 from mmlib.report.inputs import Inputs
 from mmlib.report.sections.blocks import Section
+from mmlib.report.sections.checks import checks
 from mmlib.report.sections.classes import classes
 from mmlib.report.sections.closing import (
     adversarial_clips,
     answer_box,
-    checks,
     claims,
     reproduce,
 )

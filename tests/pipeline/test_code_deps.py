@@ -12,7 +12,7 @@ from tools import code_deps
 # Who may import whom inside mmlib: a module may import those of its own and of lower layers only.
 LAYERS = [
     {"errors", "batch", "seeds"},
-    {"params", "scratch", "pieces", "executor", "stage", "devices"},
+    {"params", "scratch", "pieces", "executor", "stage", "devices", "threat_card"},
     {"profiles", "clips", "shards", "media", "features", "augment", "perceptibility"},
     {"artefacts", "metrics", "stats", "guide", "gblend", "manifest", "ledger", "sources"},
     {"bootstrap", "geometry", "splits", "loader", "models", "attacks"},

@@ -6,11 +6,13 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from markupsafe import Markup
 
 from mmlib import params
+from mmlib.checks.outcome import Outcome, summary
 from mmlib.errors import UserError
 from mmlib.report import inputs
-from mmlib.report.sections import closing
+from mmlib.report.sections.checks import checks
 from tests.report import fake_project
 from tests.report.conftest import render
 from tests.report.markup import Page
@@ -66,6 +68,8 @@ def test_budgets_have_their_units(html: str) -> None:
     text = Page(html).text
     assert "0.02 of the 80 dB scale = 1.6 dB of log-mel" in text
     assert "5.1 grey levels of 255" in text
+    for setting in ("eps 0.02", "scale.audio 1.0", "norm linf", "loss bce", "restarts 1"):
+        assert setting in text
 
 
 def test_every_run_keeps_one_colour(html: str) -> None:
@@ -159,22 +163,27 @@ def test_names_from_the_data_are_never_markup(tmp_path: Path) -> None:
     assert hostile in page.text
 
 
-def test_checks_are_listed_flat_or_by_run_or_as_a_list(tmp_path: Path) -> None:
-    root = fake_project.write(tmp_path, runs=("audio",), clips=20, examples=False)
-    named = {"name": "random_noise", "status": "fail", "message": "beats the attack"}
+def test_checks_are_marked_by_run_and_those_that_trip_are_worded(tmp_path: Path) -> None:
+    root = fake_project.write(tmp_path, runs=("audio", "mid"), clips=20, examples=False)
     found = {
-        "budget_exact": "pass",
-        "mid": {"monotone": {"status": "warn", "message": "rises"}, "counts": {"pass": 3}},
-        "audio": [named],
+        "audio": [Outcome("random_noise", "fail", "beats the attack")],
+        "mid": [Outcome("random_noise", "pass", "below"), Outcome("monotone_eps", "warn", "rises")],
     }
-    (root / "metrics/checks.json").write_text(json.dumps(found))
-    section = closing.checks(inputs.load(params.load(root / "params.yaml"), root))
+    (root / "metrics/checks.json").write_text(json.dumps(summary(found)))
+    section = checks(inputs.load(params.load(root / "params.yaml"), root))
     assert section is not None
-    line, table = section.blocks
-    assert line.body == "1 pass, 1 warn, 1 fail."
-    names = ["budget_exact", "mid: monotone", "audio: random_noise"]
-    assert [row.name for row in table.body.rows] == names
-    assert [row.cells[1].text for row in table.body.rows] == ["", "rises", "beats the attack"]
+    line, matrix, tripped, everything = section.blocks
+    assert line.body.startswith("1 pass, 1 warn, 1 fail. 1 fails:")
+    assert [row.name for row in matrix.body.rows] == ["random noise", "monotone eps"]
+    marks = [[Markup(cell.text).striptags() for cell in row.cells] for row in matrix.body.rows]
+    assert marks == [["✗", "✓"], ["–", "!"]]
+    assert [row.name for row in tripped.body.rows] == ["audio: random noise", "mid: monotone eps"]
+    assert [row.cells[1].text for row in tripped.body.rows] == ["beats the attack", "rises"]
+    assert len(everything.body.rows) == 3
+    page = Page(render(root))
+    assert page.faults == []
+    assert "checks" in sections(page)
+    assert "beats the attack" in page.text
 
 
 def test_classes_with_numbers_for_names(tmp_path: Path) -> None:

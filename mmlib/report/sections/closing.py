@@ -1,8 +1,7 @@
-"""Answers, claims, examples, checks and the way to reproduce the page."""
+"""Answers, claims, examples and the way to reproduce the page."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from mmlib.comparison.claim import Claim
 from mmlib.report import examples, wording
@@ -17,7 +16,6 @@ VERDICTS = {
     "undecided": "◐ undecided",
     "not supported": "○ not supported",
 }
-CHECK_STATES = {"pass": "✓ passes", "warn": "! warns", "fail": "✗ fails"}
 CLAIM_GROUPS = (
     ("1. Fusion against its parts", ("fusion_", "gblend", "order_", "fused_", "matched_")),
     ("2. Prediction from the class-wise metrics", ("predicts_",)),
@@ -105,41 +103,6 @@ def adversarial_clips(inputs: Inputs) -> Section | None:
             blocks = [Block("example", card) for card in cards]
             return Section("examples", "Adversarial examples", [Block("text", intro), *blocks])
     return None
-
-
-def checks(inputs: Inputs) -> Section | None:
-    """What the evaluation checked about itself."""
-    found = list(check_states(inputs.checks))
-    if not found:
-        return None
-    states = [entry for _, entry, _ in found]
-    line = ", ".join(f"{states.count(key)} {key}" for key in CHECK_STATES)
-    rows = [
-        Row(name, [state(CHECK_STATES.get(entry, entry)), Cell(detail, kind="text")])
-        for name, entry, detail in found
-    ]
-    heads = (Head("check", "word"), Head("state", "word"), Head("what was seen", "text"))
-    table = Table(title="Checks", head=heads, rows=rows, wrap=True)
-    return Section("checks", "Checks", [Block("text", f"{line}."), Block("table", table)])
-
-
-def check_states(value: Any, title: str = "") -> Iterator[tuple[str, str, str]]:
-    """Name, status and message of every outcome in metrics/checks.json, nested as it may be.
-
-    An outcome is a bare status under its name, or an object with `status` and `message`, under its
-    name or with a `name`; whatever else there is (counts) is passed over.
-    """
-    if isinstance(value, str) and value in CHECK_STATES:
-        yield title, value, ""
-    elif isinstance(value, list):
-        for entry in value:
-            yield from check_states(entry, title)
-    elif isinstance(value, Mapping) and value.get("status") in CHECK_STATES:
-        name = ": ".join(part for part in (title, str(value.get("name", ""))) if part)
-        yield name, value["status"], str(value.get("message", ""))
-    elif isinstance(value, Mapping):
-        for name, entry in value.items():
-            yield from check_states(entry, f"{title}: {name}" if title else str(name))
 
 
 def reproduce(inputs: Inputs) -> Section:

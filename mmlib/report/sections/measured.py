@@ -8,12 +8,7 @@ from markupsafe import Markup
 from mmlib.report import wording
 from mmlib.report.inputs import Inputs
 from mmlib.report.sections.blocks import Block, Section
-
-NORMS = {
-    "linf": "linf, the largest change of any value",
-    "l2": "l2, given as the root-mean-square change",
-    "l1": "l1, given as the mean absolute change",
-}
+from mmlib.threat_card import threat_card
 
 
 def measured(inputs: Inputs) -> Section:
@@ -79,28 +74,4 @@ def _lost(manifest: Mapping[str, Any]) -> str:
 
 
 def _threat(inputs: Inputs) -> list[tuple[str, Any]]:
-    attack, mel = inputs.params.attack, inputs.params.shard.mel
-    audio, video = attack.eps * attack.scale.audio, attack.eps * attack.scale.video
-    sweep = ", ".join(f"{attack.eps * multiple:.4g}" for multiple in sorted(attack.sweep))
-    restarts = "1 restart" if attack.restarts == 1 else f"{attack.restarts} restarts"
-    return [
-        ("Goal", "untargeted: make the loss on the true tags as large as possible"),
-        ("Knowledge", "white box: weights, gradients and true tags"),
-        (
-            "Attack",
-            f"PGD, {attack.steps} steps of {attack.step_size:g} ε / {attack.steps},"
-            f" {restarts} (the worst for each clip is kept), loss {attack.loss}",
-        ),
-        (
-            "Starts",
-            "random; the solution at the next smaller budget; for A+V those of A and V alone",
-        ),
-        ("Norm", f"{NORMS[attack.norm]}, for each clip and modality alone"),
-        (
-            "Headline budget ε",
-            f"sound {audio:.4g} of the {mel.floor_db:g} dB scale = {audio * mel.floor_db:.2g} dB of"
-            f" log-mel; picture {video:.4g} of full scale = {video * 255:.3g} grey levels of 255",
-        ),
-        ("Sweep of ε", sweep),
-        ("Floor", "random noise of equal norm, which every attack must beat"),
-    ]
+    return list(threat_card(inputs.params.attack, inputs.params.shard.mel.floor_db))

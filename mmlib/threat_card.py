@@ -1,0 +1,64 @@
+"""The threat model in words: goal, knowledge, budgets with their units, every hyper-parameter."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from mmlib.params import Attack
+
+NORMS = {
+    "linf": "linf, the largest change of any value",
+    "l2": "l2, given as the root-mean-square change",
+    "l1": "l1, given as the mean absolute change",
+}
+
+
+class Entry(NamedTuple):
+    """One line of the card."""
+
+    title: str
+    text: str
+
+
+def threat_card(attack: Attack, floor_db: float) -> list[Entry]:
+    """Describe what the attacks of section attack may do; `floor_db` is the range of the log-mel.
+
+    The last entry lists every setting of the section, so that nothing which decides a number is
+    left unsaid.
+    """
+    audio, video = attack.eps * attack.scale.audio, attack.eps * attack.scale.video
+    sweep = ", ".join(f"{attack.eps * multiple:.4g}" for multiple in sorted(attack.sweep))
+    restarts = "1 restart" if attack.restarts == 1 else f"{attack.restarts} restarts"
+    return [
+        Entry("Goal", "untargeted: make the loss on the true tags as large as possible"),
+        Entry("Knowledge", "white box: weights, gradients and true tags"),
+        Entry(
+            "Attack",
+            f"PGD, {attack.steps} steps of {attack.step_size:g} ε falling to 0, {restarts}"
+            f" (the worst for each clip is kept), loss {attack.loss}",
+        ),
+        Entry(
+            "Starts",
+            "the clean clip; the solution at the next smaller budget; for A+V those of A and V"
+            " alone; restarts after the first begin at random points",
+        ),
+        Entry("Norm", f"{NORMS[attack.norm]}, for each clip and modality alone"),
+        Entry(
+            "Headline budget ε",
+            f"sound {audio:.4g} of the {floor_db:g} dB scale = {audio * floor_db:.2g} dB of"
+            f" log-mel; picture {video:.4g} of full scale = {video * 255:.3g} grey levels of 255",
+        ),
+        Entry("Box", "every value stays within [0, 1] of full scale"),
+        Entry("Sweep of ε", sweep),
+        Entry("Floor", "random noise of equal norm, which every attack must beat"),
+        Entry("All settings", ", ".join(settings(attack.model_dump(mode="json")))),
+    ]
+
+
+def settings(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """Spell a section of params out: `name value`, nested names joined by dots."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from settings(value, f"{prefix}{name}.")
+        else:
+            words = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+            yield f"{prefix}{name} {words or 'none'}"
