@@ -206,6 +206,42 @@ def test_downmix(layout: str, gains: list[float], due: float, codec: str) -> Non
     assert decoded.frames is None
 
 
+@pytest.mark.parametrize(
+    ("name", "codecs", "tracks"),
+    [
+        ("a.mkv", "-c copy", "av"),
+        ("a.mov", "-c:v mjpeg -c:a pcm_s16le", "av"),
+        ("a.m4a", "-vn -c:a aac", "a"),
+        ("a.3gp", "-c:v h263 -s 176x144 -c:a aac", "av"),
+        ("a.mpg", "-c:v mpeg1video -c:a mp2", "av"),
+        ("a.wmv", "-c:v wmv2 -c:a wmav2", "av"),
+        ("a.flv", "-c:v flv -c:a libmp3lame -ar 44100", "av"),
+        ("a.mxf", "-c:v mpeg2video -c:a pcm_s16le -ar 48000", "av"),
+        ("a.nut", "-c:v ffv1 -c:a flac", "av"),
+        ("a.gif", "-an", "v"),
+        ("a.ivf", "-an -c:v libvpx", "v"),
+        ("a.ogg", "-vn -c:a libvorbis", "a"),
+        ("a.opus", "-vn -c:a libopus", "a"),
+        ("a.caf", "-vn -c:a pcm_s16le", "a"),
+        ("a.w64", "-vn -c:a pcm_s16le", "a"),
+        ("a.au", "-vn -c:a pcm_s16be", "a"),
+        ("a.aiff", "-vn -c:a pcm_s16be", "a"),
+        ("a.ac3", "-vn -c:a ac3", "a"),
+        ("a.eac3", "-vn -c:a eac3", "a"),
+        ("a.wv", "-vn -c:a wavpack", "a"),
+        ("a.tta", "-vn -c:a tta", "a"),
+    ],
+)
+def test_containers_of_the_field(
+    counting: dict[str, bytes], tmp_path: Path, name: str, codecs: str, tracks: str
+) -> None:
+    decoded = decode(convert(counting["mp4"], tmp_path, *codecs.split(), name=name), FORM, LIMITS)
+    assert (decoded.frames is not None) == ("v" in tracks)
+    assert (decoded.pcm is not None) == ("a" in tracks)
+    for seconds in (decoded.video_s, decoded.audio_s):
+        assert seconds is None or abs(seconds - 4.0) < 0.2
+
+
 def test_missing_tracks_are_none_not_zeros() -> None:
     silent = decode(encode(numbered(8), None, fps=8.0), FORM, LIMITS)
     assert silent.pcm is None

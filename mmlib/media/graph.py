@@ -9,7 +9,10 @@ from mmlib.media.ffmpeg import GLOBAL_ARGUMENTS, Limits, MediaError, binary
 
 # Playlists and scripts can name other files and hosts: only plain containers are opened, and only
 # through plain files and pipes.
-_FORMATS = "mov,matroska,avi,mpeg,mpegts,ogg,mp3,wav,flac,asf,flv,aac,aiff"
+_FORMATS = (
+    "mov,matroska,avi,mpeg,mpegts,ogg,mp3,wav,flac,asf,flv,aac,aiff,"
+    "ac3,amr,ape,au,caf,dv,eac3,gif,ivf,mxf,nut,tta,w64,wv"
+)
 _PROTOCOLS = "file,pipe"
 # The central square as displayed: pixels need not be square.
 _CROP = "crop=w='min(iw,ih/sar)':h='min(ih,iw*sar)'"
