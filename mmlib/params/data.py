@@ -1,8 +1,8 @@
 """How clips are listed, decoded and stored: sections data, decode and shard."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from mmlib.params.values import Count, NotNegative, Positive, Section, Share, Task
 
@@ -57,6 +57,45 @@ class YoutubeData(Section):
         return self
 
 
+class VideoData(Section):
+    """Sections of videos, from a local mirror and from the network: what the sources share."""
+
+    mirror: str | None
+    mirror_holds: Literal["clips", "videos", "auto"]
+    youtube: bool
+    max_train_clips: Count | None
+    max_eval_clips: Count | None
+    max_share: Annotated[float, Field(gt=0, le=1)]
+    subset: Literal["first", "random", "balanced"]
+    subset_from: Literal["list", "mirror"]
+
+    @model_validator(mode="after")
+    def _has_media(self) -> "VideoData":
+        if self.subset_from == "mirror" and not self.mirror:
+            raise ValueError("subset_from is mirror, but mirror names no folder")
+        return self
+
+
+class AudioSetData(VideoData):
+    """AudioSet: which of its lists, and where the clips come from."""
+
+    train: Literal["balanced", "unbalanced", "both"]
+    fetch_lists: bool
+    lists_url: str
+
+
+class KineticsSoundsData(VideoData):
+    """Kinetics-Sounds: which list of classes, and where the clips come from."""
+
+    classes: Literal["27", "31", "32", "34"]
+    absent_classes: Literal["stop", "drop"]
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _name(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) else value
+
+
 class Data(Section):
     """Where clips come from (stage download)."""
 
@@ -67,8 +106,11 @@ class Data(Section):
     val_share: Annotated[float, Field(gt=0, lt=1)]
     max_failed_share: Share
     shard_clips: Count
+    watch: str
     youtube: YoutubeData
     events: EventsData
+    audioset: AudioSetData
+    kinetics_sounds: KineticsSoundsData
 
 
 class Decode(Section):

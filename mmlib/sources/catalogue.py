@@ -4,12 +4,13 @@ from collections.abc import Callable
 
 from mmlib.errors import UserError
 from mmlib.params import Data
-from mmlib.sources import events, folder
+from mmlib.sources import audioset, events, folder
 from mmlib.sources.base import ClipList
 
 SOURCES: dict[str, Callable[[Data, int], ClipList]] = {
     "events": events.clip_list,
     "folder": folder.clip_list,
+    "audioset": audioset.clip_list,
 }
 
 

@@ -14,13 +14,12 @@ from pathlib import Path
 from mmlib.clips import SPLITS
 from mmlib.errors import UserError
 from mmlib.params import Data
-from mmlib.sources.base import ClipList, Fetched, FetchError, Request
+from mmlib.sources.base import ClipList, Fetched, Request
+from mmlib.sources.local import take
 from mmlib.sources.validation import carve_validation
 
 _LIST_NAME = "labels.csv"
 _NEEDED = ("clip_id", "path", "labels", "split")
-# A larger file is not copied into a Parquet row.
-_COPY_BYTES = 512 << 20
 
 
 def clip_list(data: Data, seed: int) -> ClipList:
@@ -139,19 +138,4 @@ def _version(path: Path) -> dict[str, int]:
 
 def _fetch(request: Request, copy: bool) -> Fetched:
     path = Path(str(request.locator["path"]))
-    try:
-        if not path.exists():
-            raise FetchError("missing_file", f"no such file: {path}")
-        if not path.is_file():
-            raise FetchError("not_a_file", f"not an ordinary file: {path}")
-        if not copy:
-            return Fetched(path=path, start_s=request.start_s, end_s=request.end_s)
-        if path.stat().st_size > _COPY_BYTES:
-            raise FetchError(
-                "file_too_big",
-                f"over {_COPY_BYTES >> 20} MiB: set data.media=in_place to read it there: {path}",
-            )
-        return Fetched(media=path.read_bytes(), start_s=request.start_s, end_s=request.end_s)
-    except (OSError, ValueError) as error:
-        # A name that is too long or holds a zero byte, or a file that may not be read.
-        raise FetchError("unreadable_file", f"{error}: {path}") from None
+    return take(path, request.start_s, request.end_s, copy=copy)

@@ -6,7 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
+from mmlib.clips import SPLITS
 from mmlib.sources.base import Request
+from mmlib.sources.columns import Columns, columns_of
 
 
 def carve_validation(requests: Sequence[Request], share: float) -> list[Request]:
@@ -15,22 +20,37 @@ def carve_validation(requests: Sequence[Request], share: float) -> list[Request]
     Whole recordings (source ids) move, chosen by the hash of their id: neither the order of the
     list nor a seed matters. One whose classes would be left without a training clip stays.
     """
-    train = [request for request in requests if request.split == "train"]
-    left = Counter(label for request in train for label in request.labels)
-    recordings: dict[str, Counter[str]] = {}
-    for request in train:
-        recordings.setdefault(request.source_id, Counter()).update(request.labels)
-    moved: set[str] = set()
-    for source_id in sorted(recordings, key=lambda name: hashlib.sha256(name.encode()).digest()):
-        if len(moved) >= math.floor(share * len(recordings)):
-            break
-        labels = recordings[source_id]
-        if all(left[label] > count for label, count in labels.items()):
-            left -= labels
-            moved.add(source_id)
+    classes = sorted({label for request in requests for label in request.labels})
+    splits = carved_splits(columns_of(requests, classes), share)
     return [
-        replace(request, split="val")
-        if request.split == "train" and request.source_id in moved
-        else request
-        for request in requests
+        replace(request, split=SPLITS[place])
+        for request, place in zip(requests, splits, strict=True)
     ]
+
+
+def carved_splits(columns: Columns, share: float) -> NDArray[np.int8]:
+    """Splits of all clips after `carve_validation`, as places in SPLITS: for millions of clips."""
+    train = columns.positions("train")
+    recordings = columns.source_ids.take(train).dictionary_encode()
+    names, of_clip = recordings.dictionary.to_pylist(), recordings.indices.to_numpy()
+    by_recording = train[np.argsort(of_clip, kind="stable")]
+    ends = np.cumsum(np.bincount(of_clip, minlength=len(names)))
+    label_begins = columns.label_ends - columns.label_counts
+    in_train = np.repeat(columns.splits, columns.label_counts) == SPLITS.index("train")
+    left = np.bincount(columns.labels[in_train]).tolist()
+    splits = columns.splits.copy()
+    wanted = math.floor(share * len(names))
+    digests = np.array([hashlib.sha256(name.encode()).digest() for name in names], "S32")
+    for recording in np.argsort(digests, kind="stable"):
+        if not wanted:
+            break
+        clips = by_recording[ends[recording - 1] if recording else 0 : ends[recording]]
+        labels = Counter[int]()
+        for clip in clips:
+            labels.update(columns.labels[label_begins[clip] : columns.label_ends[clip]].tolist())
+        if all(left[label] > count for label, count in labels.items()):
+            for label, count in labels.items():
+                left[label] -= count
+            splits[clips] = SPLITS.index("val")
+            wanted -= 1
+    return splits

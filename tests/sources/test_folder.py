@@ -8,7 +8,7 @@ import pytest
 
 from mmlib.errors import UserError
 from mmlib.params import Data
-from mmlib.sources import folder
+from mmlib.sources import folder, local
 from mmlib.sources.base import ClipList, FetchError
 from mmlib.sources.catalogue import SOURCES
 from mmlib.sources.catalogue import clip_list as any_list
@@ -107,12 +107,19 @@ def test_validation_is_carved_where_there_is_none(tmp_path: Path) -> None:
 def test_fetching(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"media")
     (tmp_path / "c.mp4").mkdir()
-    write(tmp_path, HEADER[:-1] + ",start_s\na,a.mp4,x,train,2\nb,b.mp4,x,val,\nc,c.mp4,x,eval,\n")
+    write(
+        tmp_path,
+        HEADER[:-1] + ",start_s\na,a.mp4,x,train,2\nb,b.mp4,x,val,\nc,c.mp4,x,eval,\n"
+        "d,a.mp4,x,train,0\n",
+    )
     copied, in_place = read(tmp_path), read(tmp_path, media="in_place")
-    fetched = copied.fetch(copied.requests[0])
-    assert (fetched.media, fetched.path, fetched.start_s) == (b"media", None, 2.0)
-    fetched = in_place.fetch(in_place.requests[0])
-    assert (fetched.media, fetched.path, fetched.start_s) == (None, tmp_path / "a.mp4", 2.0)
+    # A section of a recording stays where it is: the recording would come with each of its clips.
+    for clips in (copied, in_place):
+        fetched = clips.fetch(clips.requests[0])
+        assert (fetched.media, fetched.path, fetched.start_s) == (None, tmp_path / "a.mp4", 2.0)
+    fetched = copied.fetch(copied.requests[3])
+    assert (fetched.media, fetched.path, fetched.start_s) == (b"media", None, None)
+    assert in_place.fetch(in_place.requests[3]).path == tmp_path / "a.mp4"
     for clips in (copied, in_place):
         with pytest.raises(FetchError, match="missing_file"):
             clips.fetch(clips.requests[1])
@@ -123,7 +130,7 @@ def test_fetching(tmp_path: Path) -> None:
 def test_files_that_do_not_fit_are_left_where_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folder, "_COPY_BYTES", 3)
+    monkeypatch.setattr(local, "_COPY_BYTES", 3)
     (tmp_path / "a.mp4").write_bytes(b"media")
     clips = read(write(tmp_path, GOOD))
     with pytest.raises(FetchError, match=r"file_too_big.*in_place"):

@@ -1,0 +1,70 @@
+"""Media that lie on a local disk: taken as they are, stored in a row or read in place."""
+
+from pathlib import Path
+
+from mmlib.media.decode import probe
+from mmlib.media.ffmpeg import Limits, MediaError
+from mmlib.sources.base import Fetched, FetchError, Request
+
+# A larger file is not copied into a Parquet row.
+_COPY_BYTES = 512 << 20
+# A header is read in a moment; a clip may be this much longer than the list says.
+_HEADER = Limits(timeout_s=20.0)
+_LONGER_S = 1.0
+
+
+def take(path: Path, start_s: float | None, end_s: float | None, *, copy: bool) -> Fetched:
+    """Fetch a file, or the section start_s .. end_s of it (None: from its start, to its end).
+
+    With `copy` a file that is the clip goes into the row whole. A section stays where it is, with
+    its times, and decode cuts it exactly: the recording would come along with each of its clips,
+    and a cut would have to be encoded anew, which changes the sound and the picture. FetchError
+    kinds: missing_file, not_a_file, unreadable_file, file_too_big.
+    """
+    try:
+        if not path.exists():
+            raise FetchError("missing_file", f"no such file: {path}")
+        if not path.is_file():
+            raise FetchError("not_a_file", f"not an ordinary file: {path}")
+        if not copy or start_s or end_s is not None:
+            return Fetched(path=path, start_s=start_s, end_s=end_s)
+        if path.stat().st_size > _COPY_BYTES:
+            raise FetchError(
+                "file_too_big",
+                f"over {_COPY_BYTES >> 20} MiB: set data.media=in_place to read it there: {path}",
+            )
+        return Fetched(media=path.read_bytes())
+    except (OSError, ValueError) as error:
+        # A name that is too long or holds a zero byte, or a file that may not be read.
+        raise FetchError("unreadable_file", f"{error}: {path}") from None
+
+
+def take_section(request: Request, path: Path, *, holds: str, copy: bool) -> Fetched:
+    """Fetch a section of a video from a file that holds the section, or the whole video.
+
+    `holds` says which: "clips", "videos", or "auto", by its length: a file at most 1 s longer than
+    the section is the section. FetchError kinds: those of `take` and, for a file whose header
+    cannot be read, of `probe`; unknown_length.
+    """
+    assert request.start_s is not None
+    assert request.end_s is not None
+    if holds == "auto":
+        length = _length_s(path)
+        holds = "videos" if length > request.end_s - request.start_s + _LONGER_S else "clips"
+    if holds == "videos":
+        return take(path, request.start_s, request.end_s, copy=copy)
+    return take(path, None, None, copy=copy)
+
+
+def _length_s(path: Path) -> float:
+    try:
+        length = probe(path, _HEADER).duration_s
+    except MediaError as error:
+        raise FetchError(error.kind, error.message) from None
+    if length is None:
+        raise FetchError(
+            "unknown_length",
+            f"its header does not say whether it is the clip or the whole video; set mirror_holds "
+            f"to clips or videos: {path}",
+        )
+    return length

@@ -1,0 +1,213 @@
+"""A local tree of clips or whole videos, indexed once by the ids and times in the file names.
+
+Names that are understood, in any folder and with any media extension, for the section 30 to 40 s of
+the video `<id>` (YouTube's 11 characters, or whatever the list calls its videos):
+
+    <id>.mp4  Y<id>.mp4                          the section, or the whole video
+    <id>_30_40.mp4  <id>_30.000_40.000.mp4       the section, seconds
+    <id>_000030_000040.mp4                       the section, Kinetics' six digits
+    <id>_30000_40000.mp4                         the section, milliseconds
+    <id>_30.mp4  <id>_000030.mp4  <id>_30000.mp4 the section, its start only
+"""
+
+import os
+import re
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmlib.errors import UserError
+
+_VIDEO = (b"mp4", b"mkv", b"webm", b"mov", b"m4v", b"avi", b"flv", b"3gp", b"mpg", b"mpeg", b"ts")
+_AUDIO = (b"wav", b"flac", b"m4a", b"mp3", b"ogg", b"opus", b"aac", b"aiff", b"aif")
+# A clip with pictures is preferred to a sound file of the same name.
+_RANK = {name: rank for rank, name in enumerate((*_VIDEO, *_AUDIO))}
+_TIMES = rb"(?:_(\d{1,12}(?:\.\d{1,6})?))?(?:_(\d{1,12}(?:\.\d{1,6})?))?"
+_YOUTUBE = re.compile(rb"Y?([\w-]{11})" + _TIMES)
+_OTHER = re.compile(rb"([\w-]+?)" + _TIMES)
+_NONE = -1
+# Names with whole seconds may have been cut or rounded from a time between two.
+_SECOND_MS = 1000
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """F files, sorted by the `videos` (F,) that they show; times (F,) in ms, -1 for none.
+
+    Times are read as seconds; `whole` tells names without decimals. A file's name is
+    `names[name_ends[i - 1] : name_ends[i]]`, in `folders[folder_of[i]]`.
+    """
+
+    folders: list[str]
+    videos: NDArray[np.bytes_]
+    start_ms: NDArray[np.int64]
+    end_ms: NDArray[np.int64]
+    whole: NDArray[np.bool_]
+    rank: NDArray[np.int8]
+    folder_of: NDArray[np.int32]
+    names: bytes
+    name_begins: NDArray[np.int64]
+    name_ends: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def path(self, number: int) -> str:
+        """Absolute path of a file."""
+        name = self.names[self.name_begins[number] : self.name_ends[number]]
+        return f"{self.folders[self.folder_of[number]]}/{os.fsdecode(name)}"
+
+    def is_section(self, number: int) -> bool:
+        """Tell whether the name holds times, so that the file is a section."""
+        return bool(self.start_ms[number] != _NONE)
+
+    def find(
+        self,
+        videos: NDArray[np.bytes_],
+        start_ms: NDArray[np.int64],
+        end_ms: NDArray[np.int64],
+    ) -> NDArray[np.int64]:
+        """Find the file of each of N sections, (N,); -1 where there is none.
+
+        A name with both times goes before one with the start only, then whole seconds less than
+        one off, then a bare id; then pictures before sound, then the order of paths.
+        """
+        first = np.searchsorted(self.videos, videos, "left")
+        counts = np.searchsorted(self.videos, videos, "right") - first
+        wanted = np.repeat(np.arange(len(videos)), counts)
+        ends = np.cumsum(counts)
+        files = np.arange(ends[-1] if len(ends) else 0) + np.repeat(first - ends + counts, counts)
+        score = self._score(files, start_ms[wanted], end_ms[wanted])
+        fits = score >= 0
+        wanted, files = wanted[fits], files[fits]
+        score = score[fits] * len(_RANK) + self.rank[files]
+        order = np.lexsort((files, score, wanted))
+        wanted, files, score = wanted[order], files[order], score[order]
+        found = np.full(len(videos), _NONE, np.int64)
+        best = np.flatnonzero(np.diff(wanted, prepend=_NONE))
+        found[wanted[best]] = files[best]
+        for place in best[self._tied(best, wanted, score)]:
+            last = place + 1
+            while last < len(wanted) and (wanted[last], score[last]) == (
+                wanted[place],
+                score[place],
+            ):
+                last += 1
+            found[wanted[place]] = min(files[place:last].tolist(), key=self.path)
+        return found
+
+    def _tied(
+        self, best: NDArray[np.int64], wanted: NDArray[np.int64], score: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        following = np.minimum(best + 1, len(wanted) - 1)
+        same: NDArray[np.bool_] = wanted[following] == wanted[best]
+        same &= (score[following] == score[best]) & (following != best)
+        return same
+
+    def _score(
+        self, files: NDArray[np.int64], start: NDArray[np.int64], end: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """How well files fit sections: 0 best, -1 not at all."""
+        has_start, has_end = self.start_ms[files], self.end_ms[files]
+        open_end, bare = has_end == _NONE, has_start == _NONE
+        exact = np.zeros(len(files), bool)
+        for unit in (1, 1000):
+            exact |= (has_start == start * unit) & (open_end | (has_end == end * unit))
+        near = self.whole[files] & (np.abs(has_start - start) < _SECOND_MS)
+        near &= open_end | (np.abs(has_end - end) < _SECOND_MS)
+        by_kind = [4, open_end.astype(np.int64), 2 + open_end]
+        score: NDArray[np.int64] = np.select([bare, exact, near], by_kind, -1)
+        return score
+
+
+def index(root: str, longest_id: int) -> Mirror:
+    """Index all media files below `root` whose ids have at most `longest_id` characters.
+
+    Links are followed. UserError when a folder cannot be read.
+    """
+    if not Path(root).is_dir():
+        raise UserError(f"{root}: no such folder; the mirror is the folder that holds the media")
+    folders: list[str] = []
+    videos, names = bytearray(), bytearray()
+    start_ms, end_ms, name_ends, name_begins = array("q"), array("q"), array("q"), array("q")
+    whole, rank, folder_of = array("b"), array("b"), array("i")
+    for folder, number, files in _walk(str(Path(root).absolute())):
+        folders.append(folder)
+        for name in files:
+            stem, _, extension = name.rpartition(b".")
+            kind = _RANK.get(extension.lower())
+            if kind is None:
+                continue
+            begin = len(names)
+            names += name
+            for video, begins, ends in _readings(stem):
+                if len(video) <= longest_id:
+                    videos += video.ljust(longest_id, b"\0")
+                    start_ms.append(_milliseconds(begins))
+                    end_ms.append(_milliseconds(ends))
+                    whole.append(b"." not in (begins or b".") and b"." not in (ends or b""))
+                    rank.append(kind)
+                    folder_of.append(number)
+                    name_begins.append(begin)
+                    name_ends.append(len(names))
+    ids = np.frombuffer(bytes(videos), f"S{longest_id}")
+    order = np.argsort(ids, kind="stable")
+    return Mirror(
+        folders=folders,
+        videos=ids[order],
+        start_ms=np.array(start_ms, np.int64)[order],
+        end_ms=np.array(end_ms, np.int64)[order],
+        whole=np.array(whole, bool)[order],
+        rank=np.array(rank, np.int8)[order],
+        folder_of=np.array(folder_of, np.int32)[order],
+        names=bytes(names),
+        name_begins=np.array(name_begins, np.int64)[order],
+        name_ends=np.array(name_ends, np.int64)[order],
+    )
+
+
+def _readings(stem: bytes) -> Iterator[tuple[bytes, bytes | None, bytes | None]]:
+    """What a name may say: id, start, end. YouTube's ids have one reading, others perhaps two."""
+    if match := _YOUTUBE.fullmatch(stem):
+        yield match[1], match[2], match[3]
+        if len(stem) == 12:
+            yield stem, None, None
+    elif match := _OTHER.fullmatch(stem):
+        yield match[1], match[2], match[3]
+        if match[2] is not None:
+            yield stem, None, None
+
+
+def _milliseconds(text: bytes | None) -> int:
+    return _NONE if text is None else round(float(text) * 1000)
+
+
+def _walk(root: str) -> Iterator[tuple[str, int, Iterator[bytes]]]:
+    """Each folder once, with its number and the names of its files."""
+    waiting, seen, number = [root], set(), 0
+    while waiting:
+        folder = waiting.pop()
+        status = Path(folder).stat()
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        below: list[str] = []
+        yield folder, number, _files(folder, below)
+        waiting += sorted(below, reverse=True)
+        number += 1
+
+
+def _files(folder: str, below: list[str]) -> Iterator[bytes]:
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir():
+                    below.append(entry.path)
+                else:
+                    yield os.fsencode(entry.name)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read: {error.strerror}") from None

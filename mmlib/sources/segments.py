@@ -1,0 +1,172 @@
+"""Sections of videos as columns, and the lazy list of requests that they make."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from mmlib.clips import SPLITS
+from mmlib.sources.base import Request, Value
+from mmlib.sources.columns import Columns
+from mmlib.sources.mirror import Mirror
+
+
+@dataclass(frozen=True)
+class Segments:
+    """N sections: `videos` (N,) the ids as bytes, times in milliseconds, `splits` as in Columns.
+
+    Clip i has `labels[label_ends[i - 1] : label_ends[i]]` (from 0 for the first), places in the
+    class list.
+    """
+
+    videos: NDArray[np.bytes_]
+    start_ms: NDArray[np.int64]
+    end_ms: NDArray[np.int64]
+    splits: NDArray[np.int8]
+    labels: NDArray[np.int32]
+    label_ends: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def take(self, places: NDArray[np.int64]) -> "Segments":
+        """The sections at some places, in that order."""
+        counts = np.diff(self.label_ends, prepend=0)[places]
+        ends = np.cumsum(counts)
+        # Of each label of the result, its place among the labels of this: begin + 0, 1, 2, ...
+        begins = np.repeat(self.label_ends[places] - counts, counts)
+        within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
+        return Segments(
+            videos=self.videos[places],
+            start_ms=self.start_ms[places],
+            end_ms=self.end_ms[places],
+            splits=self.splits[places],
+            labels=self.labels[begins + within],
+            label_ends=ends,
+        )
+
+    def with_splits(self, splits: NDArray[np.int8]) -> "Segments":
+        """The same sections in other splits."""
+        return replace(self, splits=splits)
+
+    def clip_ids(self) -> pa.Array:
+        """`<video>_<start>_<end>`, milliseconds: one for each section, whatever the list."""
+        videos = pa.array(self.videos.tolist(), pa.binary()).cast(pa.string())
+        start, end = (pa.array(times).cast(pa.string()) for times in (self.start_ms, self.end_ms))
+        return pc.binary_join_element_wise(videos, start, end, "_")
+
+
+def join(parts: Sequence[Segments]) -> Segments:
+    """One list after the other."""
+    columns = {
+        field.name: np.concatenate([getattr(part, field.name) for part in parts])
+        for field in fields(Segments)
+        if field.name != "label_ends"
+    }
+    counts = np.concatenate([np.diff(part.label_ends, prepend=0) for part in parts])
+    return Segments(**columns, label_ends=np.cumsum(counts))
+
+
+class SegmentRequests(Sequence[Request]):
+    """The requests of sections, made when they are taken; `files` (N,) are places in the mirror.
+
+    A locator holds the video's id, and where the mirror has it (-1: it has not) the path and
+    whether the file's name says that it is this very section.
+    """
+
+    def __init__(
+        self,
+        segments: Segments,
+        classes: Sequence[str],
+        mirror: Mirror | None,
+        files: NDArray[np.int64],
+    ) -> None:
+        self._segments = segments
+        self._classes = classes
+        self._mirror = mirror
+        self._files = files
+
+    def __len__(self) -> int:
+        return len(self._segments)
+
+    @overload
+    def __getitem__(self, index: int) -> Request: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Request]: ...
+
+    def __getitem__(self, index: int | slice) -> Request | Sequence[Request]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        place = range(len(self))[index]
+        segments = self._segments
+        video = segments.videos[place].decode()
+        start, end = int(segments.start_ms[place]), int(segments.end_ms[place])
+        first = int(segments.label_ends[place - 1]) if place else 0
+        labels = segments.labels[first : segments.label_ends[place]]
+        return Request(
+            clip_id=f"{video}_{start}_{end}",
+            source_id=video,
+            split=SPLITS[segments.splits[place]],
+            labels=tuple(self._classes[label] for label in labels),
+            start_s=start / 1000,
+            end_s=end / 1000,
+            locator={"video": video, **self._file(int(self._files[place]))},
+        )
+
+    def _file(self, number: int) -> dict[str, Value]:
+        if self._mirror is None or number < 0:
+            return {}
+        return {"path": str(self._mirror.path(number)), "cut": self._mirror.is_section(number)}
+
+    def columns(self) -> Columns:
+        """The columns of all requests."""
+        return self._columns
+
+    @cached_property
+    def _columns(self) -> Columns:
+        segments = self._segments
+        digest = hashlib.sha256(repr(self._classes).encode())
+        for field in fields(Segments):
+            digest.update(np.ascontiguousarray(getattr(segments, field.name)).tobytes())
+        for version in self._versions():
+            digest.update(version)
+        return Columns(
+            clip_ids=segments.clip_ids(),
+            source_ids=pa.array(segments.videos.tolist(), pa.binary()).cast(pa.string()),
+            splits=segments.splits,
+            labels=segments.labels,
+            label_ends=segments.label_ends,
+            digest=digest.hexdigest(),
+        )
+
+    def _versions(self) -> Iterator[bytes]:
+        # A file that is changed, moved or gone makes what was stored of it stale.
+        if self._mirror is None:
+            return
+        for place in np.flatnonzero(self._files >= 0):
+            path = self._mirror.path(int(self._files[place]))
+            try:
+                status = Path(path).stat()
+            except OSError:
+                version = "gone"
+            else:
+                version = f"{status.st_size} {status.st_mtime_ns}"
+            yield os.fsencode(f"{place} {path} {version}\n")
+
+    def available(self) -> NDArray[np.bool_]:
+        """Which sections the mirror has, (N,)."""
+        return self._files >= 0
+
+    def path(self, place: int) -> str | None:
+        """Where the mirror has one section's media."""
+        number = int(self._files[place])
+        return None if self._mirror is None or number < 0 else self._mirror.path(number)

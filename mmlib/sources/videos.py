@@ -1,0 +1,90 @@
+"""What AudioSet and Kinetics-Sounds share: a list of sections, cut down, found and fetched."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmlib.clips import SPLITS
+from mmlib.params import Data
+from mmlib.params.data import VideoData
+from mmlib.sources.base import ClipList, Fetched, FetchError, Request
+from mmlib.sources.local import take_section
+from mmlib.sources.mirror import Mirror, index
+from mmlib.sources.segments import SegmentRequests, Segments
+from mmlib.sources.subset import choose, size_of
+from mmlib.sources.validation import carved_splits
+
+_TRAIN, _VAL, _EVAL = (SPLITS.index(split) for split in ("train", "val", "eval"))
+
+
+def video_list(
+    source: str,
+    segments: Segments,
+    classes: Sequence[str],
+    settings: VideoData,
+    data: Data,
+    seed: int,
+) -> ClipList:
+    """Cut a list down as the params say, find its media, and carve val out of train if it has none.
+
+    A limit on the training clips counts those of val too.
+    """
+    mirror = None
+    if settings.mirror:
+        root = str(Path(settings.mirror).expanduser())
+        mirror = index(root, segments.videos.dtype.itemsize)
+    files = _files(segments, mirror)
+    kept = _kept(segments, classes, settings, files, seed)
+    segments, files = segments.take(kept), files[kept]
+    if not (segments.splits == _VAL).any():
+        columns = SegmentRequests(segments, classes, None, files).columns()
+        segments = segments.with_splits(carved_splits(columns, data.val_share))
+    return ClipList(
+        source=source,
+        classes=tuple(classes),
+        task=data.task,
+        requests=SegmentRequests(segments, classes, mirror, files),
+        fetch=partial(fetch_section, holds=settings.mirror_holds, copy=data.media == "copy"),
+    )
+
+
+def _files(segments: Segments, mirror: Mirror | None) -> NDArray[np.int64]:
+    if mirror is None:
+        return np.full(len(segments), -1)
+    return mirror.find(segments.videos, segments.start_ms, segments.end_ms)
+
+
+def _kept(
+    segments: Segments,
+    classes: Sequence[str],
+    settings: VideoData,
+    files: NDArray[np.int64],
+    seed: int,
+) -> NDArray[np.int64]:
+    """Places of the clips that the limits leave, rising; the limits hold for train and for eval."""
+    most = {True: settings.max_eval_clips, False: settings.max_train_clips}
+    if settings.max_share == 1 and not any(most.values()) and settings.subset_from == "list":
+        return np.arange(len(segments))
+    kept = []
+    for is_eval, limit in most.items():
+        chosen = (segments.splits == _EVAL) == is_eval
+        if settings.subset_from == "mirror":
+            chosen &= files >= 0
+        places = np.flatnonzero(chosen)
+        part = SegmentRequests(segments.take(places), classes, None, files[places]).columns()
+        size = size_of(len(places), limit, settings.max_share)
+        kept.append(places[choose(part, size, settings.subset, seed)])
+    return np.sort(np.concatenate(kept))
+
+
+def fetch_section(request: Request, holds: str, copy: bool) -> Fetched:
+    """Take a section from the mirror. FetchError not_in_mirror, and those of `take_section`."""
+    path = request.locator.get("path")
+    if path is None:
+        raise FetchError("not_in_mirror", f"no file of the mirror is video {request.source_id}")
+    if request.locator["cut"]:
+        holds = "clips"
+    return take_section(request, Path(str(path)), holds=holds, copy=copy)
