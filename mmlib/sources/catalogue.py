@@ -4,13 +4,14 @@ from collections.abc import Callable
 
 from mmlib.errors import UserError
 from mmlib.params import Data
-from mmlib.sources import audioset, events, folder
+from mmlib.sources import audioset, events, folder, kinetics_sounds
 from mmlib.sources.base import ClipList
 
 SOURCES: dict[str, Callable[[Data, int], ClipList]] = {
     "events": events.clip_list,
     "folder": folder.clip_list,
     "audioset": audioset.clip_list,
+    "kinetics_sounds": kinetics_sounds.clip_list,
 }
 
 
