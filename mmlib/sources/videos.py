@@ -16,6 +16,7 @@ from mmlib.sources.mirror import Mirror, index
 from mmlib.sources.segments import SegmentRequests, Segments
 from mmlib.sources.subset import choose, size_of
 from mmlib.sources.validation import carved_splits
+from mmlib.sources.youtube.fetch import Site, fetch, site
 
 _TRAIN, _VAL, _EVAL = (SPLITS.index(split) for split in ("train", "val", "eval"))
 
@@ -47,7 +48,13 @@ def video_list(
         classes=tuple(classes),
         task=data.task,
         requests=SegmentRequests(segments, classes, mirror, files),
-        fetch=partial(fetch_section, holds=settings.mirror_holds, copy=data.media == "copy"),
+        fetch=partial(
+            fetch_section,
+            mirror=settings.mirror,
+            holds=settings.mirror_holds,
+            site=site(data) if settings.youtube else None,
+            copy=data.media == "copy",
+        ),
     )
 
 
@@ -80,11 +87,21 @@ def _kept(
     return np.sort(np.concatenate(kept))
 
 
-def fetch_section(request: Request, holds: str, copy: bool) -> Fetched:
-    """Take a section from the mirror. FetchError not_in_mirror, and those of `take_section`."""
+def fetch_section(
+    request: Request, mirror: str | None, holds: str, site: Site | None, copy: bool
+) -> Fetched:
+    """Take a section from the mirror, or else from the site where there is one.
+
+    FetchError kinds: those of `take_section`; those of the site, or without one not_in_mirror.
+    """
     path = request.locator.get("path")
-    if path is None:
-        raise FetchError("not_in_mirror", f"no file of the mirror is video {request.source_id}")
-    if request.locator["cut"]:
-        holds = "clips"
-    return take_section(request, Path(str(path)), holds=holds, copy=copy)
+    if path is not None:
+        holds = "clips" if request.locator["cut"] else holds
+        return take_section(request, Path(str(path)), holds=holds, copy=copy)
+    if site is not None:
+        return fetch(request, site)
+    if mirror is None:
+        message = "neither a mirror nor youtube is set among the source's params"
+    else:
+        message = f"no file in {mirror} is named as this section of {request.source_id}"
+    raise FetchError("not_in_mirror", message)

@@ -14,8 +14,9 @@ from mmlib.errors import UserError
 from mmlib.media.decode import decode
 from mmlib.media.encode import encode
 from mmlib.sources import audioset, audioset_fetch
-from mmlib.sources.base import FetchError
+from mmlib.sources.base import Fetched, FetchError, Request
 from mmlib.sources.columns import columns_of
+from mmlib.sources.youtube.fetch import Site
 from tests.samples import FORM, LIMITS, numbered, numbers, tone
 from tests.sources.video_lists import (
     CLASSES,
@@ -43,7 +44,7 @@ def test_the_list(tmp_path: Path) -> None:
     assert last.locator == {"video": IDS[1]}
     splits = [request.split for request in clips.requests]
     assert [splits.count(split) for split in ("train", "val", "eval")] == [11, 1, 2]
-    with pytest.raises(FetchError, match="not_in_mirror"):
+    with pytest.raises(FetchError, match="not_in_mirror: neither a mirror nor youtube"):
         clips.fetch(first)
 
 
@@ -188,6 +189,23 @@ def test_what_a_bare_id_is(mirror: Path, tmp_path: Path, holds: str, start_s: fl
     assert clips.fetch(clips.requests[-2]).start_s == start_s
     # A name with times is the section, whatever the params say.
     assert clips.fetch(clips.requests[0]).start_s is None
+
+
+def test_youtube_gets_what_the_mirror_lacks(
+    mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = data_params("audioset", mini_lists(tmp_path), mirror=str(mirror), youtube=True)
+    asked = []
+
+    def fetch(request: Request, site: Site) -> Fetched:
+        asked.append((request.locator["video"], request.start_s, request.end_s, site.url))
+        return Fetched(media=b"media", attempts=2)
+
+    monkeypatch.setattr("mmlib.sources.videos.fetch", fetch)
+    clips = audioset.clip_list(data, 0)
+    for request in clips.requests[-4:-1]:
+        clips.fetch(request)
+    assert asked == [(IDS[1], 0.0, 2.0, data.youtube.url)]
 
 
 def test_a_subset_of_what_the_mirror_has(mirror: Path, tmp_path: Path) -> None:

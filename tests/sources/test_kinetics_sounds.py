@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def rows(split: str, prefix: str, times: int = 2, names: tuple[str, ...] = NAMES
     )
 
 
-def listed(path: Path, **changed: object) -> ClipList:
+def listed(path: Path, **changed: Any) -> ClipList:
     """The clips of some annotations."""
     return kinetics_sounds.clip_list(data_params("kinetics_sounds", path, **changed), 0)
 
