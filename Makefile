@@ -43,7 +43,7 @@ lint: setup ## ruff, style and format
 types: setup ## mypy, strict
 	mypy
 
-profile: setup ## switch params.yaml: make profile NAME=demo | tiny | paper | ... (see profiles/)
+profile: setup ## switch params.yaml: make profile NAME="audioset paper" (docs/params.md lists the profiles)
 	python -m tools.profile $(NAME)
 
 deps: setup ## rewrite the .py files under deps in dvc.yaml from the stages' imports

@@ -27,18 +27,23 @@ def names(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.yaml"))
 
 
-def apply(name: str, folder: Path, params: Path) -> list[str]:
-    """Lay profile `name` over the params file; returns one line `key: old -> new` for each change.
+def apply(chosen: str, folder: Path, params: Path) -> list[str]:
+    """Lay profiles over the params file, each over the one before; `chosen` has names and spaces.
 
-    A profile is a part of the params tree. Keys that the params file lacks are errors, and so is a
-    result that does not pass the checks of mmlib.params; the file is then left as it was.
+    Returns one line `key: old -> new` for each change. A profile is a part of the params tree. Keys
+    that the params file lacks are errors, and so is a result that does not pass the checks of
+    mmlib.params; the file is then left as it was.
     """
-    source = folder / f"{name}.yaml"
-    if not source.is_file():
-        raise UserError(f"no profile {name!r}; there are: {', '.join(names(folder))}")
     yaml = round_trip_yaml()
     document = yaml.load(params.read_text(encoding="utf-8"))
-    changes = _lay(document, YAML(typ="safe").load(source.read_text(encoding="utf-8")), "", source)
+    before = _flat(document)
+    for name in chosen.split():
+        source = folder / f"{name}.yaml"
+        if not source.is_file():
+            raise UserError(f"no profile {name!r}; there are: {', '.join(names(folder))}")
+        _lay(document, YAML(typ="safe").load(source.read_text(encoding="utf-8")), "", source)
+    after = _flat(document)
+    changes = [f"{key}: {old} -> {after[key]}" for key, old in before.items() if after[key] != old]
     stream = io.StringIO()
     yaml.dump(document, stream)
     trial = params.with_name(f".{params.name}.trial")
@@ -52,21 +57,27 @@ def apply(name: str, folder: Path, params: Path) -> list[str]:
     return changes
 
 
-def _lay(document: Any, values: dict[str, Any], where: str, source: Path) -> list[str]:
-    changes: list[str] = []
+def _flat(document: Any, where: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for key, value in document.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{where}{key}.")
+        else:
+            flat[f"{where}{key}"] = str(list(value)) if isinstance(value, list) else str(value)
+    return flat
+
+
+def _lay(document: Any, values: dict[str, Any], where: str, source: Path) -> None:
     for key, value in values.items():
         name = f"{where}{key}"
         if key not in document:
             raise UserError(f"{source}: {name} is no key of params.yaml")
         if isinstance(value, dict):
-            changes += _lay(document[key], value, f"{name}.", source)
+            _lay(document[key], value, f"{name}.", source)
+        elif isinstance(value, list) and isinstance(document[key], list):
+            _replace(document[key], value)
         elif document[key] != value:
-            changes.append(f"{name}: {_plain(document[key])} -> {_plain(value)}")
-            if isinstance(value, list) and isinstance(document[key], list):
-                _replace(document[key], value)
-            else:
-                document[key] = value
-    return changes
+            document[key] = value
 
 
 def _replace(old: Any, new: list[Any]) -> None:
@@ -75,7 +86,3 @@ def _replace(old: Any, new: list[Any]) -> None:
     old[:] = new
     if after is not None:
         old.ca.items[len(new) - 1] = after
-
-
-def _plain(value: Any) -> str:
-    return str(list(value)) if isinstance(value, list) else str(value)

@@ -63,6 +63,33 @@ def test_what_is_wrong_is_named_in_one_line(tmp_path: Path, old: str, new: str, 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "frames", "found"), [("5.0", "null", 83), ("5.0", "84", 84), ("0.001", "null", 1)]
+)
+def test_as_many_frames_as_the_seconds_need(
+    tmp_path: Path, seconds: str, frames: str, found: int
+) -> None:
+    text = TEXT.replace("\n  seconds: 3.0", f"\n  seconds: {seconds}")
+    path = tmp_path / "params.yaml"
+    path.write_text(text.replace("    frames: null", f"    frames: {frames}"), encoding="utf-8")
+    assert load(path).shard.mel.frames == found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("\n  seconds: 3.0", "\n  seconds: long", "shard.seconds"),
+        ("\n    hop: 960", "\n    hop: 0", "shard.mel.hop"),
+        ("\n    hop: 960", "", "shard.mel.hop"),
+    ],
+)
+def test_a_wrong_length_is_named_though_frames_follow_from_it(
+    tmp_path: Path, old: str, new: str, named: str
+) -> None:
+    with pytest.raises(UserError, match=named):
+        load(changed(tmp_path, old, new))
+
+
 def test_a_missing_file_and_a_broken_one(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file"):
         load(tmp_path / "params.yaml")

@@ -36,6 +36,33 @@ def test_a_change_is_named(params: Path) -> None:
     assert profiles.apply("paper", FOLDER, params) == []
 
 
+@pytest.mark.parametrize("source", ["audioset", "kinetics_sounds", "folder"])
+@pytest.mark.parametrize("size", ["tiny", "paper"])
+def test_a_source_and_a_size_go_together_in_any_order(params: Path, source: str, size: str) -> None:
+    start = params.read_text(encoding="utf-8")
+    changes = profiles.apply(f"{source} {size}", FOLDER, params)
+    assert f"data.source: events -> {source}" in changes
+    one = params.read_text(encoding="utf-8")
+    params.write_text(start, encoding="utf-8")
+    profiles.apply(size, FOLDER, params)
+    profiles.apply(source, FOLDER, params)
+    assert params.read_text(encoding="utf-8") == one
+    assert profiles.apply(f"{size} {source}", FOLDER, params) == []
+
+
+def test_one_label_a_clip(params: Path) -> None:
+    for chosen in ("kinetics_sounds", "folder single_label", "demo single_label"):
+        profiles.apply(chosen, FOLDER, params)
+        found = load(params)
+        assert (found.data.task, found.attack.loss) == ("single_label", "cross_entropy")
+
+
+def test_the_sizes_are_those_of_the_paper(params: Path) -> None:
+    profiles.apply("audioset paper", FOLDER, params)
+    shard = load(params).shard
+    assert (shard.seconds, shard.mel.frames, shard.mel.bands) == (10.0, 400, 64)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -55,5 +82,5 @@ def test_a_bad_profile_changes_nothing(
 
 
 def test_an_unknown_profile_lists_the_known(params: Path) -> None:
-    with pytest.raises(UserError, match="demo, paper, tiny"):
+    with pytest.raises(UserError, match="audioset, demo, folder"):
         profiles.apply("huge", FOLDER, params)

@@ -1,4 +1,4 @@
-"""`make profile NAME=paper`: lay a profile of profiles/ over params.yaml and say what changed."""
+"""`make profile NAME="audioset paper"`: lay profiles over params.yaml and say what changed."""
 
 from pathlib import Path
 
@@ -9,10 +9,10 @@ FOLDER = Path("profiles")
 
 
 def main(arguments: list[str]) -> None:
-    """Apply the one profile that is named."""
-    if len(arguments) != 1:
-        raise UserError(f"name one profile: {', '.join(profiles.names(FOLDER))}")
-    changes = profiles.apply(arguments[0], FOLDER, Path("params.yaml"))
+    """Apply the profiles that are named, one over the other."""
+    if not arguments:
+        raise UserError(f"name one or more profiles: {', '.join(profiles.names(FOLDER))}")
+    changes = profiles.apply(" ".join(arguments), FOLDER, Path("params.yaml"))
     print("\n".join(changes) if changes else "params.yaml already has these values")
 
 

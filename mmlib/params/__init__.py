@@ -9,7 +9,7 @@ from ruamel.yaml.error import YAMLError
 
 from mmlib.errors import UserError
 from mmlib.params.attacks import Attack, Scale
-from mmlib.params.data import ClipTensor, Data, Decode, EventsData, Mel, Shard
+from mmlib.params.data import ClipTensor, Data, Decode, EventsData, Leaks, Mel, Shard
 from mmlib.params.models import Cnn14, Csn, Fusion, ModelSizes, R2plus1d
 from mmlib.params.results import Checks, Embed, Geometry, Report, Score
 from mmlib.params.retraining import (
@@ -41,6 +41,7 @@ __all__ = [
     "Fusion",
     "Geometry",
     "Guard",
+    "Leaks",
     "Mel",
     "MixupRun",
     "ModelSizes",
