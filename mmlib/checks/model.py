@@ -16,7 +16,7 @@ from mmlib.batch import Batch, present
 from mmlib.checks.outcome import Outcome, graded
 
 _DIRECTIONS = 4
-_REACHES = (0.01, 0.003, 0.001)
+_REACHES = (0.01, 0.003, 0.001, 0.0003)
 """Half-widths of the finite differences, in units of full scale, largest first."""
 _CLOSE = 0.25
 """Relative differences of slopes up to this count as agreement."""

@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from mmlib.errors import UserError
-from mmlib.params.attacks import Attack, Scale
+from mmlib.params.attacks import Attack, Scale, Theorem
 from mmlib.params.data import ClipTensor, Data, Decode, EventsData, Leaks, Mel, Shard
 from mmlib.params.models import Cnn14, Csn, Fusion, ModelSizes, R2plus1d
 from mmlib.params.results import Checks, Embed, Geometry, Report, Score
@@ -59,6 +59,7 @@ __all__ = [
     "SourceRuns",
     "Task",
     "Temperature",
+    "Theorem",
     "TrainRun",
     "load",
 ]
@@ -80,6 +81,7 @@ class Params(Section):
     attack: Attack
     score: Score
     checks: Checks
+    theorem: Theorem
     geometry: Geometry
     temperature: Temperature
     retrain: dict[str, RetrainRun]

@@ -1,9 +1,10 @@
-"""How runs are attacked: section attack."""
+"""How runs are attacked: sections attack and theorem."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from mmlib.params.training import SourceRuns
 from mmlib.params.values import Count, Floats, NotNegative, Section
 
 
@@ -36,3 +37,14 @@ class Attack(Section):
         if min(self.sweep) <= 0 or len(set(self.sweep)) < len(self.sweep):
             raise ValueError("sweep must hold distinct positive multiples of attack.eps")
         return self
+
+
+class Theorem(Section):
+    """Whose robustness radii are compared, and how they are searched (stage theorem)."""
+
+    runs: SourceRuns
+    clips: Count | None
+    reach: Annotated[float, Field(gt=0)]
+    steps: Count
+    rounds: Count
+    tolerance: Annotated[float, Field(gt=0, lt=0.5)]

@@ -71,8 +71,26 @@ def fusion(claims: Mapping[str, Claim]) -> Answer:
             f"Attacked in both, at the full budget each, it {_keeps(found['fused_as_low'])}"
             f" the audio model attacked alone{_halved(found.get('matched_total'))}."
         )
+    sentences += _theorem(claims)
     verdict = _fusion_verdict([side(effect) for effect in alone], found.get("fused_as_low"))
     return Answer(QUESTIONS[0], verdict, sentences, _lines(FUSION_ROWS, found))
+
+
+def _theorem(claims: Mapping[str, Claim]) -> list[str]:
+    """Theorem 1 in a sentence, where radii were searched."""
+    parts = [
+        f"with the {what} alone attacked on {wording.percent(claims[key].effect.estimate)}"
+        f" ({wording.percent(claims[key].effect.lo)} to {wording.percent(claims[key].effect.hi)})"
+        f" of {claims[key].n} clips"
+        for key, what in (("theorem_A", "sound"), ("theorem_V", "picture"))
+        if key in claims
+    ]
+    if not parts:
+        return []
+    return [
+        "Clip by clip, the fused model breaks at a smaller change than its part does"
+        f" {' and '.join(parts)}; radii found by an attack are upper bounds."
+    ]
 
 
 def _halved(effect: Interval | None) -> str:

@@ -69,6 +69,7 @@ class Inputs:
     missing: tuple[str, ...]
     guides: Mapping[str, Mapping[str, Any]]
     checks: Mapping[str, Any]
+    theorem: Mapping[str, Any]
 
     def with_role(self, *roles: str) -> Run | None:
         """The first run that plays one of the roles, the earlier role first."""
@@ -121,6 +122,7 @@ def load(params: Params, root: Path) -> Inputs:
         missing=tuple(missing),
         guides={name: guide for name, guide in guides.items() if guide},
         checks=read_json(root / "metrics/checks.json"),
+        theorem=read_json(root / "metrics/theorem.json"),
     )
 
 

@@ -20,7 +20,7 @@ LAYERS = [
     {"download", "decoding", "sharding", "average", "checkpoint", "inference", "objectives"},
     {"evaluate", "embeddings", "history", "temperature", "pairs", "mixup", "adversarial"},
     {"training", "guidance", "retraining", "sweep", "depths", "scoring"},
-    {"checks", "comparison", "predictors"},
+    {"checks", "comparison", "predictors", "theorem"},
     {"report"},
 ]
 

@@ -29,9 +29,10 @@ def each(stage: str, *runs: str) -> set[str]:
 # The table of docs/params.md: a changed param -> the stages that `dvc status` calls stale. It names
 # those whose own params or files changed; what follows from them becomes stale as they run.
 STALE = {
-    ("attack.eps", "0.01"): each("attack") | {"check", "report"},
-    ("attack.steps", "3"): each("attack") | {"check", "report"},
+    ("attack.eps", "0.01"): each("attack") | {"check", "theorem", "report"},
+    ("attack.steps", "3"): each("attack") | {"check", "theorem", "report"},
     ("checks.queries", "12"): {"check"},
+    ("theorem.rounds", "3"): {"theorem", "report"},
     ("train.mid.epochs", "3"): {"train@mid", "report"},
     ("train.audio.epochs", "3"): {"train@audio", "report"},
     ("retrain.mixup.epochs", "2"): {"retrain@mixup", "report"},
@@ -45,7 +46,7 @@ STALE = {
     ("model.csn.width", "8"): TRAIN,
     ("blend.from_epoch", "1"): {"blend"},
     ("embed.batch_size", "32"): each("embed"),
-    ("seed", "1"): {"download", "check", "report"}
+    ("seed", "1"): {"download", "check", "theorem", "report"}
     | TRAIN
     | each("retrain", "mixup", "adversarial")
     | each("attack")
@@ -110,7 +111,7 @@ def test_exp_run_with_another_eps_reruns_attacks_and_what_follows_only(
 ) -> None:
     output = tiny_project.dvc("exp", "run", "-S", "attack.eps=0.01")
     ran = {line.split("'")[1] for line in output.splitlines() if "Running stage" in line}
-    assert ran == each("attack") | each("score") | {"check", "report"}
+    assert ran == each("attack") | each("score") | {"check", "theorem", "report"}
     diff = json.loads(tiny_project.dvc("metrics", "diff", "--json"))
     assert "metrics/audio.json" in diff
     assert "A.mAP" in json.dumps(_flat(diff["metrics/audio.json"]))

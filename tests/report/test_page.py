@@ -186,6 +186,19 @@ def test_checks_are_marked_by_run_and_those_that_trip_are_worded(tmp_path: Path)
     assert "beats the attack" in page.text
 
 
+def test_theorem_is_a_claim_and_a_sentence(tmp_path: Path) -> None:
+    root = fake_project.write(tmp_path, runs=("audio", "mid"), clips=20, examples=False)
+    counts = {
+        "counted": 80, "fused_first": 20, "alone_first": 50, "equal": 10,
+        "share": 0.25, "share_lo": 0.16, "share_hi": 0.36,
+    }  # fmt: skip
+    (root / "metrics/theorem.json").write_text(json.dumps({"A": counts}))
+    text = Page(render(root)).text
+    assert "(Theorem 1; radii by an attack are upper bounds)" in text
+    assert "mid breaks first on 20, audio on 50, alike 10; of 80 clips" in text
+    assert "with the sound alone attacked on 25 % (16 % to 36 %) of 80 clips" in text
+
+
 def test_classes_with_numbers_for_names(tmp_path: Path) -> None:
     table = tmp_path / "classwise.csv"
     table.write_text("class,kappa,rho\n7,0.5,\n8,0.25,1e-3\n")

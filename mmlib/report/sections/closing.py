@@ -17,7 +17,10 @@ VERDICTS = {
     "not supported": "○ not supported",
 }
 CLAIM_GROUPS = (
-    ("1. Fusion against its parts", ("fusion_", "gblend", "order_", "fused_", "matched_")),
+    (
+        "1. Fusion against its parts",
+        (*("fusion_", "gblend", "order_", "fused_", "matched_"), "theorem_"),
+    ),
     ("2. Prediction from the class-wise metrics", ("predicts_",)),
     ("3. Mixup against adversarial training", ("mixup_", "adversarial_")),
 )

@@ -1,0 +1,149 @@
+"""The smallest radii that break a uni-modal model and the fused one, clip by clip."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mmlib import checkpoint, devices, inference
+from mmlib.attacks.losses import top
+from mmlib.attacks.methods.minimal import minimal_radius
+from mmlib.attacks.search import Model as AnyModel
+from mmlib.attacks.threat import Threat
+from mmlib.batch import Batch, to_device
+from mmlib.errors import UserError
+from mmlib.executor import map_ordered
+from mmlib.loader import ShardSet
+from mmlib.params import Attack, Theorem
+from mmlib.seeds import derive
+from mmlib.sweep.chunk import build_threat
+from mmlib.theorem.compare import Radii
+
+MODALITIES = {"A": "audio", "V": "video"}
+"""The threats of the theorem, and the run whose model stands for each."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of the eval split, one threat, and the two models that it is played to."""
+
+    threat: str
+    rows: tuple[int, ...]
+    shards: Path
+    models: tuple[Path, Path]
+    attack: Attack
+    settings: Theorem
+    seed: int
+
+
+def measure(
+    shards: Path, models: Path, attack: Attack, settings: Theorem, seed: int
+) -> dict[str, Radii]:
+    """Search the radii of `settings.clips` eval clips, for the sound and for the picture.
+
+    Clips that lack the attacked modality are left out. Raises UserError when a run of
+    theorem.runs is not of the modalities that it stands for.
+    """
+    clips = ShardSet(shards, "eval")
+    fused = models / settings.runs.fused
+    parts = []
+    for threat, modality in MODALITIES.items():
+        alone = models / getattr(settings.runs, modality)
+        _check_modalities(alone, {modality}, f"theorem.runs.{modality}")
+        _check_modalities(fused, set(MODALITIES.values()), "theorem.runs.fused")
+        rows = _drawn(clips.present[modality], settings.clips, derive(seed, "theorem"))
+        parts += [
+            Part(threat, chunk, shards, (alone, fused), attack, settings, seed)
+            for chunk in _chunks(rows, attack.batch_size)
+        ]
+    workers = None if devices.select().type == "cpu" else 1
+    found: dict[str, list[Radii]] = {}
+    results = map_ordered(_search, parts, label="theorem", workers=workers)
+    for part, radii in zip(parts, results, strict=True):
+        found.setdefault(part.threat, []).append(radii)
+    return {threat: _joined(pieces) for threat, pieces in found.items()}
+
+
+def _drawn(there: NDArray[np.bool_], wanted: int | None, seed: int) -> list[int]:
+    """Rows that have the modality, ascending: all of them, or as many drawn without repeats."""
+    rows = np.flatnonzero(there)
+    if wanted is None or wanted >= len(rows):
+        return [int(row) for row in rows]
+    return sorted(np.random.default_rng(seed).choice(rows, wanted, replace=False).tolist())
+
+
+def _chunks(rows: Sequence[int], size: int) -> list[tuple[int, ...]]:
+    return [tuple(rows[first : first + size]) for first in range(0, len(rows), size)]
+
+
+def _check_modalities(model: Path, wanted: set[str], key: str) -> None:
+    has = set(checkpoint.read_description(model)["inputs"])
+    if has != wanted:
+        raise UserError(
+            f"{key} is {model.name}, a run of {' and '.join(sorted(has))}; name one of "
+            f"{' and '.join(sorted(wanted))}"
+        )
+
+
+def _search(part: Part) -> Radii:
+    device = devices.select()
+    if device.type == "cpu":  # sums over several threads would round differently
+        torch.set_num_threads(1)
+    batch = ShardSet(part.shards, "eval").gather(np.array(part.rows))
+    inputs, labels = to_device(batch.inputs, device), batch.labels.to(device)
+    alone, fused = (_radii(model, batch.clip_ids, inputs, labels, part) for model in part.models)
+    return Radii(batch.clip_ids, alone, fused)
+
+
+def _radii(
+    model: Path, clip_ids: Sequence[str], inputs: Batch, labels: torch.Tensor, part: Part
+) -> NDArray[np.float64]:
+    """The clips' radii in one model, which encodes the modality that is not attacked only once."""
+    net = checkpoint.load(model, labels.device)[0]
+    frozen = inference.frozen(net, {name: value[:4] for name, value in inputs.items()})
+    threat = build_threat(part.threat, part.attack, part.settings.reach, inputs)
+    with torch.no_grad():
+        embeddings = frozen.encode_all(inputs)
+    batch, forward = inference.cached(frozen, inputs, embeddings, threat)
+    seeds = [derive(part.seed, clip, part.threat) for clip in clip_ids]
+    return smallest(forward, batch, labels, threat, part.settings, seeds)
+
+
+def smallest(
+    model: AnyModel,
+    batch: Batch,
+    labels: torch.Tensor,
+    threat: Threat,
+    settings: Theorem,
+    seeds: Sequence[int],
+) -> NDArray[np.float64]:
+    """The smallest multiple of attack.eps, (B,), at which no true tag is ranked first any more.
+
+    `threat` holds the budgets at settings.reach, the largest multiple. For one label a clip this is
+    the radius of misclassification; for several it is the per-clip criterion (iii) of the spec.
+    """
+    found = minimal_radius(
+        model,
+        batch,
+        labels,
+        threat,
+        criterion=top,
+        loss=top,
+        tolerance=settings.tolerance,
+        rounds=settings.rounds,
+        steps=settings.steps,
+        seeds=seeds,
+    )
+    radii: NDArray[np.float64] = (found.radius * settings.reach).cpu().numpy()
+    return radii
+
+
+def _joined(pieces: Sequence[Radii]) -> Radii:
+    return Radii(
+        tuple(clip_id for piece in pieces for clip_id in piece.clip_ids),
+        np.concatenate([piece.alone for piece in pieces]),
+        np.concatenate([piece.fused for piece in pieces]),
+    )
