@@ -30,7 +30,8 @@ class Clip:
     """A clip as fetched; `media` (an encoded file) or `path` (read in place) when status is "ok".
 
     `start_s` .. `end_s` are the seconds of the media that are the clip; None means from its start,
-    to its end. `error` is the class of failure, `message` one line about it; an ok row has neither.
+    to its end. `request` is the hash of what was asked for. `error` is the class of failure,
+    `message` one line about it; an ok row has neither.
     """
 
     clip_id: str
@@ -47,6 +48,7 @@ class Clip:
     error: str | None
     message: str | None
     attempts: int
+    request: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class DecodedClip:
     error: str | None
     message: str | None
     attempts: int
+    request: str = ""
 
 
 _COMMON = [
@@ -97,6 +100,7 @@ _OUTCOME = [
     pa.field("error", pa.string()),
     pa.field("message", pa.string()),
     pa.field("attempts", pa.int32(), nullable=False),
+    pa.field("request", pa.string(), nullable=False),
 ]
 CLIP_SCHEMA = pa.schema(
     [
@@ -202,6 +206,12 @@ def _read(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
                     yield row
     except pa.ArrowInvalid as error:
         raise UserError(f"{path} is not a Parquet shard ({error}): run `dvc repro` again") from None
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """The facts that a shard was written with; none where there are none."""
+    facts: dict[str, Any] = json.loads((pq.read_schema(path).metadata or {}).get(_METADATA, b"{}"))
+    return facts
 
 
 def shard_name(split: str, number: int) -> str:

@@ -1,7 +1,10 @@
 """Decode the clips that download fetched, a shard at a time, into rows of PCM and frames."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +17,14 @@ from mmlib.clips import (
     DecodedClip,
     read_clips,
     read_columns,
+    read_decoded,
     read_vocabulary,
     shard_paths,
     write_rows,
     write_vocabulary,
 )
+from mmlib.earlier import Earlier, Place, find_earlier, in_order, is_whole, link, merge, set_aside
+from mmlib.errors import UserError
 from mmlib.executor import map_ordered
 from mmlib.ledger import DAMAGED, Ledger, check_failures, read_ledger
 from mmlib.media import ffmpeg
@@ -32,7 +38,10 @@ from mmlib.splits import check_splits
 _HERE = Path(__file__).parent
 # Half a decoding by other code is never gone on with.
 _CODE = (*sorted((_HERE / "media").glob("*.py")), _HERE / "clips.py", Path(__file__))
-_INPUTS = ("clip_id", "labels", "start_s", "end_s", "path", "sha256", "status", "attempts")
+_INPUTS = (
+    *("clip_id", "labels", "start_s", "end_s", "path", "sha256", "status", "attempts"),
+    *("request", "error"),
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,8 @@ class _Piece:
     scratch: Scratch
     form: Form
     limits: Limits
+    made_by: str
+    earlier: Earlier | None
 
 
 def decode_clips(
@@ -61,34 +72,92 @@ def decode_clips(
     vocabulary = read_vocabulary(clips)
     shards = shard_paths(clips)
     scratch = Scratch("decode", _progress_key(shards, form, limits), scratch_root)
-    todo = [_Piece(path, scratch, form, limits) for path in shards if not scratch.has(path.name)]
+    made_by = fingerprint(vars(form), vars(limits), ffmpeg.version(), *_CODE)
+    earlier = find_earlier(scratch_root, "decoded", made_by)
+    todo = [
+        _Piece(path, scratch, form, limits, made_by, earlier)
+        for path in shards
+        if not scratch.has(path.name)
+    ]
     for _ in map_ordered(_decode_piece, todo, label="decode"):
         pass
     scratch.write(VOCABULARY_NAME, lambda path: write_vocabulary(path, vocabulary))
     before = read_ledger(shards)
     ledger = read_ledger([scratch.path(path.name) for path in shards])
-    check_failures(
-        ledger.failures - before.failures,
-        ledger.examples,
-        tried=before.usable.total(),
-        largest=max_failed_share,
-        param="decode.max_failed_share",
-    )
+    failures = ledger.failures - before.failures
+    try:
+        check_failures(
+            failures,
+            ledger.examples,
+            tried=before.usable.total(),
+            largest=max_failed_share,
+            param="decode.max_failed_share",
+        )
+    except UserError:
+        set_aside(scratch, [path.name for path in shards], scratch_root, "decoded", failures)
+        raise
     ledger.warnings += check_splits(ledger.usable, ledger.positives, vocabulary)
+    if earlier:
+        earlier.adopt(scratch.path(path.name) for path in shards)
     publish_pieces(scratch, out)
+    if earlier:
+        earlier.finish()
     return ledger
 
 
 def _decode_piece(piece: _Piece) -> None:
-    rows = (decode_clip(clip, piece.form, piece.limits) for clip in read_clips(piece.clips))
+    name, earlier = piece.clips.name, piece.earlier
+    rows = earlier.rows(name) if earlier else {}
+    same: Iterable[Place | None] = repeat(None)
+    numbers: Iterable[int | None] = repeat(None)
+    kept: Iterator[DecodedClip] = iter(())
+    if earlier and rows:
+        same, numbers = _taken_over(piece.clips, rows, earlier)
+        if is_whole(numbers, len(rows)):
+            link(earlier.folder / name, piece.scratch.path(name))
+            return
+        kept = read_decoded(earlier.folder / name)
     facts = {
         "decoder": f"ffmpeg {ffmpeg.version()}",
         "fps": piece.form.fps,
         "sample_rate_hz": piece.form.sample_rate_hz,
         "size": piece.form.size,
+        "made_by": piece.made_by,
     }
-    name = piece.clips.name
-    piece.scratch.write(name, lambda path: write_rows(path, DECODED_SCHEMA, rows, facts))
+    work = partial(_decode_row, form=piece.form, limits=piece.limits)
+    merged = merge(kept, numbers, zip(read_clips(piece.clips), same, strict=False), work)
+    piece.scratch.write(name, lambda path: write_rows(path, DECODED_SCHEMA, merged, facts))
+
+
+def _taken_over(
+    clips: Path, rows: dict[str, Place], earlier: Earlier
+) -> tuple[list[Place | None], list[int | None]]:
+    """For each clip the earlier row of the same media, and its number if it is good as it is."""
+    same: list[Place | None] = []
+    good: list[Place | None] = []
+    for clip in read_columns(clips, _INPUTS):
+        place = rows.get(clip["clip_id"])
+        if place and (place.row["request"], place.row["sha256"]) != (
+            clip["request"],
+            clip["sha256"],
+        ):
+            place = None
+        same.append(place)
+        if place and clip["status"] == FAILED:
+            # A failure of the download comes along as it is now.
+            fits = all(place.row[key] == clip[key] for key in ("error", "attempts"))
+        else:
+            fits = place is not None and not earlier.again(place)
+        good.append(place if fits else None)
+    return same, in_order(good)
+
+
+def _decode_row(item: tuple[Clip, Place | None], form: Form, limits: Limits) -> DecodedClip:
+    clip, place = item
+    row = decode_clip(clip, form, limits)
+    if place is None or clip.status == FAILED:
+        return row
+    return replace(row, attempts=max(clip.attempts, place.row["attempts"]) + 1)
 
 
 def decode_clip(clip: Clip, form: Form, limits: Limits) -> DecodedClip:
@@ -151,6 +220,7 @@ def _kept(clip: Clip, form: Form) -> dict[str, Any]:
         "sha256": clip.sha256,
         "source": clip.source,
         "attempts": clip.attempts,
+        "request": clip.request,
     }
 
 

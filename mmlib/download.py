@@ -4,7 +4,7 @@ import hashlib
 import pickle
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, overload
@@ -17,10 +17,13 @@ from mmlib.clips import (
     VOCABULARY_NAME,
     Clip,
     Vocabulary,
+    read_clips,
     shard_name,
     write_rows,
     write_vocabulary,
 )
+from mmlib.earlier import Earlier, find_earlier, in_order, is_whole, link, merge, set_aside
+from mmlib.errors import UserError
 from mmlib.executor import map_ordered
 from mmlib.ledger import Ledger, check_failures, read_ledger
 from mmlib.pieces import publish_pieces
@@ -58,21 +61,30 @@ def download(
     check_splits(columns.clips(), columns.positives(clips.classes), vocabulary)
     scratch = Scratch("download", _progress_key(clips, columns, shard_clips), scratch_root)
     pieces = Pieces(clips, columns, shard_clips)
-    for _ in map_ordered(
-        partial(_fetch_piece, scratch=scratch), pieces.unfinished(scratch), label="download"
-    ):
+    made_by = fingerprint(clips.source, _fetch_hash(clips), *_CODE)
+    earlier = find_earlier(scratch_root, "clips", made_by)
+    work = partial(_fetch_piece, scratch=scratch, made_by=made_by, earlier=earlier)
+    for _ in map_ordered(work, pieces.unfinished(scratch), label="download"):
         pass
     scratch.write(VOCABULARY_NAME, lambda path: write_vocabulary(path, vocabulary))
     ledger = read_ledger([scratch.path(name) for name in pieces.names])
-    check_failures(
-        ledger.failures,
-        ledger.examples,
-        tried=ledger.rows.total(),
-        largest=max_failed_share,
-        param="data.max_failed_share",
-    )
+    try:
+        check_failures(
+            ledger.failures,
+            ledger.examples,
+            tried=ledger.rows.total(),
+            largest=max_failed_share,
+            param="data.max_failed_share",
+        )
+    except UserError:
+        set_aside(scratch, pieces.names, scratch_root, "clips", ledger.failures)
+        raise
     ledger.warnings += check_splits(ledger.usable, ledger.positives, vocabulary)
+    if earlier:
+        earlier.adopt(scratch.path(name) for name in pieces.names)
     publish_pieces(scratch, out)
+    if earlier:
+        earlier.finish()
     return ledger
 
 
@@ -126,10 +138,33 @@ class Pieces(Sequence[Piece]):
         return Piece(name, self._clips.source, requests, self._clips.fetch)
 
 
-def _fetch_piece(piece: Piece, scratch: Scratch) -> None:
-    rows = (_fetch_clip(request, piece.source, piece.fetch) for request in piece.requests)
-    facts = {"source": piece.source, "split": piece.requests[0].split}
-    scratch.write(piece.name, lambda path: write_rows(path, CLIP_SCHEMA, rows, facts))
+def _fetch_piece(piece: Piece, scratch: Scratch, made_by: str, earlier: Earlier | None) -> None:
+    rows = earlier.rows(piece.name) if earlier else {}
+    asked = [_request_hash(request) for request in piece.requests]
+    found = [rows.get(request.clip_id) for request in piece.requests]
+    same = [
+        place if place and place.row["request"] == hash_ else None
+        for place, hash_ in zip(found, asked, strict=True)
+    ]
+    numbers = in_order(None if p and earlier and earlier.again(p) else p for p in same)
+    if earlier and rows and is_whole(numbers, len(rows)):
+        link(earlier.folder / piece.name, scratch.path(piece.name))
+        return
+
+    def fetch_row(index: int) -> Clip:
+        place = same[index]
+        before = place.row["attempts"] if place else 0
+        clip = _fetch_clip(piece.requests[index], piece.source, piece.fetch)
+        return replace(clip, request=asked[index], attempts=clip.attempts + before)
+
+    kept = read_clips(earlier.folder / piece.name) if earlier and rows else iter(())
+    facts = {"source": piece.source, "split": piece.requests[0].split, "made_by": made_by}
+    merged = merge(kept, numbers, range(len(numbers)), fetch_row)
+    scratch.write(piece.name, lambda path: write_rows(path, CLIP_SCHEMA, merged, facts))
+
+
+def _request_hash(request: Request) -> str:
+    return hashlib.sha256(repr(request).encode()).hexdigest()[:16]
 
 
 def _fetch_clip(request: Request, source: str, fetch: Fetch) -> Clip:
@@ -188,6 +223,11 @@ def _file_hash(path: Path, size: int, mtime_ns: int) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def _fetch_hash(clips: ClipList) -> str:
+    return hashlib.sha256(pickle.dumps(clips.fetch, protocol=5)).hexdigest()
+
+
 def _progress_key(clips: ClipList, columns: Columns, shard_clips: int) -> str:
-    fetch = hashlib.sha256(pickle.dumps(clips.fetch, protocol=5)).hexdigest()
-    return fingerprint(clips.source, clips.classes, shard_clips, fetch, columns.digest, *_CODE)
+    return fingerprint(
+        clips.source, clips.classes, shard_clips, _fetch_hash(clips), columns.digest, *_CODE
+    )

@@ -44,7 +44,7 @@ class EventsData(Section):
 
 
 class YoutubeData(Section):
-    """What is fetched by yt-dlp; how fast and how often it is tried is no param (docs/params.md)."""
+    """What is fetched by yt-dlp; pace and retries are no params (docs/params.md)."""
 
     keep: Annotated[str, Field(min_length=1)]
     height: Annotated[int, Field(ge=64, le=4320)]
