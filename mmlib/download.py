@@ -30,7 +30,7 @@ from mmlib.pieces import publish_pieces
 from mmlib.scratch import Scratch, fingerprint
 from mmlib.sources.base import ClipList, Fetch, Fetched, FetchError, Request
 from mmlib.sources.columns import Columns, columns_of
-from mmlib.splits import check_requests, check_splits
+from mmlib.splits import check_requests, check_splits, untrained_classes
 
 _HERE = Path(__file__).parent
 # Half a download of other code is never gone on with.
@@ -48,17 +48,23 @@ def download(
     *,
     shard_clips: int,
     max_failed_share: float,
+    same_source: str = "stop",
+    absent_classes: str = "stop",
     scratch_root: Path = Path("scratch"),
 ) -> Ledger:
     """Fetch all clips into `out`: shards of `shard_clips` rows, and classes.json.
 
     Goes on from finished shards after a kill. UserError for a list that cannot be used (see
     `splits`) and when more than `max_failed_share` of the clips fail; `out` is then left alone.
+    With `same_source` or `absent_classes` "stop" a list with a recording in two splits, or with a
+    class that train lacks, is refused here already; what else they may say is stage shard's.
     """
     vocabulary = Vocabulary(clips.classes, clips.task)
     columns = columns_of(clips.requests, clips.classes)
-    check_requests(columns, vocabulary)
-    check_splits(columns.clips(), columns.positives(clips.classes), vocabulary)
+    warnings = check_requests(columns, vocabulary, same_source=same_source)
+    positives = columns.positives(clips.classes)
+    check_splits(columns.clips(), positives, vocabulary)
+    untrained_classes(positives["train"], clips.classes, absent_classes)
     scratch = Scratch("download", _progress_key(clips, columns, shard_clips), scratch_root)
     pieces = Pieces(clips, columns, shard_clips)
     made_by = fingerprint(clips.source, _fetch_hash(clips), *_CODE)
@@ -79,7 +85,7 @@ def download(
     except UserError:
         set_aside(scratch, pieces.names, scratch_root, "clips", ledger.failures)
         raise
-    ledger.warnings += check_splits(ledger.usable, ledger.positives, vocabulary)
+    ledger.warnings += warnings + check_splits(ledger.usable, ledger.positives, vocabulary)
     if earlier:
         earlier.adopt(scratch.path(name) for name in pieces.names)
     publish_pieces(scratch, out)

@@ -9,23 +9,26 @@ from mmlib.clips import FAILED, SPLITS, read_columns
 from mmlib.errors import UserError
 
 DAMAGED = "damaged: "
-_COLUMNS = ("clip_id", "split", "labels", "status", "error", "message", "sha256")
+_COLUMNS = ("clip_id", "split", "labels", "status", "error", "message")
 
 
 @dataclass
 class Ledger:
     """Counts of rows, and of usable ones, a split; of usable clips a class; of failures an error.
 
-    `examples` has one line about the first failure of each error; `damaged` counts usable clips
-    with damage.
+    `dropped` counts decoded clips that params leave out, by reason; `examples` has one line about
+    the first of each error and reason; `damaged` counts usable clips with damage, `without` those
+    that lack a track, by modality.
     """
 
     rows: Counter[str] = field(default_factory=Counter)
     usable: Counter[str] = field(default_factory=Counter)
     positives: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     failures: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
     damaged: int = 0
+    without: Counter[str] = field(default_factory=Counter)
     warnings: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
@@ -35,18 +38,20 @@ class Ledger:
             for split in SPLITS
             if self.rows[split]
         ]
-        for error, count in self.failures.most_common():
-            lines.append(f"{count} failed, {error}; the first: {self.examples[error]}")
+        for verb, counts in (("failed", self.failures), ("dropped", self.dropped)):
+            for error, count in counts.most_common():
+                lines.append(f"{count} {verb}, {error}; the first: {self.examples[error]}")
         if self.damaged:
             lines.append(f"{self.damaged} damaged, used as far as they decode")
+        for modality, count in self.without.items():
+            if count:
+                lines.append(f"{count} without {modality}, kept and marked so")
         return lines + [f"warning: {warning}" for warning in self.warnings]
 
 
 def read_ledger(shards: Sequence[Path]) -> Ledger:
     """Count the rows of the shards, which are given in the order of the splits."""
     ledger = Ledger()
-    split_of: dict[bytes, str] = {}
-    repeated: list[str] = []
     for shard in shards:
         for row in read_columns(shard, _COLUMNS):
             split, error = row["split"], row["error"]
@@ -58,13 +63,6 @@ def read_ledger(shards: Sequence[Path]) -> Ledger:
             ledger.usable[split] += 1
             ledger.positives[split].update(row["labels"])
             ledger.damaged += (row["message"] or "").startswith(DAMAGED)
-            if split_of.setdefault(bytes.fromhex(row["sha256"]), split) != split:
-                repeated.append(row["clip_id"])
-    if repeated:
-        ledger.warnings.append(
-            f"{len(repeated)} clips are byte for byte in an earlier split too, such as "
-            f"{repeated[0]}: scores on them mean little"
-        )
     return ledger
 
 

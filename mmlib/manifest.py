@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmlib.clips import SPLITS, Vocabulary
+from mmlib.clips import Vocabulary
 from mmlib.errors import UserError
 from mmlib.params import Shard
 from mmlib.shards import ShardReader
@@ -28,26 +28,34 @@ _KEYS = {"classes", "task", "mel", "audio", "video", "clips", "failed"}
 class ShardSummary:
     """What the manifest needs of one shard.
 
-    `positives` counts clips a class, `left_out` those that did not get into the shard by reason,
-    `examples` has a line about the first of each. `sums` (2, F): of the log-mel values and of
-    their squares, over `log_mel_frames` frames; `pixels` (3, 256): how often a channel has each
-    value. Both of train only, without absent modalities.
+    `sums` (2, F): of the log-mel values and of their squares, over `log_mel_frames` frames;
+    `pixels` (3, 256): how often a channel has each value. Both of train only, without absent
+    modalities.
     """
 
     name: str
     split: str
-    clip_ids: list[str]
-    positives: Counter[str]
-    left_out: Counter[str]
-    examples: dict[str, str]
+    clips: int
     log_mel_frames: int
     sums: NDArray[np.float64]
     pixels: NDArray[np.int64]
 
 
-def summarise(
-    reader: ShardReader, left_out: Counter[str], examples: dict[str, str]
-) -> ShardSummary:
+@dataclass(frozen=True)
+class SplitFacts:
+    """What became of a split's clips: how many were asked for, the ids of those in the shards, the
+    others by reason; of those in the shards how many are damaged or lack a track."""
+
+    requested: int
+    clip_ids: Sequence[str]
+    failed: Counter[str]
+    dropped: Counter[str]
+    damaged: int
+    without_audio: int
+    without_video: int
+
+
+def summarise(reader: ShardReader) -> ShardSummary:
     """Read a finished shard back: the numbers are those of the stored bytes."""
     layout, index = reader.layout, reader.index()
     frames = 0
@@ -61,36 +69,33 @@ def summarise(
         sums += heard.sum((0, 1)), np.square(heard).sum((0, 1))
         seen = reader.read(group, "frames")[index.present["video"][rows]]
         pixels += [np.bincount(seen[..., channel].ravel(), minlength=256) for channel in range(3)]
-    return ShardSummary(
-        reader.path.name,
-        layout.split,
-        index.clip_ids,
-        Counter(dict(zip(layout.classes, index.labels.sum(0, dtype=int).tolist(), strict=True))),
-        left_out,
-        examples,
-        frames,
-        sums,
-        pixels,
-    )
+    return ShardSummary(reader.path.name, layout.split, len(index.clip_ids), frames, sums, pixels)
 
 
 def build_manifest(
-    summaries: Sequence[ShardSummary], vocabulary: Vocabulary, settings: Shard
+    summaries: Sequence[ShardSummary],
+    splits: Mapping[str, SplitFacts],
+    vocabulary: Vocabulary,
+    settings: Shard,
 ) -> dict[str, Any]:
     """The manifest of a run's shards, given in their order.
 
     `audio` and `video` have the shapes and, over train in units of [0, 1], the mean and standard
     deviation of each band and colour; `clips` the count, the files and the hash of the ids of each
-    split; `failed` how many clips were left out, by split and reason.
+    split; `failed` and `dropped` how many clips were left out, by split and reason.
     """
-    clips, failed = {}, {}
-    for split in SPLITS:
-        shards = [shard for shard in summaries if shard.split == split]
-        ids = [clip_id for shard in shards for clip_id in shard.clip_ids]
-        files = {shard.name: len(shard.clip_ids) for shard in shards}
-        left_out: Counter[str] = sum((shard.left_out for shard in shards), Counter())
-        clips[split] = {"count": len(ids), "sha256": ids_hash(ids), "files": files}
-        failed[split] = dict(sorted(left_out.items()))
+    clips = {}
+    for split, facts in splits.items():
+        files = {shard.name: shard.clips for shard in summaries if shard.split == split}
+        clips[split] = {
+            "count": len(facts.clip_ids),
+            "sha256": ids_hash(facts.clip_ids),
+            "files": files,
+            "requested": facts.requested,
+            "damaged": facts.damaged,
+            "without_audio": facts.without_audio,
+            "without_video": facts.without_video,
+        }
     mel, video = settings.mel, settings.video
     size = {"frames": video.frames, "height": video.size, "width": video.size}
     return {
@@ -101,7 +106,8 @@ def build_manifest(
         "audio": {"frames": mel.frames, "bands": mel.bands, **_audio_moments(summaries)},
         "video": {**size, **_video_moments(summaries)},
         "clips": clips,
-        "failed": failed,
+        "failed": {name: dict(sorted(facts.failed.items())) for name, facts in splits.items()},
+        "dropped": {name: dict(sorted(facts.dropped.items())) for name, facts in splits.items()},
     }
 
 

@@ -3,11 +3,10 @@
 import hashlib
 import json
 import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,39 +14,58 @@ from numpy.typing import NDArray
 
 from mmlib import features
 from mmlib.clips import (
-    FAILED,
     DecodedClip,
     Vocabulary,
     read_columns,
     read_decoded,
+    read_facts,
     read_vocabulary,
     shard_paths,
 )
+from mmlib.decided import (
+    LEAKS_NAME,
+    count,
+    leak_facts,
+    ledger_tables,
+    split_facts,
+    write_leaks,
+)
 from mmlib.errors import UserError
 from mmlib.executor import map_ordered
+from mmlib.leaks.survey import write_survey
 from mmlib.ledger import Ledger
+from mmlib.listed import read_list
 from mmlib.manifest import MANIFEST_NAME, ShardSummary, build_manifest, summarise
+from mmlib.outcomes import LEDGER_NAME, write_ledger
 from mmlib.params import Shard
 from mmlib.pieces import publish_pieces
 from mmlib.scratch import Scratch, fingerprint
+from mmlib.selection import select
 from mmlib.shards import Layout, Payload, ShardReader, ShardRow, write_shard
 from mmlib.splits import check_splits
 
 _HERE = Path(__file__).parent
 # Half a set of shards by other code is never gone on with.
-_CODE = tuple(_HERE / name for name in ("features.py", "shards.py", "clips.py", "sharding.py"))
-_OUTCOME = ("clip_id", "status", "error", "message", "audio_present", "video_present")
-_INPUTS = (*_OUTCOME, "source_id", "split", "labels", "sha256", "frame_count", "audio_s")
+_CODE = (
+    *sorted((_HERE / "leaks").glob("*.py")),
+    *(_HERE / name for name in ("features.py", "shards.py", "clips.py", "selection.py")),
+    Path(__file__),
+)
+_INPUTS = (
+    *("clip_id", "source_id", "split", "labels", "status", "error", "message", "attempts"),
+    *("source", "sha256", "frame_count", "audio_s", "audio_present", "video_present"),
+)
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """One shard of the stage."""
+    """One shard of the stage: its decoded clips, and of them those that it will hold."""
 
     decoded: Path
     scratch: Scratch
     vocabulary: Vocabulary
     settings: Shard
+    kept: NDArray[np.bool_]
 
     @property
     def name(self) -> str:
@@ -63,25 +81,49 @@ class _Piece:
 def make_shards(
     decoded: Path, out: Path, settings: Shard, *, scratch_root: Path = Path("scratch")
 ) -> Ledger:
-    """Turn the shards of the directory `decoded` into shards of the same names and manifest.json.
+    """Turn the shards of the directory `decoded` into shards of the same names, and account for it.
 
-    Clips that failed before, and those that lack a modality where such are dropped, are left out
-    and counted. Goes on from finished shards after a kill; the bytes depend neither on that nor on
-    the number of workers. UserError for settings that contradict each other, repeated ids, and
-    splits that cannot be used (see `splits`); `out` is then left alone.
+    Beside them lie ledger.parquet, a row for every clip; leaks.csv, the clips that splits share;
+    and manifest.json. Clips that failed before, and those that `selection` drops, are left out of
+    the shards. Goes on from finished shards after a kill; the bytes depend neither on that nor on
+    the number of workers. UserError for settings that contradict each other, repeated ids, leaks
+    and classes that the params do not allow, and splits that cannot be used (see `splits`); `out`
+    is then left alone.
     """
     _check_length(settings)
     vocabulary = read_vocabulary(decoded)
     paths = shard_paths(decoded)
-    scratch = Scratch("shard", _progress_key(paths, vocabulary, settings), scratch_root)
-    pieces = [_Piece(path, scratch, vocabulary, settings) for path in paths]
+    key = _progress_key(paths, vocabulary, settings)
+    surveys = Scratch("shard-survey", key, scratch_root)
+    for _ in map_ordered(partial(_survey, surveys), paths, label="hash"):
+        pass
+    listed = read_list([surveys.path(path.name) for path in paths], vocabulary)
+    selection = select(listed, vocabulary, settings)
+    vocabulary = replace(vocabulary, classes=selection.classes)
+    facts = split_facts(selection)
+    ledger = count(selection, facts)
+    ledger.warnings += check_splits(ledger.usable, ledger.positives, vocabulary)
+    scratch = Scratch("shard", key, scratch_root)
+    parts = np.split(selection.kept, listed.ends[:-1])
+    pieces = [
+        _Piece(path, scratch, vocabulary, settings, kept)
+        for path, kept in zip(paths, parts, strict=True)
+    ]
     summaries = list(map_ordered(_make_shard, pieces, label="shard"))
-    ledger = _ledger(summaries, vocabulary)
-    manifest = build_manifest(summaries, vocabulary, settings)
+    manifest = build_manifest(summaries, facts, vocabulary, settings)
+    manifest |= leak_facts(selection, settings) | {"decoder": read_facts(paths[0]).get("decoder")}
+    scratch.write(LEDGER_NAME, lambda path: write_ledger(path, ledger_tables(selection)))
+    scratch.write(LEAKS_NAME, lambda path: write_leaks(path, selection))
     text = json.dumps(manifest, indent=2, allow_nan=False)
     scratch.write(MANIFEST_NAME, lambda path: _write_line(path, text))
     publish_pieces(scratch, out)
+    surveys.clear()
     return ledger
+
+
+def _survey(surveys: Scratch, decoded: Path) -> None:
+    if not surveys.has(decoded.name):
+        surveys.write(decoded.name, lambda path: write_survey(decoded, path))
 
 
 def _write_line(path: Path, text: str) -> None:
@@ -116,13 +158,7 @@ def _make_shard(piece: _Piece) -> ShardSummary:
     if not piece.scratch.has(piece.name):
         layout, rows = _layout(piece), _rows(piece)
         piece.scratch.write(piece.name, lambda path: write_shard(path, layout, rows))
-    left_out: Counter[str] = Counter()
-    examples: dict[str, str] = {}
-    for row in read_columns(piece.decoded, _OUTCOME):
-        if reason := _reason(row, piece.settings):
-            left_out[reason] += 1
-            examples.setdefault(reason, f"{row['clip_id']}: {row['message'] or reason}")
-    return summarise(ShardReader(piece.scratch.path(piece.name)), left_out, examples)
+    return summarise(ShardReader(piece.scratch.path(piece.name)))
 
 
 def _layout(piece: _Piece) -> Layout:
@@ -139,14 +175,13 @@ def _layout(piece: _Piece) -> Layout:
 
 
 def _rows(piece: _Piece) -> Iterator[ShardRow]:
-    settings = piece.settings
     places = {name: place for place, name in enumerate(piece.vocabulary.classes)}
-    log_mel = features.LogMel(settings.mel)
-    for clip in read_decoded(piece.decoded):
-        if _reason(vars(clip), settings):
+    log_mel = features.LogMel(piece.settings.mel)
+    for clip, kept in zip(read_decoded(piece.decoded), piece.kept, strict=True):
+        if not kept:
             continue
         labels = np.zeros(len(places), np.uint8)
-        labels[[places[label] for label in clip.labels]] = 1
+        labels[[places[label] for label in clip.labels if label in places]] = 1
         yield ShardRow(
             clip.clip_id,
             clip.source_id,
@@ -155,17 +190,6 @@ def _rows(piece: _Piece) -> Iterator[ShardRow]:
             _frames(clip, piece) if clip.video_present else None,
             _waveform(clip, log_mel) if clip.audio_present and piece.split == "eval" else None,
         )
-
-
-def _reason(row: dict[str, Any], settings: Shard) -> str | None:
-    """Why the clip is left out: its error, "no_audio" or "no_video"; None when it is not."""
-    if row["status"] == FAILED:
-        return str(row["error"])
-    if settings.missing_modality == "drop":
-        for name in ("audio", "video"):
-            if not row[f"{name}_present"]:
-                return f"no_{name}"
-    return None
 
 
 def _waveform(clip: DecodedClip, log_mel: features.LogMel) -> NDArray[np.int16]:
@@ -201,21 +225,3 @@ def _frames(clip: DecodedClip, piece: _Piece) -> NDArray[np.uint8]:
         count=video.frames,
         size=video.size,
     )
-
-
-def _ledger(summaries: Sequence[ShardSummary], vocabulary: Vocabulary) -> Ledger:
-    ledger = Ledger()
-    seen: set[str] = set()
-    for shard in summaries:
-        ledger.rows[shard.split] += len(shard.clip_ids) + shard.left_out.total()
-        ledger.usable[shard.split] += len(shard.clip_ids)
-        ledger.positives[shard.split] += shard.positives
-        ledger.failures += shard.left_out
-        for error, example in shard.examples.items():
-            ledger.examples.setdefault(error, example)
-        for clip_id in shard.clip_ids:
-            if clip_id in seen:
-                raise UserError(f"clip id {clip_id} occurs twice: every clip needs its own")
-            seen.add(clip_id)
-    ledger.warnings += check_splits(ledger.usable, ledger.positives, vocabulary)
-    return ledger

@@ -14,9 +14,12 @@ from mmlib.sources.columns import Columns
 _NAMED = 5
 
 
-def check_requests(columns: Columns, vocabulary: Vocabulary) -> None:
-    """Refuse a list with repeated ids, or a recording in two splits, or not one label for a task.
+def check_requests(
+    columns: Columns, vocabulary: Vocabulary, *, same_source: str = "stop"
+) -> list[str]:
+    """Refuse a list with repeated ids, or other than one label a clip where the task wants one.
 
+    A recording in two splits is refused when `same_source` is "stop", else returned as a warning.
     Unknown splits and labels were refused when the columns were made (see `columns_of`).
     """
     codes = columns.clip_ids.dictionary_encode()
@@ -32,21 +35,28 @@ def check_requests(columns: Columns, vocabulary: Vocabulary) -> None:
             f"clip {columns.clip_ids[place]} has {counts[place]} labels: data.task=single_label "
             "needs exactly one; mend the list or set data.task=multi_label"
         )
-    _check_recordings(columns)
+    return _check_recordings(columns, same_source)
 
 
-def _check_recordings(columns: Columns) -> None:
+def _check_recordings(columns: Columns, same_source: str) -> list[str]:
     codes = columns.source_ids.dictionary_encode()
     first = columns.splits[_first_places(codes)[0]][codes.indices.to_numpy()]
+    repeated = np.flatnonzero(columns.splits != first)
+    if len(repeated) == 0:
+        return []
     leaks = [
         f"{columns.source_ids[int(i)]} ({SPLITS[first[i]]} and {SPLITS[columns.splits[i]]})"
-        for i in np.flatnonzero(columns.splits != first)
+        for i in repeated[:_NAMED]
     ]
-    if leaks:
+    line = (
+        f"the same recording is in two splits, {len(repeated)} times: {_some(leaks, len(repeated))}"
+    )
+    if same_source == "stop":
         raise UserError(
-            f"the same recording is in two splits, {len(leaks)} times: {_some(leaks)}; "
-            "put all clips of a recording into one split"
+            f"{line}; put all clips of a recording into one split, or set "
+            "shard.leaks.same_source=drop (stage shard leaves those of the earlier split out)"
         )
+    return [f"{line} (shard.leaks.same_source={same_source})"]
 
 
 def _first_places(codes: pa.DictionaryArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -63,29 +73,45 @@ def check_splits(
 ) -> list[str]:
     """Refuse splits that cannot be used; `clips` and `positives` count clips a split, and a class.
 
-    UserError for an empty split, a split without any label, and a class without a training clip. A
-    class that no eval clip has is returned as a warning: it is left out of the means.
+    UserError for an empty split and for a split without any label. A class that no training or no
+    eval clip has is returned as a warning.
     """
     for split in SPLITS:
         if not clips.get(split):
             raise UserError(f"split {split} has no usable clip: give it some")
         if not positives.get(split):
             raise UserError(f"split {split} has no labels: every clip's list of labels is empty")
-    absent = [name for name in vocabulary.classes if not positives["train"][name]]
-    if absent:
-        raise UserError(
-            f"{len(absent)} of {len(vocabulary.classes)} classes have no usable clip in split "
-            f"train: {_some(absent)}; add clips of them, or take the labels out of the list"
-        )
+    warnings = untrained_classes(positives["train"], vocabulary.classes, "keep")
     absent = [name for name in vocabulary.classes if not positives["eval"][name]]
+    if absent:
+        warnings.append(
+            f"{len(absent)} of {len(vocabulary.classes)} classes have no usable clip in split eval "
+            f"and are left out of its means: {_some(absent)}"
+        )
+    return warnings
+
+
+def untrained_classes(trained: Counter[str], classes: Sequence[str], action: str) -> list[str]:
+    """Warn of classes without a training clip; UserError when `action` is "stop".
+
+    `trained` counts training clips a class; "drop" and "keep" are what stage shard does about it.
+    """
+    absent = [name for name in classes if not trained[name]]
     if not absent:
         return []
-    return [
-        f"{len(absent)} of {len(vocabulary.classes)} classes have no usable clip in split eval "
-        f"and are left out of its means: {_some(absent)}"
-    ]
+    line = (
+        f"{len(absent)} of {len(classes)} classes have no usable clip in split train: "
+        f"{_some(absent)}"
+    )
+    if action == "stop":
+        raise UserError(
+            f"{line}; add clips of them, take the labels out of the list, or set "
+            "shard.untrained_classes=drop (such classes are left out) or keep"
+        )
+    return [line]
 
 
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+def _some(names: Sequence[str], count: int | None = None) -> str:
+    count = len(names) if count is None else count
+    more = f" and {count - _NAMED} more" if count > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more

@@ -16,6 +16,10 @@ def main(arguments: list[str]) -> None:
         Path("data/clips"),
         shard_clips=data.shard_clips,
         max_failed_share=data.max_failed_share,
+        # Only whether the list is refused early depends on these, never what is written: dvc.yaml
+        # names them at stage shard, so that changing them fetches nothing again.
+        same_source=settings.shard.leaks.same_source,
+        absent_classes=settings.shard.untrained_classes,
     )
     print("\n".join(ledger.lines()))
 

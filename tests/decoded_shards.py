@@ -1,5 +1,6 @@
 """Decoded shards as stage decode leaves them: noise and moving squares, and all that can fail."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +16,21 @@ from mmlib.clips import (
     write_rows,
     write_vocabulary,
 )
-from mmlib.params import ClipTensor, Mel, Shard
+from mmlib.params import ClipTensor, Leaks, Mel, Shard
 
 CLASSES = ("Bell", "Rain", "Siren")
 RATE = 8000
 SETTINGS = Shard(
     seconds=1.0,
     missing_modality="keep",
+    untrained_classes="stop",
+    leaks=Leaks(
+        same_source="stop",
+        identical="drop",
+        near_duplicate="warn",
+        sound_distance=0.15,
+        picture_distance=0.1,
+    ),
     mel=Mel(
         sample_rate_hz=RATE,
         window=256,
@@ -60,7 +69,7 @@ def clip(split: str, number: int, labels: Sequence[str] = ()) -> DecodedClip:
         offset_s=0.0,
         audio_present=True,
         video_present=True,
-        sha256=f"{number:064x}",
+        sha256=hashlib.sha256(pcm.tobytes()).hexdigest(),
         source="test",
         status="ok",
         error=None,

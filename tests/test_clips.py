@@ -26,7 +26,7 @@ from mmlib.ledger import check_failures, read_ledger
 from mmlib.sources.base import Fetched, Request
 from mmlib.sources.columns import columns_of
 from mmlib.sources.validation import carve_validation
-from mmlib.splits import check_requests, check_splits
+from mmlib.splits import check_requests, check_splits, untrained_classes
 
 CLIP = Clip(
     clip_id="one",
@@ -162,8 +162,11 @@ def test_splits_are_checked() -> None:
         check_splits({"train": 2, "eval": 2}, full, LIST)
     with pytest.raises(UserError, match="split eval has no labels"):
         check_splits(clips, full | {"eval": Counter()}, LIST)
-    with pytest.raises(UserError, match=r"1 of 2 classes .* train: b;"):
-        check_splits(clips, full | {"train": Counter({"a": 3})}, LIST)
+    (warning,) = check_splits(clips, full | {"train": Counter({"a": 3})}, LIST)
+    assert "1 of 2 classes have no usable clip in split train: b" in warning
+    with pytest.raises(UserError, match=r"1 of 2 classes .* train: b;.*untrained_classes=drop"):
+        untrained_classes(Counter({"a": 3}), LIST.classes, "stop")
+    assert untrained_classes(Counter({"a": 3, "b": 1}), LIST.classes, "stop") == []
     (warning,) = check_splits(clips, full | {"eval": Counter({"a": 3})}, LIST)
     assert "split eval" in warning
 
@@ -211,7 +214,6 @@ def test_ledger(tmp_path: Path) -> None:
     text = "\n".join(ledger.lines())
     assert "train: 2 of 3 clips" in text
     assert "1 failed, missing_file; the first: one: no such file" in text
-    assert "warning: 1 clips are byte for byte in an earlier split too, such as three" in text
 
 
 def test_failures_are_held_against_the_limit() -> None:

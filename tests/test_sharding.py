@@ -44,6 +44,8 @@ def test_each_clip_holds_its_features(tmp_path: Path) -> None:
     made = shards_of(tmp_path, clips())
     assert sorted(contents(made)) == [
         "eval-00000.parquet",
+        "leaks.csv",
+        "ledger.parquet",
         "manifest.json",
         "train-00000.parquet",
         "train-00001.parquet",
@@ -89,6 +91,12 @@ def test_the_manifest_counts_and_names_every_clip(tmp_path: Path) -> None:
         "train-00000.parquet": 20,
         "train-00001.parquet": 10,
     }
+    assert {split: found["requested"] for split, found in manifest["clips"].items()} == {
+        "train": 32,
+        "val": 7,
+        "eval": 10,
+    }
+    assert manifest["clips"]["val"]["without_audio"] == 1
     total = sum(found["count"] for found in manifest["clips"].values())
     assert total + sum(sum(errors.values()) for errors in manifest["failed"].values()) == len(rows)
 
@@ -137,7 +145,7 @@ def test_missing_modalities_are_kept_and_marked_or_dropped_and_counted(tmp_path:
     settings = SETTINGS.model_copy(update={"missing_modality": "drop"})
     dropped = shards_of(tmp_path / "drop", rows, settings)
     assert len(ShardSet(dropped, "train")) == 38
-    assert read_manifest(dropped)["failed"]["train"] == {"no_audio": 1, "no_video": 1}
+    assert read_manifest(dropped)["dropped"]["train"] == {"no_audio": 1, "no_video": 1}
 
 
 def test_short_clips_are_padded_and_long_ones_cut(tmp_path: Path) -> None:
@@ -179,7 +187,7 @@ def test_workers_and_kills_leave_no_trace(tmp_path: Path, monkeypatch: pytest.Mo
         make_shards(decoded, out, SETTINGS, scratch_root=scratch)
     assert not out.exists()
     # What kill -9 leaves, which no handler has cleaned up.
-    (left,) = scratch.iterdir()
+    (left,) = scratch.glob("shard-[0-9a-f]*")
     (left / ".val-00000.parquet.1.partial").write_bytes(b"half")
     make_shards(decoded, out, SETTINGS, scratch_root=scratch)
     assert len(calls) == 5  # two were finished, and were not made again

@@ -4,6 +4,7 @@ Two million clips are 150 MB so, and a check of them takes a second or two.
 """
 
 import hashlib
+import math
 from array import array
 from collections import Counter
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from mmlib.sources.base import Request
 class Columns:
     """N clips: ids as Arrow strings, splits (N,) as places in SPLITS, labels as places in classes.
 
+    `seconds` (N,) is the length that the list gives, NaN where a clip goes to its file's end.
     Clip i has `labels[label_ends[i - 1] : label_ends[i]]` (from 0 for the first). `digest` hashes
     all that a request holds: two lists that share it ask for the same.
     """
@@ -32,6 +34,7 @@ class Columns:
     splits: NDArray[np.int8]
     labels: NDArray[np.int32]
     label_ends: NDArray[np.int64]
+    seconds: NDArray[np.float32]
     digest: str
 
     def __len__(self) -> int:
@@ -94,5 +97,10 @@ def columns_of(requests: Sequence[Request], classes: Sequence[str]) -> Columns:
         splits=np.array(splits, np.int8),
         labels=np.array(labels, np.int32),
         label_ends=np.array(ends, np.int64),
+        seconds=np.array([_seconds(request) for request in requests], np.float32),
         digest=digest.hexdigest(),
     )
+
+
+def _seconds(request: Request) -> float:
+    return math.nan if request.end_s is None else request.end_s - (request.start_s or 0.0)

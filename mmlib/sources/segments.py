@@ -78,8 +78,8 @@ def join(parts: Sequence[Segments]) -> Segments:
 class SegmentRequests(Sequence[Request]):
     """The requests of sections, made when they are taken; `files` (N,) are places in the mirror.
 
-    A locator holds the video's id, and where the mirror has it (-1: it has not) the path and
-    whether the file's name says that it is this very section.
+    A locator holds the video's id, and where the mirror has it (-1: it has not) the path, the
+    file's size and time, and whether its name says that it is this very section.
     """
 
     def __init__(
@@ -125,7 +125,8 @@ class SegmentRequests(Sequence[Request]):
     def _file(self, number: int) -> dict[str, Value]:
         if self._mirror is None or number < 0:
             return {}
-        return {"path": str(self._mirror.path(number)), "cut": self._mirror.is_section(number)}
+        path = self._mirror.path(number)
+        return {"path": path, "version": _version(path), "cut": self._mirror.is_section(number)}
 
     def columns(self) -> Columns:
         """The columns of all requests."""
@@ -145,28 +146,25 @@ class SegmentRequests(Sequence[Request]):
             splits=segments.splits,
             labels=segments.labels,
             label_ends=segments.label_ends,
+            seconds=((segments.end_ms - segments.start_ms) / 1000).astype(np.float32),
             digest=digest.hexdigest(),
         )
 
     def _versions(self) -> Iterator[bytes]:
-        # A file that is changed, moved or gone makes what was stored of it stale.
-        if self._mirror is None:
-            return
-        for place in np.flatnonzero(self._files >= 0):
-            path = self._mirror.path(int(self._files[place]))
-            try:
-                status = Path(path).stat()
-            except OSError:
-                version = "gone"
-            else:
-                version = f"{status.st_size} {status.st_mtime_ns}"
-            yield os.fsencode(f"{place} {path} {version}\n")
+        if self._mirror is not None:
+            for place in np.flatnonzero(self._files >= 0):
+                path = self._mirror.path(int(self._files[place]))
+                yield os.fsencode(f"{place} {path} {_version(path)}\n")
 
-    def available(self) -> NDArray[np.bool_]:
-        """Which sections the mirror has, (N,)."""
-        return self._files >= 0
+    def available(self) -> NDArray[np.bool_] | None:
+        """Which sections the mirror has, (N,); None without a mirror."""
+        return None if self._mirror is None else self._files >= 0
 
-    def path(self, place: int) -> str | None:
-        """Where the mirror has one section's media."""
-        number = int(self._files[place])
-        return None if self._mirror is None or number < 0 else self._mirror.path(number)
+
+def _version(path: str) -> str | None:
+    # A file that is changed, moved or gone makes what was stored of it stale.
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return None
+    return f"{status.st_size} {status.st_mtime_ns}"

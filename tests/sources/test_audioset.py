@@ -53,7 +53,7 @@ def test_columns_say_what_the_requests_say(tmp_path: Path) -> None:
     short, long = columns_of(clips.requests, clips.classes), columns_of(list(clips.requests), NAMES)
     assert short.clip_ids.equals(long.clip_ids)
     assert short.source_ids.equals(long.source_ids)
-    for name in ("splits", "labels", "label_ends"):
+    for name in ("splits", "labels", "label_ends", "seconds"):
         assert np.array_equal(getattr(short, name), getattr(long, name))
 
 

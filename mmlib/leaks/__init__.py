@@ -1,0 +1,1 @@
+"""Clips that evaluation shares with training: perceptual hashes, their search, and the audit."""
