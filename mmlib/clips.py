@@ -214,12 +214,6 @@ def read_facts(path: Path) -> dict[str, Any]:
     return facts
 
 
-def read_facts(path: Path) -> dict[str, Any]:
-    """The facts that a shard was written with; none where there are none."""
-    facts: dict[str, Any] = json.loads((pq.read_schema(path).metadata or {}).get(_METADATA, b"{}"))
-    return facts
-
-
 def shard_name(split: str, number: int) -> str:
     """File name of a split's shard."""
     return f"{split}-{number:05d}.parquet"
