@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # than sleeping at once, and a busy neighbour cannot make them crawl, as it does when they spin for ever.
 export GOMP_SPINCOUNT ?= 200000
 
-.PHONY: help setup repro test lint types profile retry deps bench clean
+.PHONY: help setup repro test lint types profile plan retry deps bench clean
 
 help: ## show the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
@@ -45,6 +45,9 @@ types: setup ## mypy, strict
 
 profile: setup ## switch params.yaml: make profile NAME="audioset paper" (docs/params.md lists the profiles)
 	python -m tools.profile $(NAME)
+
+plan: setup ## what a run of these params would take: shards, disk, time, losses; changes nothing
+	python -m tools.plan
 
 retry: setup ## try failed clips again: make retry ERRORS="timeout connection" (none: what may pass; all)
 	python -m tools.retry $(ERRORS)
