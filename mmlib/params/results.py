@@ -18,6 +18,7 @@ class Score(Section):
 
     resamples: Annotated[int, Field(ge=100)]
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    common_with: str
 
 
 class Geometry(Section):
