@@ -1,0 +1,145 @@
+"""Peak memory of download, decode and shard against the number of clips: it should stay flat.
+
+Clips are a quarter of a second of noise each, made on the fly. Every stage runs in a process of its
+own with two workers; "driver" is that process, "worker" the largest of its workers and decoders.
+Bytes a clip are the slope between two rows: what the driver keeps of each clip.
+"""
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+
+from bench.tables import table
+from mmlib import params
+from mmlib.clips import SPLITS
+from mmlib.decoding import decode_clips
+from mmlib.download import download
+from mmlib.media.ffmpeg import Limits
+from mmlib.media.graph import Form
+from mmlib.sources.base import ClipList, Fetched, Request
+
+STAGES = ("download", "decode", "shard")
+CLASSES = tuple(f"class {number}" for number in range(20))
+_RATE_HZ = 8000
+_SAMPLES = 2000
+_WAV_HEAD = 44
+
+
+class Requests(Sequence[Request]):
+    """A list that exists only as far as it is looked at, as those of large sources."""
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+
+    def __len__(self) -> int:
+        return self._length
+
+    @overload
+    def __getitem__(self, index: int) -> Request: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Request]: ...
+
+    def __getitem__(self, index: int | slice) -> Request | Sequence[Request]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(self._length))]
+        if not 0 <= index < self._length:
+            raise IndexError(index)
+        # Eight in ten for training, each class in each split.
+        split = SPLITS[max(0, index % 10 - 7)]
+        labels = (CLASSES[index // 10 % len(CLASSES)],)
+        clip_id = f"clip {index:011d}"
+        return Request(clip_id, clip_id, split, labels, locator={"number": index})
+
+
+def fetch(request: Request) -> Fetched:
+    """A clip of noise, another one for each number."""
+    rng = np.random.default_rng(int(str(request.locator["number"])))
+    noise = (8000 * rng.standard_normal(_SAMPLES)).clip(-32768, 32767).astype("<i2")
+    return Fetched(media=_wav(noise.tobytes()))
+
+
+def _wav(samples: bytes) -> bytes:
+    size, rate = len(samples), _RATE_HZ
+    numbers = (16, 1 | 1 << 16, rate, 2 * rate, 2 | 16 << 16)
+    head = b"".join(number.to_bytes(4, "little") for number in numbers)
+    total = (_WAV_HEAD - 8 + size).to_bytes(4, "little")
+    return b"RIFF" + total + b"WAVEfmt " + head + b"data" + size.to_bytes(4, "little") + samples
+
+
+def run_stage(stage: str, clips: int, root: Path) -> None:
+    """One stage in the folder, after those before it; prints peaks in KiB: driver, worker."""
+    scratch = root / "scratch"
+    if stage == "download":
+        listed = ClipList("noise", CLASSES, "single_label", Requests(clips), fetch)
+        download(listed, root / "clips", shard_clips=64, max_failed_share=0.0, scratch_root=scratch)
+    elif stage == "decode":
+        form = Form(_RATE_HZ, fps=2.0, size=32)
+        decode_clips(
+            root / "clips", root / "decoded", form, Limits(),
+            max_failed_share=0.0, scratch_root=scratch,
+        )  # fmt: skip
+    else:
+        # Here, since torch, which it brings, is no part of the other stages.
+        from mmlib.sharding import make_shards
+
+        shard = params.load().shard
+        mel = shard.mel.model_copy(update={"sample_rate_hz": _RATE_HZ, "max_hz": _RATE_HZ / 2})
+        mel = mel.model_copy(update={"window": 512, "n_fft": 512, "hop": 400, "frames": 20})
+        settings = shard.model_copy(update={"mel": mel, "seconds": 1.0})
+        make_shards(root / "decoded", root / "shards", settings, scratch_root=scratch)
+    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    print(*(resource.getrusage(who).ru_maxrss for who in whose))
+
+
+def measure(clips: int) -> dict[str, tuple[int, int]]:
+    """Peaks of each stage in KiB: driver, largest worker."""
+    peaks = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for stage in STAGES:
+            command = [sys.executable, "-m", "bench.memory", "--stage", stage, folder, str(clips)]
+            environment = os.environ | {"MMLIB_WORKERS": "2"}
+            done = subprocess.run(
+                command, env=environment, stdout=subprocess.PIPE, text=True, check=True
+            )
+            driver, worker = map(int, done.stdout.split()[-2:])
+            peaks[stage] = (driver, worker)
+    return peaks
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clips", type=int, nargs="+", default=[1000, 10000])
+    parser.add_argument("--stage", nargs=3, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.stage:
+        stage, folder, clips = arguments.stage
+        run_stage(stage, int(clips), Path(folder))
+        return
+    rows = []
+    before: tuple[int, dict[str, tuple[int, int]]] | None = None
+    for clips in arguments.clips:
+        peaks = measure(clips)
+        for stage, (driver, worker) in peaks.items():
+            slope = ""
+            if before:
+                grown = driver - before[1][stage][0]
+                slope = f"{1024 * grown / (clips - before[0]):.0f}"
+            cells = (f"{driver / 1024:.0f}", f"{worker / 1024:.0f}", slope)
+            rows.append((stage, str(clips), *cells))
+        before = clips, peaks
+    head = ("stage", "clips", "driver, MiB", "worker, MiB", "driver, bytes a clip")
+    print(table(head, rows))
+
+
+if __name__ == "__main__":
+    main()
