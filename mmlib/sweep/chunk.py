@@ -150,10 +150,10 @@ class ChunkSweep:
                 search.offer({**search.clean, **alone.points}, alone.logits)
                 joined |= alone.points
             begin = self._better(search, begin, joined)
-        steps = self.settings.steps if multiple == 1 else self.settings.sweep_steps
-        # From the clean clip, a path must be able to reach the edge of the ball.
-        least = 0.0 if smaller or len(name) > 1 else 2 / (steps + 1)
-        path = lengths(steps, max(self.settings.step_size, least))
+        cold = not smaller and len(name) == 1
+        steps = self.settings.steps if cold or multiple == 1 else self.settings.sweep_steps
+        # From the clean clip, the first step goes to the edge of the ball.
+        path = lengths(steps, max(self.settings.step_size, 1.0 if cold else 0.0))
         for restart in range(self.settings.restarts):
             climb(search, search.random("restart", restart) if restart else begin, path)
         assert search.best_logits is not None
