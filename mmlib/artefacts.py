@@ -90,6 +90,12 @@ class AttackScores:
         self._ids = keys.column("clip_id")
         if Condition(CLEAN, CLEAN, 0.0) not in self._rows:
             raise UserError(f"{path}: holds no clean scores; delete it and run `dvc repro`")
+        self._only: NDArray[np.str_] | None = None
+        self.clip_ids = self._order(Condition(CLEAN, CLEAN, 0.0))[0]
+
+    def restrict(self, clip_ids: NDArray[np.str_]) -> None:
+        """From now on tell of these clips alone, as if no others had been attacked."""
+        self._only = clip_ids
         self.clip_ids = self._order(Condition(CLEAN, CLEAN, 0.0))[0]
 
     def scores(self, condition: Condition, *, quantised: bool = False) -> NDArray[np.float32]:
@@ -119,6 +125,9 @@ class AttackScores:
     def _order(self, condition: Condition) -> tuple[NDArray[np.str_], NDArray[np.intp]]:
         rows = self._rows[condition]
         clip_ids, order = _sorted_ids(self._ids.take(pa.array(rows)), self.path)
+        if self._only is not None:
+            chosen = np.isin(clip_ids, self._only)
+            clip_ids, order = clip_ids[chosen], order[chosen]
         return clip_ids, rows[order]
 
     def _column(self, name: str, rows: NDArray[np.intp]) -> pa.ChunkedArray:

@@ -91,7 +91,7 @@ def write_manifest_csv(ledger: Path, path: Path, split: str = "eval") -> None:
 
 
 def read_manifest_csv(path: Path) -> set[str] | None:
-    """The usable clips of such a file, this project's or another's; None where it lists none at all.
+    """The usable clips of such a file, this project's or another's; None where it lists none.
 
     Only the column `clip_id` is needed; where there is a `status`, it has to be ok. UserError when
     the file is absent, has no such column, or names a clip twice.

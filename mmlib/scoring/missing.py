@@ -1,0 +1,136 @@
+"""What clips that could not be scored might have done to a score: its exact extremes.
+
+A published mAP on the clips that were left of a list says nothing of the others. Their labels are
+known, their scores are not; here they take the worst and the best that there could be. The mAP of
+the whole list lies between the two, that of the clips that were scored need not.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmlib.artefacts import CLEAN, AttackScores, Condition
+from mmlib.clips import OK
+from mmlib.manifest import ids_hash
+from mmlib.metrics import Floats, accuracy, present_mean
+from mmlib.outcomes import read_rows
+from mmlib.scoring.conditions import CLEAN_CONDITION, HEADLINE_ATTACK
+from mmlib.scoring.tables import rounded
+
+# Of the SHA-256 of the ids: enough to tell sets apart, short enough for a table.
+HASH_DIGITS = 12
+
+Labels = NDArray[np.bool_]
+
+
+class Missing(NamedTuple):
+    """Eval clips that were asked for, those without a score, and the labels (M, K) of the latter.
+
+    A clip that was left out because train has no clip of its class is not counted: the task is
+    without it.
+    """
+
+    requested: int
+    labels: Labels
+
+
+class Bounds(NamedTuple):
+    """The lowest and the highest value of a figure over all scores that missing clips may have."""
+
+    lowest: float
+    highest: float
+
+
+def read_missing(ledger: Path, classes: Sequence[str]) -> Missing:
+    """The eval clips of the ledger that are in no shard; UserError when it cannot be read."""
+    place_of = {name: place for place, name in enumerate(classes)}
+    requested = 0
+    rows = [np.zeros((0, len(classes)), np.bool_)]
+    for table in read_rows(ledger, ("status", "error", "labels"), "eval"):
+        for status, error, labels in zip(*(c.to_pylist() for c in table.columns), strict=True):
+            if error == "untrained_class":
+                continue
+            requested += 1
+            if status != OK:
+                row = np.zeros((1, len(classes)), np.bool_)
+                row[0, [place_of[name] for name in labels if name in place_of]] = True
+                rows.append(row)
+    return Missing(requested, np.concatenate(rows))
+
+
+def mean_ap_bounds(labels: Labels, scores: NDArray[np.floating], missing: Labels) -> Bounds:
+    """mAP's extremes, over the classes with a positive among all clips; nan without any.
+
+    `labels`, `scores` (N, K) are of the scored clips, `missing` (M, K) the labels of the others.
+    Lowest: missing negatives before everything, missing positives after everything, one by one.
+    Highest: the reverse.
+    """
+    ends = [
+        _extremes(labels[:, column], scores[:, column], missing[:, column])
+        for column in range(labels.shape[1])
+    ]
+    lowest, highest = np.array(ends, np.float64).T
+    return Bounds(present_mean(lowest), present_mean(highest))
+
+
+def _extremes(truth: Labels, scores: NDArray[np.floating], missing: Labels) -> tuple[float, float]:
+    added, negatives = int(missing.sum()), int((~missing).sum())
+    known = int(truth.sum())
+    if known + added == 0:
+        return np.nan, np.nan
+    everyone, positives = np.sort(scores), np.sort(scores[truth])
+    clips = (len(everyone) - np.searchsorted(everyone, positives)).astype(np.float64)
+    hits: Floats = (known - np.searchsorted(positives, positives)).astype(np.float64)
+    last = np.arange(1, added + 1, dtype=np.float64)
+    low = (hits / (clips + negatives)).sum()
+    low += ((known + last) / (len(truth) + negatives + last)).sum()
+    high = ((hits + added) / (clips + added)).sum() + added
+    return float(low / (known + added)), float(high / (known + added))
+
+
+def accuracy_bounds(accuracy: float, clips: int, missing: int) -> Bounds:
+    """Accuracy's extremes: every missing clip wrong, or right."""
+    right = accuracy * clips
+    return Bounds(right / (clips + missing), (right + missing) / (clips + missing))
+
+
+def evaluated(
+    headline: dict[str, Any],
+    attacks: AttackScores,
+    labels: Labels,
+    missing: Missing,
+    *,
+    restricted: bool,
+) -> dict[str, Any]:
+    """The figures of metrics/<run>.json with the set of clips behind them and their bounds.
+
+    Adds `set`: the hash of the scored clips' ids and how many were requested, scored and missing;
+    to clean and each threat `mAP_lowest` and `mAP_highest`, and `accuracy_...` for one label a
+    clip. Bounds are of the requested list; of a set that was `restricted` on purpose nothing is
+    missing.
+    """
+    absent = missing.labels[:0] if restricted else missing.labels
+    found = dict(headline)
+    for name in (CLEAN, *attacks.threats):
+        condition = Condition(name, HEADLINE_ATTACK, attacks.eps)
+        scores = attacks.scores(CLEAN_CONDITION if name == CLEAN else condition)
+        ends = {"mAP": mean_ap_bounds(labels, scores, absent)}
+        if attacks.task == "single_label":
+            ends["accuracy"] = accuracy_bounds(accuracy(labels, scores), len(labels), len(absent))
+        figures = {
+            f"{key}_{side}": rounded(value)
+            for key, bounds in ends.items()
+            for side, value in bounds._asdict().items()
+        }
+        found[name] = headline[name] | figures
+    return found | {
+        "set": {
+            "hash": ids_hash(attacks.clip_ids.tolist())[:HASH_DIGITS],
+            "requested": missing.requested,
+            "scored": len(labels),
+            "missing": len(missing.labels),
+        }
+    }
