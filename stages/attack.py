@@ -8,7 +8,7 @@ from mmlib.sweep.work import attack_split
 
 
 def main(arguments: list[str]) -> None:
-    """Write data/attacks/<run>.parquet and data/attacks/<run>-examples.parquet."""
+    """Write data/attacks/<run>.parquet, <run>-examples.parquet and <run>-surface.parquet."""
     if len(arguments) != 1:
         raise UserError("usage: python -m stages.attack RUN")
     settings = params.load()

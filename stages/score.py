@@ -4,33 +4,49 @@ from pathlib import Path
 
 from mmlib import params, stage
 from mmlib.artefacts import AttackScores, read_labels
+from mmlib.bootstrap import resample_counts
 from mmlib.errors import UserError
 from mmlib.geometry.table import GeometryTable
 from mmlib.scoring import tables
 from mmlib.scoring.conditions import score_run
+from mmlib.scoring.matched import equal_damages, matched_total
+from mmlib.scoring.surface import iso_csv, score_surface, surface_csv
 from mmlib.scratch import publish_json, publish_text
 
 
 def main(arguments: list[str]) -> None:
-    """Write metrics/<run>.json, metrics/classwise/<run>.csv and metrics/curves/<run>.csv."""
+    """Write metrics/<run>.json, and <run>.csv of metrics/classwise, curves, surface, isodamage."""
     if len(arguments) != 1:
         raise UserError("usage: python -m stages.score RUN")
     (run,) = arguments
     settings = params.load()
     clip_ids, labels = read_labels(Path(f"data/embeddings/{run}.parquet"), "eval")
+    attacks = AttackScores(Path(f"data/attacks/{run}.parquet"))
     scores = score_run(
-        AttackScores(Path(f"data/attacks/{run}.parquet")),
+        attacks,
         clip_ids,
         labels,
         resamples=settings.score.resamples,
         confidence=settings.score.confidence,
         seed=settings.seed,
     )
+    plane = score_surface(
+        Path(f"data/attacks/{run}-surface.parquet"),
+        attacks,
+        labels,
+        resample_counts(len(labels), settings.score.resamples, settings.seed),
+        settings.score.confidence,
+    )
     geometry = GeometryTable(Path(f"data/geometry/{run}.csv"))
     classwise = tables.classwise_csv(scores, geometry)
-    publish_json(tables.headline(scores), Path(f"metrics/{run}.json"))
+    headline = tables.headline(scores) | {"equal_damage": equal_damages(scores)}
+    if plane is not None:
+        headline["matched_total"] = matched_total(plane)
+    publish_json(headline, Path(f"metrics/{run}.json"))
     publish_text(classwise, Path(f"metrics/classwise/{run}.csv"))
     publish_text(tables.curves_csv(scores), Path(f"metrics/curves/{run}.csv"))
+    publish_text(surface_csv(plane, scores.eps), Path(f"metrics/surface/{run}.csv"))
+    publish_text(iso_csv(plane, scores.eps), Path(f"metrics/isodamage/{run}.csv"))
 
 
 if __name__ == "__main__":

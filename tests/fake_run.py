@@ -58,6 +58,7 @@ def write_run(
     details = {"classes": CLASSES, "task": task, "run": run, "eps": EPS}
     path = root / f"data/attacks/{run}.parquet"
     save(path, attacks, details | {"threats": list(threats or {"A": 1.0})})
+    save(root / f"data/attacks/{run}-surface.parquet", _no_surface(), details)
 
 
 def labels_of(clips: int, task: str) -> NDArray[np.uint8]:
@@ -98,6 +99,13 @@ def _attacks(
     }
     table = pa.table(columns).take(rng.permutation(len(names)))
     return dict(zip(table.column_names, table.columns, strict=True))
+
+
+def _no_surface() -> dict[str, pa.Array]:
+    """The columns of a run whose plane of budgets was not attacked."""
+    kinds = {"clip_id": pa.string(), "kind": pa.string(), "audio": pa.float64()}
+    kinds |= {"video": pa.float64(), "loss": pa.float32(), "scores": pa.binary(16)}
+    return {name: pa.array([], kind) for name, kind in kinds.items()}
 
 
 def packed(rows: NDArray[Any]) -> pa.Array:

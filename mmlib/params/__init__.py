@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from mmlib.errors import UserError
-from mmlib.params.attacks import Attack, Scale, Theorem
+from mmlib.params.attacks import Attack, Scale, Surface, Theorem
 from mmlib.params.data import ClipTensor, Data, Decode, EventsData, Leaks, Mel, Shard
 from mmlib.params.models import Cnn14, Csn, Fusion, ModelSizes, R2plus1d
 from mmlib.params.results import Checks, Embed, Geometry, Report, Score
@@ -57,6 +57,7 @@ __all__ = [
     "Section",
     "Shard",
     "SourceRuns",
+    "Surface",
     "Task",
     "Temperature",
     "Theorem",
@@ -96,6 +97,11 @@ class Params(Section):
         unknown = set(self.runs) - set(self.train) - set(self.retrain)
         if unknown:
             raise ValueError(f"runs names {min(unknown)!r}, which has no row in train or retrain")
+        unknown = set(self.attack.surface.runs) - set(self.train) - set(self.retrain)
+        if unknown:
+            raise ValueError(
+                f"attack.surface.runs names {min(unknown)!r}, which has no row in train or retrain"
+            )
         for name, row in self.retrain.items():
             if row.init not in self.train:
                 raise ValueError(

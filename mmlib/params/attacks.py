@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from mmlib.params.training import SourceRuns
-from mmlib.params.values import Count, Floats, NotNegative, Section
+from mmlib.params.values import Count, Floats, NotNegative, Section, listed
 
 
 class Scale(Section):
@@ -13,6 +13,16 @@ class Scale(Section):
 
     audio: NotNegative
     video: NotNegative
+
+
+class Surface(Section):
+    """The grid of a sound's and a picture's budget, and one budget shared by both."""
+
+    runs: Annotated[tuple[str, ...], BeforeValidator(listed)] = ()
+    multiples: Annotated[tuple[float, ...], BeforeValidator(listed)] = ()
+    steps: Count = 2
+    splits: Annotated[int, Field(ge=2)] = 3
+    refinements: Annotated[int, Field(ge=0)] = 1
 
 
 class Attack(Section):
@@ -29,6 +39,7 @@ class Attack(Section):
     loss: Literal["bce", "balanced_bce", "ranking", "margin", "cross_entropy", "dlr"]
     batch_size: Count
     examples: Annotated[int, Field(ge=0)]
+    surface: Surface = Surface()
 
     @model_validator(mode="after")
     def _consistent(self) -> "Attack":
@@ -36,6 +47,9 @@ class Attack(Section):
             raise ValueError("sweep must hold 1.0: that is the headline attack.eps")
         if min(self.sweep) <= 0 or len(set(self.sweep)) < len(self.sweep):
             raise ValueError("sweep must hold distinct positive multiples of attack.eps")
+        missing = set(self.surface.multiples) - set(self.sweep)
+        if missing:
+            raise ValueError(f"surface.multiples holds {min(missing):g}, which sweep does not")
         return self
 
 

@@ -38,6 +38,8 @@ class Run:
     metrics: Mapping[str, Any]
     curve: Table
     classwise: Table
+    surface: Table
+    isodamage: Table
     training: Table
     cost: Mapping[str, float]
 
@@ -142,6 +144,8 @@ def _run(params: Params, root: Path, name: str, index: int, metrics: Mapping[str
         metrics=metrics,
         curve=read_table(root / f"metrics/curves/{name}.csv"),
         classwise=read_table(root / f"metrics/classwise/{name}.csv"),
+        surface=read_table(root / f"metrics/surface/{name}.csv"),
+        isodamage=read_table(root / f"metrics/isodamage/{name}.csv"),
         training=read_table(root / f"metrics/training/{name}.csv"),
         cost=read_json(root / f"metrics/costs/{name}.json"),
     )

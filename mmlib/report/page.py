@@ -21,6 +21,7 @@ from mmlib.report.sections.closing import (
 )
 from mmlib.report.sections.measured import lede, measured
 from mmlib.report.sections.results import robustness, scores
+from mmlib.report.sections.surface import surface
 from mmlib.report.sections.training import blend, retraining, training
 
 _SHAPES = {
@@ -42,6 +43,7 @@ def render(inputs: Inputs, findings: Findings, answers: Sequence[Answer]) -> str
         answer_box(inputs, answers),
         scores(inputs),
         robustness(inputs),
+        surface(inputs),
         classes(inputs, findings),
         blend(inputs),
         retraining(inputs),

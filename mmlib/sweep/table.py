@@ -60,8 +60,8 @@ def _rows(clip_ids: Sequence[str], record: Record, columns: pa.Schema) -> pa.Tab
         "attack": [attack] * count,
         "eps": [eps] * count,
         "loss": record.loss.numpy(),
-        "scores": _binary(record.scores),
-        "quantised_scores": [None] * count if stored is None else _binary(stored),
+        "scores": packed(record.scores),
+        "quantised_scores": [None] * count if stored is None else packed(stored),
     }
     for name in MEASURES:
         values = record.measures.get(name)
@@ -73,7 +73,7 @@ def _rows(clip_ids: Sequence[str], record: Record, columns: pa.Schema) -> pa.Tab
 def join_pieces(pieces: Sequence[Path], path: Path, metadata: Mapping[str, Any]) -> None:
     """Write the pieces as one file, condition by condition, with the memory of one condition."""
     files = [pq.ParquetFile(piece) for piece in pieces]
-    columns = files[0].schema_arrow.with_metadata({b"mmlib": json.dumps(metadata).encode()})
+    columns = files[0].schema_arrow.with_metadata(described(metadata))
     with pq.ParquetWriter(path, columns, use_dictionary=["threat", "attack"]) as writer:
         for condition in range(files[0].num_row_groups):
             groups = [file.read_row_group(condition) for file in files]
@@ -113,7 +113,13 @@ def join_examples(pieces: Sequence[Path], path: Path, metadata: Mapping[str, Any
     pq.write_table(table.replace_schema_metadata(described), path)
 
 
-def _binary(rows: Tensor) -> pa.Array:
+def described(metadata: Mapping[str, Any]) -> dict[bytes, bytes]:
+    """What a file says of itself, as metadata of its schema."""
+    return {b"mmlib": json.dumps(metadata).encode()}
+
+
+def packed(rows: Tensor) -> pa.Array:
+    """Rows (B, K) as fixed-size binary, float32."""
     return pa.array([_bytes(row) for row in rows], pa.binary(4 * rows.shape[1]))
 
 

@@ -15,7 +15,7 @@ from mmlib.loader import ShardSet
 from mmlib.models.base import Model
 from mmlib.params import Attack
 from mmlib.scratch import Scratch, fingerprint, publish_file
-from mmlib.sweep import table
+from mmlib.sweep import surface, table
 from mmlib.sweep.chunk import ChunkSweep, threat_names
 
 SPLIT = "eval"
@@ -34,6 +34,8 @@ class Chunk:
     settings: Attack
     seed: int
     scratch: Scratch
+    surface: bool
+    """Whether the plane of two budgets is attacked too."""
 
     @property
     def name(self) -> str:
@@ -45,12 +47,17 @@ class Chunk:
         """The name of its examples in scratch."""
         return f"{self.first:07d}-examples.parquet"
 
+    @property
+    def surface_name(self) -> str:
+        """The name of its points of the plane in scratch."""
+        return f"{self.first:07d}-surface.parquet"
+
 
 def attack_split(shards: Path, model: Path, out: Path, settings: Attack, seed: int) -> None:
     """Attack the run `model` (a checkpoint without suffix) on the eval split.
 
-    Writes `<out>/<run>.parquet` and `<out>/<run>-examples.parquet`. A stopped sweep goes on from
-    its last finished chunk, and ends with the same bytes.
+    Writes `<out>/<run>.parquet`, `-examples.parquet` and `-surface.parquet`. A stopped sweep goes
+    on from its last finished chunk, and ends with the same bytes.
     """
     run, description = model.name, checkpoint.read_description(model)
     clips = ShardSet(shards, SPLIT)
@@ -61,7 +68,8 @@ def attack_split(shards: Path, model: Path, out: Path, settings: Attack, seed: i
     inputs = [shards / "manifest.json", *sorted(shards.glob(f"{SPLIT}-*.parquet"))]
     weights = [model.with_name(f"{run}{suffix}") for suffix in (".json", ".safetensors")]
     scratch = Scratch(f"attack-{run}", fingerprint(settings, seed, *inputs, *weights))
-    chunks = _chunks(len(clips), shards, model, settings, seed, scratch)
+    planar = run in settings.surface.runs and len(description["inputs"]) > 1
+    chunks = _chunks(len(clips), shards, model, settings, seed, scratch, planar)
     left = [chunk for chunk in chunks if not scratch.has(chunk.name)]
     # One process drives a GPU; on CPUs each process attacks its own chunks with one thread.
     workers = None if devices.select().type == "cpu" else 1
@@ -78,12 +86,20 @@ def attack_split(shards: Path, model: Path, out: Path, settings: Attack, seed: i
     pieces = [scratch.path(chunk.name) for chunk in chunks]
     shown = [scratch.path(chunk.examples_name) for chunk in chunks if chunk.shown]
     publish_file(lambda p: table.join_pieces(pieces, p, metadata), out / f"{run}.parquet")
+    planes = [scratch.path(chunk.surface_name) for chunk in chunks if chunk.surface]
+    surface.publish(planes, out / f"{run}-surface.parquet", len(clips.classes), metadata)
     publish_file(lambda p: table.join_examples(shown, p, metadata), out / f"{run}-examples.parquet")
     scratch.clear()
 
 
 def _chunks(
-    count: int, shards: Path, model: Path, settings: Attack, seed: int, scratch: Scratch
+    count: int,
+    shards: Path,
+    model: Path,
+    settings: Attack,
+    seed: int,
+    scratch: Scratch,
+    planar: bool,
 ) -> list[Chunk]:
     kept = np.linspace(0, count - 1, min(settings.examples, count)).round().astype(int).tolist()
     size = settings.batch_size
@@ -97,6 +113,7 @@ def _chunks(
             settings,
             seed,
             scratch,
+            planar,
         )
         for first in range(0, count, size)
     ]
@@ -115,6 +132,11 @@ def _attack(chunk: Chunk) -> None:
     if chunk.shown:
         found = list(sweep.examples([row - chunk.first for row in chunk.shown]))
         chunk.scratch.write(chunk.examples_name, lambda p: table.write_examples(p, found))
+    if chunk.surface:
+        points = list(surface.attack_surface(sweep))
+        chunk.scratch.write(
+            chunk.surface_name, lambda p: surface.write_piece(p, batch.clip_ids, points)
+        )
     chunk.scratch.write(chunk.name, lambda p: table.write_piece(p, batch.clip_ids, records))
 
 

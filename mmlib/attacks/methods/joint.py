@@ -3,7 +3,7 @@
 Beside the paper's comparison, in which the A+V attacker has a budget for each modality.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import pi
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from mmlib.attacks.losses import Loss
 from mmlib.attacks.methods.pgd import pgd
 from mmlib.attacks.region import Region
-from mmlib.attacks.search import Model, Search
+from mmlib.attacks.search import Model, Search, Start
 from mmlib.attacks.threat import Threat
 from mmlib.batch import Batch
 from mmlib.errors import UserError
@@ -30,6 +30,7 @@ def shared(
     refinements: int = 2,
     loss: str | Loss = "bce",
     seeds: Sequence[int] | int = 0,
+    start: Start = None,
     **settings: Any,
 ) -> Batch:
     """Let each clip spend one budget on two modalities, split as hurts it most.
@@ -38,20 +39,29 @@ def shared(
     `spent`. The attack runs at `splits` splits, from all on the first modality to all on the
     second, for l2 also at the split that the clean gradient suggests; `refinements` times, each
     clip then tries the splits half a step to either side of its best. Runs after the first begin
-    at the best point so far. `settings` go to the attack. Returns a new batch.
+    at the best point so far, or at that of `start`, projected onto the split's budgets, which is
+    stronger. `settings` go to the attack. Returns a new batch.
     """
     first, second = _pair(threat)
     search = Search(model, batch, labels, threat, loss, seeds)
     _, gradients = search.gradients(search.clean)
     clips, device = len(labels), labels.device
     best = torch.zeros(clips, dtype=torch.float64, device=device)
+    starts = [start] if isinstance(start, Mapping) else list(start or [])
 
     def run(split: Tensor) -> None:
         radii = dict(zip((first, second), shares(split, threat[first].norm), strict=True))
         before = search.best_losses
         cut = {name: budget.scaled(radii[name]) for name, budget in threat.items()}
         found = attack(
-            model, batch, labels, cut, loss=loss, seeds=seeds, start=search.best, **settings
+            model,
+            batch,
+            labels,
+            cut,
+            loss=loss,
+            seeds=seeds,
+            start=[search.best, *starts],
+            **settings,
         )
         search.losses({name: found[name] for name in threat})
         best[:] = torch.where(search.best_losses > before, split, best)
