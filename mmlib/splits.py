@@ -114,4 +114,6 @@ def untrained_classes(trained: Counter[str], classes: Sequence[str], action: str
 def _some(names: Sequence[str], count: int | None = None) -> str:
     count = len(names) if count is None else count
     more = f" and {count - _NAMED} more" if count > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+    # AudioSet's names hold commas.
+    shown = [f'"{name}"' if "," in name else name for name in names[:_NAMED]]
+    return ", ".join(shown) + more

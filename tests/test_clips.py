@@ -154,6 +154,12 @@ def test_good_list_passes() -> None:
     check_requests(columns_of(requests(*rows), LIST.classes), LIST)
 
 
+def test_names_with_commas_are_quoted_in_a_warning() -> None:
+    names = ("Male speech, man speaking", "Speech")
+    (warning,) = untrained_classes(Counter(), names, "keep")
+    assert warning.endswith('train: "Male speech, man speaking", Speech')
+
+
 def test_splits_are_checked() -> None:
     full = {split: Counter({"a": 1, "b": 1}) for split in ("train", "val", "eval")}
     clips = {"train": 2, "val": 2, "eval": 2}
