@@ -26,6 +26,8 @@ setup: $(INSTALLED) ## make .venv with pinned packages
 
 repro: setup ## run what changed, then print the results and the path of the report
 	@touch .venv/started
+	@# A kill may leave DVC's list of locks empty, which it does not forgive.
+	@test -s .dvc/tmp/rwlock || rm -f .dvc/tmp/rwlock
 	dvc repro
 	@# The report stage prints its table; when it had nothing to do, print the one there is.
 	@test report/results.txt -nt .venv/started || cat report/results.txt

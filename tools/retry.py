@@ -5,6 +5,7 @@ for byte; stages download and decode run through DVC, which records the result. 
 moment, the same command goes on.
 """
 
+import json
 import subprocess
 import sys
 from collections import Counter
@@ -42,6 +43,7 @@ def main(arguments: list[str]) -> None:
             raise UserError("data/clips is of an older version: run `dvc repro -f download` once")
         plan_retry(_SCRATCH, errors, {name: out for name, out in OUTS.items() if out.is_dir()})
         plan = read_plan(_SCRATCH)
+    _mend_dvc_lock()
     for name, stage_name in STAGES.items():
         command = [sys.executable, "-m", "dvc", "repro", "--single-item", "--force", stage_name]
         if subprocess.run(command, check=False).returncode != 0:
@@ -53,6 +55,17 @@ def main(arguments: list[str]) -> None:
     end_retry(_SCRATCH)
     print("\n".join(_table(before, _failures(OUTS))))
     print("`dvc repro` makes the rest follow")
+
+
+def _mend_dvc_lock() -> None:
+    """Remove DVC's list of locks if a kill left it half written, which DVC does not forgive."""
+    path = Path(".dvc/tmp/rwlock")
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    except ValueError:
+        path.unlink()
 
 
 def _chosen(names: list[str], failed: Counter[str]) -> Collection[str]:

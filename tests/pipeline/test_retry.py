@@ -1,8 +1,10 @@
 """`make retry` in a project where DVC really runs the stages download and decode."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -37,7 +39,7 @@ def _decoded(project: Project) -> list[DecodedClip]:
 
 
 def test_a_retry_through_dvc(tmp_path: Path) -> None:
-    """A clip fails to download, another to decode; both mend, and DVC records it."""
+    """One clip is missing, one is no media; the file comes back; a retry is killed on its way."""
     source = write_folder(tmp_path / "in", small_rows())
     # Its time and size, which are a part of the request, stay as they are when it is mended.
     broken = source / "train1.mp4"
@@ -66,7 +68,9 @@ def test_a_retry_through_dvc(tmp_path: Path) -> None:
     broken.write_bytes(whole)
     os.utime(broken, ns=(times.st_atime_ns, times.st_mtime_ns))
     (source / "hidden").rename(gone)
-    done = _retry(project, "all", MMLIB_WORKERS="1")
+    _kill_while_clips_are_away(project)
+    done = _retry(project, MMLIB_WORKERS="1")
+    assert "an interrupted retry is finished first: missing_file, not_media" in done.stdout
     assert done.returncode == 0, done.stdout + done.stderr
     assert "not_media          1      1" in done.stdout
     assert "missing_file       1      0" in done.stdout
@@ -79,6 +83,24 @@ def test_a_retry_through_dvc(tmp_path: Path) -> None:
     assert [row.clip_id for row in _decoded(project) if row.error] == ["train1"]
     assert _clips(project)[2].media == gone.read_bytes()
     assert media(hz=200.0) != whole
+
+
+def _kill_while_clips_are_away(project: Project) -> None:
+    """Begin a retry of all failures; end it where DVC has removed what stage download made."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tools.retry", "all"],
+        cwd=project.folder,
+        env=project.environment(MMLIB_WORKERS="1"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        deadline = time.monotonic() + 120
+        while (project.folder / "data/clips").exists() and time.monotonic() < deadline:
+            assert process.poll() is None, "it ended before it was killed"
+            time.sleep(0.005)
+        os.killpg(process.pid, signal.SIGKILL)
+    assert (project.folder / "scratch/retry/plan.json").is_file()
 
 
 def _set(project: Project, values: dict[str, str]) -> None:
