@@ -213,13 +213,19 @@ def _fetch_clip(request: Request, source: str, fetch: Fetch) -> Clip:
 
 def _content_hash(fetched: Fetched) -> str:
     if fetched.media is not None:
-        return hashlib.sha256(fetched.media).hexdigest()
-    assert fetched.path is not None
-    try:
-        status = fetched.path.stat()
-        return _file_hash(fetched.path, status.st_size, status.st_mtime_ns)
-    except OSError as error:
-        raise FetchError("unreadable_file", f"{error.strerror}: {fetched.path}") from None
+        whole = hashlib.sha256(fetched.media).hexdigest()
+    else:
+        assert fetched.path is not None
+        try:
+            status = fetched.path.stat()
+            whole = _file_hash(fetched.path, status.st_size, status.st_mtime_ns)
+        except OSError as error:
+            message = f"{error.strerror}: {fetched.path}"
+            raise FetchError("unreadable_file", message) from None
+    if fetched.start_s is None and fetched.end_s is None:
+        return whole
+    # Two sections of one file are not the same clip.
+    return hashlib.sha256(f"{whole} {fetched.start_s} {fetched.end_s}".encode()).hexdigest()
 
 
 @lru_cache(maxsize=64)

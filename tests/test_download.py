@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -26,6 +27,7 @@ from mmlib.params import Data
 from mmlib.sources import folder
 from mmlib.sources.base import ClipList, Fetched, FetchError, Request
 from mmlib.sources.columns import columns_of
+from mmlib.sources.local import take
 from tests.samples import FORM, LIMITS, media, numbered, small_rows, tone, write_folder
 
 
@@ -311,3 +313,19 @@ def test_sections_of_one_file(tmp_path: Path) -> None:
     decoded(tmp_path)
     found = [row for path in shard_paths(tmp_path / "decoded") for row in read_decoded(path)]
     assert [len(row.pcm or b"") // 2 for row in found] == [4800, 1600] * 3
+    assert len({row.sha256 for row in found}) == 6
+
+
+def test_names_that_are_not_utf_8_fail_their_clip_only(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"\xff.mp4")
+    (tmp_path / odd).write_bytes(media())
+    clips = _made_up(tmp_path)
+    fetch = partial(_section_fetch, path=tmp_path / odd)
+    ledger = fetched(replace(clips, fetch=fetch), tmp_path, max_failed_share=0.2)
+    assert ledger.failures == {"unreadable_file": 3}
+
+
+def _section_fetch(request: Request, path: Path) -> Fetched:
+    if request.clip_id.endswith("3"):
+        return take(path, 0.1, 0.2, copy=True)
+    return take(path, None, None, copy=True)

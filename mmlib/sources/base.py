@@ -66,7 +66,8 @@ class FetchError(Exception):
         # All arguments go to Exception, so that the error survives pickling between processes.
         super().__init__(kind, message, attempts)
         self.kind = kind
-        self.message = " ".join(message.split())
+        # A path may hold bytes that are no text, which a row cannot store.
+        self.message = " ".join(message.encode(errors="backslashreplace").decode().split())
         self.attempts = attempts
 
     def __str__(self) -> str:

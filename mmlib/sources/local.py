@@ -27,6 +27,7 @@ def take(path: Path, start_s: float | None, end_s: float | None, *, copy: bool) 
         if not path.is_file():
             raise FetchError("not_a_file", f"not an ordinary file: {path}")
         if not copy or start_s or end_s is not None:
+            str(path).encode()
             return Fetched(path=path, start_s=start_s, end_s=end_s)
         if path.stat().st_size > _COPY_BYTES:
             raise FetchError(
@@ -35,7 +36,7 @@ def take(path: Path, start_s: float | None, end_s: float | None, *, copy: bool) 
             )
         return Fetched(media=path.read_bytes())
     except (OSError, ValueError) as error:
-        # A name that is too long or holds a zero byte, or a file that may not be read.
+        # A name that is too long, no UTF-8 or holds a zero byte, or a file that may not be read.
         raise FetchError("unreadable_file", f"{error}: {path}") from None
 
 
