@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mmlib.errors import UserError
+from mmlib.sources.youtube.child import read_limit
 from mmlib.sources.youtube.gate import Gate
 from mmlib.sources.youtube.outcomes import broken_off, classify
 from mmlib.sources.youtube.pacing import Pacing, pacing
@@ -159,3 +160,9 @@ def test_pacing_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setenv("MMLIB_YOUTUBE_ATTEMPTS", wrong)
         with pytest.raises(UserError, match="MMLIB_YOUTUBE_ATTEMPTS is"):
             pacing()
+
+
+def test_bytes_a_second_become_a_pace_of_reading() -> None:
+    assert read_limit(100_000, [{"tbr": 400.0}, {"tbr": 100.0}]) == ["-readrate", "1.600"]
+    assert read_limit(100_000, [{"tbr": None}]) == []
+    assert read_limit(0, [{"tbr": 400.0}]) == []

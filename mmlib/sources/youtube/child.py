@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 import threading
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _FILE_BYTES = 1 << 30
@@ -72,6 +73,17 @@ def _options(visit: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def read_limit(bytes_per_s: float, formats: Sequence[Mapping[str, Any]]) -> list[str]:
+    """ffmpeg's options that read the formats, together, at so many bytes a second; 0 is no limit.
+
+    ffmpeg limits the pace of the clip's time, so a format without a bit rate is not held back.
+    """
+    kbit_per_s = sum(part.get("tbr") or 0.0 for part in formats)
+    if not bytes_per_s or not kbit_per_s:
+        return []
+    return ["-readrate", f"{max(0.001, bytes_per_s * 8e-3 / kbit_per_s):.3f}"]
+
+
 def _download(visit: dict[str, Any]) -> dict[str, Any]:
     from yt_dlp import YoutubeDL  # type: ignore[import-untyped]
 
@@ -80,12 +92,8 @@ def _download(visit: dict[str, Any]) -> dict[str, Any]:
 
         def process_info(self, info: dict[str, Any]) -> None:
             chosen = info.get("requested_formats") or [info]
-            kbit_per_s = sum(part.get("tbr") or 0 for part in chosen)
-            if visit["bytes_per_s"] and kbit_per_s:
-                speed = visit["bytes_per_s"] * 8e-3 / kbit_per_s
-                options = ["-readrate", f"{speed:.3f}"]
-                info["downloader_options"] = {"ffmpeg_args": options}
-                for part in chosen:
+            if options := read_limit(visit["bytes_per_s"], chosen):
+                for part in (info, *chosen):
                     part["downloader_options"] = {"ffmpeg_args": options}
             super().process_info(info)
 
