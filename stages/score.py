@@ -7,9 +7,12 @@ from mmlib.artefacts import AttackScores, read_labels
 from mmlib.bootstrap import resample_counts
 from mmlib.errors import UserError
 from mmlib.geometry.table import GeometryTable
+from mmlib.outcomes import LEDGER_NAME
 from mmlib.scoring import tables
+from mmlib.scoring.common import shared
 from mmlib.scoring.conditions import score_run
 from mmlib.scoring.matched import equal_damages, matched_total
+from mmlib.scoring.missing import evaluated, read_missing
 from mmlib.scoring.surface import iso_csv, score_surface, surface_csv
 from mmlib.scratch import publish_json, publish_text
 
@@ -22,6 +25,11 @@ def main(arguments: list[str]) -> None:
     settings = params.load()
     clip_ids, labels = read_labels(Path(f"data/embeddings/{run}.parquet"), "eval")
     attacks = AttackScores(Path(f"data/attacks/{run}.parquet"))
+    missing = read_missing(Path("data/shards") / LEDGER_NAME, attacks.classes)
+    chosen = shared(clip_ids, labels, Path(settings.score.common_with))
+    if not chosen.all():
+        clip_ids, labels = clip_ids[chosen], labels[chosen]
+        attacks.restrict(clip_ids)
     scores = score_run(
         attacks,
         clip_ids,
@@ -42,6 +50,8 @@ def main(arguments: list[str]) -> None:
     headline = tables.headline(scores) | {"equal_damage": equal_damages(scores)}
     if plane is not None:
         headline["matched_total"] = matched_total(plane)
+    restricted = not bool(chosen.all())
+    headline = evaluated(headline, attacks, labels, missing, restricted=restricted)
     publish_json(headline, Path(f"metrics/{run}.json"))
     publish_text(classwise, Path(f"metrics/classwise/{run}.csv"))
     publish_text(tables.curves_csv(scores), Path(f"metrics/curves/{run}.csv"))

@@ -4,14 +4,20 @@ from pathlib import Path
 
 from mmlib import params, stage
 from mmlib.errors import UserError
+from mmlib.outcomes import LEDGER_NAME, write_manifest_csv
+from mmlib.scratch import publish_file
 from mmlib.sharding import make_shards
 
 
 def main(arguments: list[str]) -> None:
-    """Write data/shards/."""
+    """Write data/shards/ and metrics/eval_clips.csv."""
     if arguments:
         raise UserError("usage: python -m stages.shard")
-    ledger = make_shards(Path("data/decoded"), Path("data/shards"), params.load().shard)
+    out = Path("data/shards")
+    ledger = make_shards(Path("data/decoded"), out, params.load().shard)
+    publish_file(
+        lambda path: write_manifest_csv(out / LEDGER_NAME, path), Path("metrics/eval_clips.csv")
+    )
     print("\n".join(ledger.lines()))
 
 

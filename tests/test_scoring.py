@@ -11,11 +11,14 @@ from sklearn.metrics import average_precision_score
 from mmlib import metrics
 from mmlib.artefacts import AttackScores, Condition, read_embeddings, read_labels
 from mmlib.errors import UserError
+from mmlib.manifest import ids_hash
+from mmlib.outcomes import write_ledger
 from mmlib.scoring import tables
 from mmlib.scoring.conditions import RunScore, score_run
 from stages import geometry, score
 from tests.conftest import ROOT
 from tests.fake_run import CLASSES, EPS, SWEEP, labels_of, save, write_run
+from tests.ledger_rows import row, table
 
 THREATS = {"A": 1.0, "V": 0.5, "AV": 2.0}
 
@@ -107,6 +110,18 @@ def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     assert "input_points: 20" in text
     text = text.replace("input_points: 20", "input_points: 0")
     (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    labels = labels_of(60, "multi_label")
+    rows = [
+        row(f"clip-{i:03d}", "eval", [CLASSES[k] for k in np.flatnonzero(labels[i])])
+        for i in range(60)
+    ]
+    for folder in ("shards", "manifests"):
+        (tmp_path / "data" / folder).mkdir()
+    write_ledger(
+        tmp_path / "data/shards/ledger.parquet",
+        [table([*rows, row("clip-060", "eval", ["Siren"], "failed", "timeout")])],
+    )
+    (tmp_path / "data/manifests/all.csv").write_text("clip_id,status,error\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -145,6 +160,37 @@ def test_stages_write_their_outs_alike_twice(finished: Path) -> None:
     assert float(curve[0]["A"]) == pytest.approx(headline["clean"]["mAP"])
     assert float(curve[2]["A"]) == pytest.approx(headline["A"]["mAP"])
     assert float(curve[2]["A_lo"]) < float(curve[2]["A"]) < float(curve[2]["A_hi"])
+
+
+def test_metrics_say_which_clips_they_are_of(finished: Path) -> None:
+    geometry.main(["audio"])
+    score.main(["audio"])
+    before = json.loads((finished / "metrics/audio.json").read_text())
+    ids = [f"clip-{i:03d}" for i in range(60)]
+    assert before["set"] == {
+        "hash": ids_hash(ids)[:12],
+        "requested": 61,
+        "scored": 60,
+        "missing": 1,
+    }
+    for name in ("clean", "A"):
+        figures = before[name]
+        assert figures["mAP_lowest"] < figures["mAP"] < figures["mAP_highest"]
+    text = (finished / "params.yaml").read_text(encoding="utf-8")
+    text = text.replace("common_with: data/manifests/all.csv", "common_with: theirs.csv")
+    (finished / "params.yaml").write_text(text, encoding="utf-8")
+    lines = ["clip_id,status,error", *(f"{name},ok," for name in ids[:50]), "other,ok,"]
+    (finished / "theirs.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    score.main(["audio"])
+    after = json.loads((finished / "metrics/audio.json").read_text())
+    assert after["set"]["hash"] == ids_hash(ids[:50])[:12]
+    assert (after["set"]["scored"], after["clips"]) == (50, 50)
+    assert after["clean"]["mAP_lowest"] == after["clean"]["mAP"] == after["clean"]["mAP_highest"]
+    labels = labels_of(60, "multi_label").astype(bool)[:50]
+    attacks = AttackScores(finished / "data/attacks/audio.parquet")
+    scores = attacks.scores(Condition("A", "pgd", EPS))[:50]
+    expected = np.mean([average_precision_score(labels[:, k], scores[:, k]) for k in range(3)])
+    assert after["A"]["mAP"] == pytest.approx(expected, abs=1e-6)
 
 
 def test_faults_are_one_clear_line(finished: Path) -> None:

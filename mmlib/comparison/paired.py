@@ -12,6 +12,7 @@ from mmlib.artefacts import CLEAN, NOISE, AttackScores, Condition, read_labels
 from mmlib.bootstrap import Resampled, rank_resampled, resample_counts
 from mmlib.errors import UserError
 from mmlib.metrics import Floats, Ranking, present_mean, rank
+from mmlib.scoring.common import shared
 from mmlib.scoring.conditions import CLEAN_CONDITION, HEADLINE_ATTACK
 from mmlib.stats import Interval, benjamini_hochberg, percentile_interval, sign_p
 
@@ -54,8 +55,9 @@ class PairedRuns:
     """The attacked scores of runs that share their eval clips.
 
     `runs` maps roles (audio, video, fusion, gblend, mixup, adversarial, or any other) to the names
-    of runs below `root`. Scores are read and resampled when first asked for. Raises UserError when
-    a file is absent or the runs' eval clips differ.
+    of runs below `root`. Scores are read and resampled when first asked for. `common_with` names a
+    manifest: only clips that it lists too are compared (see `scoring.common`). Raises UserError
+    when a file is absent or the runs' eval clips differ.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class PairedRuns:
         resamples: int,
         confidence: float,
         seed: int,
+        common_with: Path | None = None,
     ) -> None:
         if not runs:
             raise UserError("no runs to compare")
@@ -81,6 +84,11 @@ class PairedRuns:
                 raise UserError(
                     f"{attacks.path}: other eval clips than those of {first}; run `dvc repro`"
                 )
+        if common_with is not None:
+            chosen = shared(ids, self.labels, common_with)
+            ids, self.labels = ids[chosen], self.labels[chosen]
+            for attacks in self._attacks.values():
+                attacks.restrict(ids)
         self._counts = resample_counts(len(ids), resamples, seed)
         self._means: dict[Where, Sampled] = {}
 

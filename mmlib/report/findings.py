@@ -60,6 +60,7 @@ def find(inputs: Inputs) -> Findings:
             resamples=inputs.params.report.resamples,
             confidence=inputs.params.score.confidence,
             seed=inputs.params.seed,
+            common_with=inputs.root / inputs.params.score.common_with,
         )
         rows += claims(runs, {role: run.cost for role, run in compared.items() if run.cost})
         differences = list(_differences(runs, compared))

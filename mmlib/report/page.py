@@ -13,6 +13,7 @@ from mmlib.report.inputs import Inputs
 from mmlib.report.sections.blocks import Section
 from mmlib.report.sections.checks import checks
 from mmlib.report.sections.classes import classes
+from mmlib.report.sections.clips import clips
 from mmlib.report.sections.closing import (
     adversarial_clips,
     answer_box,
@@ -40,6 +41,7 @@ def render(inputs: Inputs, findings: Findings, answers: Sequence[Answer]) -> str
     """The page as HTML; the same inputs give the same bytes. UserError on broken artefacts."""
     built: Sequence[Section | None] = (
         measured(inputs),
+        clips(inputs),
         answer_box(inputs, answers),
         scores(inputs),
         robustness(inputs),

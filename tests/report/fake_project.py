@@ -91,10 +91,33 @@ def _manifest(root: Path, clip_ids: list[str], task: str, clips: int) -> None:
             "mean": [0.4] * 3,
             "std": [0.2] * 3,
         },
-        "clips": {split: {"count": n, "sha256": digest} for split, n in counts.items()},
-        "failed": {"train": {"missing_file": 2}, "val": {}, "eval": {}},
+        "clips": {
+            split: {
+                "count": n,
+                "sha256": digest,
+                "requested": n + {"train": 9, "val": 0, "eval": 2}[split],
+                "damaged": 1,
+                "without_audio": 3,
+                "without_video": 0,
+            }
+            for split, n in counts.items()
+        },
+        "failed": {"train": {"missing_file": 2}, "val": {}, "eval": {"timeout": 2}},
+        "dropped": {"train": {"leak_identical": 7}, "val": {}, "eval": {}},
+        "leaks": {
+            kind: {"pairs": pairs, "clips": min(pairs, 7), "groups": min(pairs, 5), "action": act}
+            for kind, pairs, act in (
+                ("same_source", 0, "stop"),
+                ("identical", 9, "drop"),
+                ("near_duplicate_sound", 2, "warn"),
+                ("near_duplicate_picture", 0, "warn"),
+            )
+        },
+        "decoder": "ffmpeg 9.0.2",
     }
     (shards / "manifest.json").write_text(json.dumps(manifest))
+    (root / "data/manifests").mkdir()
+    (root / "data/manifests/all.csv").write_text("clip_id,status,error\n")
 
 
 def _guides(root: Path) -> None:
@@ -228,7 +251,14 @@ def _metrics(
         "clean": {key: clean[key] for key in keys},
         "noise": {},
         "quantised": {},
+        "set": {
+            "hash": "0123456789ab",
+            "requested": len(labels) + 2,
+            "scored": len(labels),
+            "missing": 2,
+        },
     }
+    values["clean"] |= {"mAP_lowest": clean["mAP"] - 0.04, "mAP_highest": clean["mAP"] + 0.02}
     for threat in sorted({r[0] for r in rows} - {"clean"}):
         attacked = summary(labels, _pick(rows, threat, "pgd", headline), task)
         noised = summary(labels, _pick(rows, threat, "noise", headline), task)

@@ -18,7 +18,7 @@ from tests.report.conftest import render
 from tests.report.markup import Page
 
 SECTIONS = (
-    *("measured", "answers", "scores", "robustness", "classes", "blend", "retraining"),
+    *("measured", "clips", "answers", "scores", "robustness", "classes", "blend", "retraining"),
     *("training", "claims", "reproduce"),
 )
 
@@ -63,6 +63,26 @@ def test_our_numbers_stand_beside_the_papers(project: Path, html: str) -> None:
     assert f"{ours['AV']['mAP']:.3f}" in text
     for paper in ("0.427", "0.971", "2.686", "0.234", "1.983", "0.199"):
         assert paper in text
+
+
+def test_every_clip_is_accounted_for(project: Path, html: str) -> None:
+    text = Page(html).text
+    assert "7 leak identical" in text
+    assert "2 timeout" in text
+    assert "ffmpeg 9.0.2" in text
+    assert "0123456789ab" in text
+    assert "alike in sound" in text
+    ours = json.loads((project / "metrics/gblend.json").read_text())["clean"]
+    assert f"{ours['mAP_lowest']:.3f}–{ours['mAP_highest']:.3f}" in text
+
+
+def test_nothing_missing_needs_no_column_for_it(tmp_path: Path) -> None:
+    root = fake_project.write(tmp_path, runs=("mid",), clips=40, examples=False)
+    path = root / "metrics/mid.json"
+    values = json.loads(path.read_text())
+    values["clean"]["mAP_lowest"] = values["clean"]["mAP_highest"] = values["clean"]["mAP"]
+    path.write_text(json.dumps(values))
+    assert ">whole list<" not in render(root)
 
 
 def test_budgets_have_their_units(html: str) -> None:

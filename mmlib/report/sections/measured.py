@@ -1,6 +1,5 @@
 """What was measured: data, classes, hash, seed and the threat card."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from markupsafe import Markup
@@ -50,7 +49,6 @@ def _data(inputs: Inputs) -> list[tuple[str, Any]]:
     return [
         ("Data set", f"{params.data.source}{place}, {params.data.task.replace('_', '-')}"),
         ("Clips", ", ".join(counts) or wording.MISSING),
-        ("Lost on the way", _lost(manifest)),
         ("Classes", f"{len(classes)}: {shown}" if classes else wording.MISSING),
         (
             "A clip",
@@ -59,18 +57,9 @@ def _data(inputs: Inputs) -> list[tuple[str, Any]]:
             f" {video.size} × {video.size} pixels",
         ),
         ("Eval ids, SHA-256", Markup('<code class="hash">{}</code>').format(digest)),
+        ("Decoder", manifest.get("decoder") or wording.MISSING),
         ("Seed", str(params.seed)),
     ]
-
-
-def _lost(manifest: Mapping[str, Any]) -> str:
-    losses = [
-        f"{wording.count(count)} of {split} ({reason.replace('_', ' ')})"
-        for split, reasons in manifest.get("failed", {}).items()
-        for reason, count in reasons.items()
-        if count
-    ]
-    return ", ".join(losses) or "none"
 
 
 def _threat(inputs: Inputs) -> list[tuple[str, Any]]:

@@ -39,12 +39,14 @@ def _scores_table(inputs: Inputs) -> Table:
     single = inputs.params.data.task == "single_label"
     names = {"mAP": "mAP", "AUC": "AUC", "dprime": "d′"}
     names |= {"accuracy": "accuracy"} if single else {}
+    partial = any(_whole(run, "clean").text != wording.MISSING for run in inputs.runs)
     rows = []
     for run in inputs.runs:
         for condition in ("clean", *run.threats):
             first = condition == "clean"
             cells = [Cell("none" if first else THREAT_SHORT[condition], kind="word")]
             cells += [_score(inputs, run, condition, key) for key in names]
+            cells += [_whole(run, condition)] if partial else []
             cells.append(Cell(wording.number(run.value("quantised", condition))))
             cells.append(Cell(wording.percent(run.value(condition, "relative_drop"))))
             paper = PAPER.get(run.role, {}).get(condition, (None, None, None))
@@ -52,11 +54,16 @@ def _scores_table(inputs: Inputs) -> Table:
             rows.append(Row(run.name if first else "", cells, run.index if first else None, first))
     return Table(
         title="Scores, clean and attacked, beside the paper's",
-        groups=(Group("", 2), Group("this data", len(names) + 2), Group("paper, AudioSet", 3)),
+        groups=(
+            Group("", 2),
+            Group("this data", len(names) + 2 + partial),
+            Group("paper, AudioSet", 3),
+        ),
         head=(
             Head("run", "word"),
             Head("attack", "word"),
             *(Head(name) for name in names.values()),
+            *([Head("whole list")] if partial else []),
             Head("stored"),
             Head("mAP lost"),
             *(Head(name) for name in ("mAP", "AUC", "d′")),
@@ -64,11 +71,20 @@ def _scores_table(inputs: Inputs) -> Table:
         rows=rows,
         caption=(
             f"Beside mAP: the {wording.percent(inputs.params.score.confidence)} bootstrap interval"
-            " over clips. Stored: mAP when the attacked clip is rounded to uint8 pictures and"
-            " float16 log-mel. Our d′ is √2 Φ⁻¹(AUC) throughout; the paper's attacked d′ do not"
+            " over clips. Whole list, where clips are missing: mAP if they were ranked as badly and"
+            " as well as can be. Stored: mAP when the attacked clip is rounded to uint8 pictures"
+            " and float16 log-mel. Our d′ is √2 Φ⁻¹(AUC) throughout; the paper's attacked d′ do not"
             " follow from its AUC."
         ),
     )
+
+
+def _whole(run: Run, condition: str) -> Cell:
+    """Between what mAP lies for the whole list; a dash where no clip is missing."""
+    low, high = (run.value(condition, f"mAP_{side}") for side in ("lowest", "highest"))
+    if low is None or high is None or low == high:
+        return Cell(wording.MISSING)
+    return Cell(f"{wording.number(low)}–{wording.number(high)}")
 
 
 def _score(inputs: Inputs, run: Run, condition: str, key: str) -> Cell:
