@@ -85,8 +85,8 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--eps", type=float, default=0.1)
-    parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("--queries", type=int, default=5000)
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--queries", type=int, default=1000)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
