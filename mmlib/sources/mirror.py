@@ -8,6 +8,8 @@ the video `<id>` (YouTube's 11 characters, or whatever the list calls its videos
     <id>_000030_000040.mp4                       the section, Kinetics' six digits
     <id>_30000_40000.mp4                         the section, milliseconds
     <id>_30.mp4  <id>_000030.mp4  <id>_30000.mp4 the section, its start only
+
+A - may stand for each _ between them.
 """
 
 import os
@@ -26,7 +28,7 @@ _VIDEO = (b"mp4", b"mkv", b"webm", b"mov", b"m4v", b"avi", b"flv", b"3gp", b"mpg
 _AUDIO = (b"wav", b"flac", b"m4a", b"mp3", b"ogg", b"opus", b"aac", b"aiff", b"aif")
 # A clip with pictures is preferred to a sound file of the same name.
 _RANK = {name: rank for rank, name in enumerate((*_VIDEO, *_AUDIO))}
-_TIMES = rb"(?:_(\d{1,12}(?:\.\d{1,6})?))?(?:_(\d{1,12}(?:\.\d{1,6})?))?"
+_TIMES = rb"(?:[_-](\d{1,12}(?:\.\d{1,6})?))?(?:[_-](\d{1,12}(?:\.\d{1,6})?))?"
 _YOUTUBE = re.compile(rb"Y?([\w-]{11})" + _TIMES)
 _OTHER = re.compile(rb"([\w-]+?)" + _TIMES)
 _NONE = -1

@@ -42,6 +42,8 @@ def find(mirror: Mirror, video: str, start: float = 30.0, end: float = 40.0) -> 
         "{}_000030_000040.mp4",
         "{}_000030.mp4",
         "{}_30.flac",
+        "{}_30.0-40.0.wav",
+        "Y{}-30-40.mp4",
         "{}_30000.m4a",
         "Y{}_30.000_40.000.wav",
         "train/Speech, a b/-a/{}.mp4",
@@ -70,7 +72,7 @@ def test_every_scheme(tmp_path: Path, video: str, name: str) -> None:
         "{}",
         "{}_30_40_50.mp4",
         "x{}.mp4",
-        "{}-30-40.mp4",
+        "{}--30_40.mp4",
         "{}.f137.mp4",
     ],
 )
@@ -103,8 +105,9 @@ def test_names_with_cut_or_rounded_seconds(tmp_path: Path) -> None:
 
 
 def test_ids_of_other_lengths(tmp_path: Path) -> None:
-    mirror = touch(tmp_path, "clip_3.mp4", "kitchen_30_40.mp4", "other.mp4")
+    mirror = touch(tmp_path, "clip_3.mp4", "clip-5.mp4", "kitchen_30_40.mp4", "other.mp4")
     assert find(mirror, "clip_3") == "clip_3.mp4"
+    assert find(mirror, "clip-5") == "clip-5.mp4"
     assert find(mirror, "kitchen") == "kitchen_30_40.mp4"
     assert find(mirror, "other") == "other.mp4"
     assert find(mirror, "clip_4") is None
