@@ -1,35 +1,22 @@
 """Decode the clips that download fetched, a shard at a time, into rows of PCM and frames."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from functools import partial
-from itertools import repeat
 from pathlib import Path
-from typing import Any
 
 from mmlib.clips import (
-    DECODED_SCHEMA,
-    FAILED,
-    OK,
     VOCABULARY_NAME,
-    Clip,
-    DecodedClip,
-    read_clips,
     read_columns,
-    read_decoded,
     read_vocabulary,
     shard_paths,
-    write_rows,
     write_vocabulary,
 )
-from mmlib.earlier import Earlier, Place, find_earlier, in_order, is_whole, link, merge, set_aside
+from mmlib.decoded_shard import Piece, decode_piece
+from mmlib.earlier import find_earlier, set_aside
 from mmlib.errors import UserError
 from mmlib.executor import map_ordered
-from mmlib.ledger import DAMAGED, Ledger, check_failures, read_ledger
+from mmlib.ledger import Ledger, check_failures, read_ledger
 from mmlib.media import ffmpeg
-from mmlib.media.decode import decode
-from mmlib.media.ffmpeg import Limits, MediaError
+from mmlib.media.ffmpeg import Limits
 from mmlib.media.graph import Form
 from mmlib.pieces import publish_pieces
 from mmlib.scratch import Scratch, fingerprint
@@ -37,21 +24,15 @@ from mmlib.splits import check_splits
 
 _HERE = Path(__file__).parent
 # Half a decoding by other code is never gone on with.
-_CODE = (*sorted((_HERE / "media").glob("*.py")), _HERE / "clips.py", Path(__file__))
+_CODE = (
+    *sorted((_HERE / "media").glob("*.py")),
+    *(_HERE / "clips.py", _HERE / "decoded_shard.py"),
+    Path(__file__),
+)
 _INPUTS = (
     *("clip_id", "labels", "start_s", "end_s", "path", "sha256", "status", "attempts"),
     *("request", "error"),
 )
-
-
-@dataclass(frozen=True)
-class _Piece:
-    clips: Path
-    scratch: Scratch
-    form: Form
-    limits: Limits
-    made_by: str
-    earlier: Earlier | None
 
 
 def decode_clips(
@@ -75,11 +56,11 @@ def decode_clips(
     made_by = fingerprint(vars(form), vars(limits), ffmpeg.version(), *_CODE)
     earlier = find_earlier(scratch_root, "decoded", made_by)
     todo = [
-        _Piece(path, scratch, form, limits, made_by, earlier)
+        Piece(path, scratch, form, limits, made_by, earlier)
         for path in shards
         if not scratch.has(path.name)
     ]
-    for _ in map_ordered(_decode_piece, todo, label="decode"):
+    for _ in map_ordered(decode_piece, todo, label="decode"):
         pass
     scratch.write(VOCABULARY_NAME, lambda path: write_vocabulary(path, vocabulary))
     before = read_ledger(shards)
@@ -103,125 +84,6 @@ def decode_clips(
     if earlier:
         earlier.finish()
     return ledger
-
-
-def _decode_piece(piece: _Piece) -> None:
-    name, earlier = piece.clips.name, piece.earlier
-    rows = earlier.rows(name) if earlier else {}
-    same: Iterable[Place | None] = repeat(None)
-    numbers: Iterable[int | None] = repeat(None)
-    kept: Iterator[DecodedClip] = iter(())
-    if earlier and rows:
-        same, numbers = _taken_over(piece.clips, rows, earlier)
-        if is_whole(numbers, len(rows)):
-            link(earlier.folder / name, piece.scratch.path(name))
-            return
-        kept = read_decoded(earlier.folder / name)
-    facts = {
-        "decoder": f"ffmpeg {ffmpeg.version()}",
-        "fps": piece.form.fps,
-        "sample_rate_hz": piece.form.sample_rate_hz,
-        "size": piece.form.size,
-        "made_by": piece.made_by,
-    }
-    work = partial(_decode_row, form=piece.form, limits=piece.limits)
-    merged = merge(kept, numbers, zip(read_clips(piece.clips), same, strict=False), work)
-    piece.scratch.write(name, lambda path: write_rows(path, DECODED_SCHEMA, merged, facts))
-
-
-def _taken_over(
-    clips: Path, rows: dict[str, Place], earlier: Earlier
-) -> tuple[list[Place | None], list[int | None]]:
-    """For each clip the earlier row of the same media, and its number if it is good as it is."""
-    same: list[Place | None] = []
-    good: list[Place | None] = []
-    for clip in read_columns(clips, _INPUTS):
-        place = rows.get(clip["clip_id"])
-        if place and (place.row["request"], place.row["sha256"]) != (
-            clip["request"],
-            clip["sha256"],
-        ):
-            place = None
-        same.append(place)
-        if place and clip["status"] == FAILED:
-            # A failure of the download comes along as it is now.
-            fits = all(place.row[key] == clip[key] for key in ("error", "attempts"))
-        else:
-            fits = place is not None and not earlier.again(place)
-        good.append(place if fits else None)
-    return same, in_order(good)
-
-
-def _decode_row(item: tuple[Clip, Place | None], form: Form, limits: Limits) -> DecodedClip:
-    clip, place = item
-    row = decode_clip(clip, form, limits)
-    if place is None or clip.status == FAILED:
-        return row
-    return replace(row, attempts=max(clip.attempts, place.row["attempts"]) + 1)
-
-
-def decode_clip(clip: Clip, form: Form, limits: Limits) -> DecodedClip:
-    """Decode one clip; one that cannot be decoded, or was never fetched, gives a failed row."""
-    if clip.status == FAILED:
-        return _failed(clip, form, clip.error, clip.message)
-    source = Path(clip.path) if clip.media is None and clip.path else clip.media
-    assert source is not None, clip.clip_id
-    try:
-        decoded = decode(source, form, limits, start_s=clip.start_s, end_s=clip.end_s)
-    except MediaError as error:
-        return _failed(clip, form, error.kind, error.message)
-    frames, pcm = decoded.frames, decoded.pcm
-    count = 0 if frames is None else len(frames)
-    return DecodedClip(
-        **_kept(clip, form),
-        pcm=None if pcm is None else pcm.tobytes(),
-        frames=None if frames is None else frames.tobytes(),
-        frame_count=count,
-        frame_times=tuple(index / form.fps for index in range(count)),
-        audio_s=decoded.audio_s,
-        video_s=decoded.video_s,
-        offset_s=decoded.offset_s,
-        audio_present=pcm is not None,
-        video_present=frames is not None,
-        status=OK,
-        error=None,
-        message=None if decoded.damage is None else DAMAGED + decoded.damage,
-    )
-
-
-def _failed(clip: Clip, form: Form, error: str | None, message: str | None) -> DecodedClip:
-    return DecodedClip(
-        **_kept(clip, form),
-        pcm=None,
-        frames=None,
-        frame_count=0,
-        frame_times=(),
-        audio_s=None,
-        video_s=None,
-        offset_s=None,
-        audio_present=False,
-        video_present=False,
-        status=FAILED,
-        error=error,
-        message=message,
-    )
-
-
-def _kept(clip: Clip, form: Form) -> dict[str, Any]:
-    return {
-        "clip_id": clip.clip_id,
-        "source_id": clip.source_id,
-        "split": clip.split,
-        "labels": clip.labels,
-        "height": form.size,
-        "width": form.size,
-        "fps": form.fps,
-        "sample_rate_hz": form.sample_rate_hz,
-        "sha256": clip.sha256,
-        "source": clip.source,
-        "attempts": clip.attempts,
-        "request": clip.request,
-    }
 
 
 def _progress_key(shards: list[Path], form: Form, limits: Limits) -> str:

@@ -18,7 +18,8 @@ import pytest
 
 from mmlib import download as download_module
 from mmlib.clips import DecodedClip, read_clips, read_decoded, read_vocabulary, shard_paths
-from mmlib.decoding import decode_clip, decode_clips
+from mmlib.decoded_shard import decode_clip
+from mmlib.decoding import decode_clips
 from mmlib.download import download
 from mmlib.errors import UserError
 from mmlib.ledger import Ledger
@@ -268,7 +269,7 @@ def test_a_full_disk_leaves_nothing_behind(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     fetched(listed(small), tmp_path)
-    monkeypatch.setattr("mmlib.decoding.write_rows", writer)
+    monkeypatch.setattr("mmlib.decoded_shard.write_rows", writer)
     with pytest.raises(OSError, match="No space left"):
         decoded(tmp_path)
     assert not (tmp_path / "decoded").exists()

@@ -15,7 +15,7 @@ LAYERS = [
     {"params", "scratch", "pieces", "executor", "stage", "devices", "threat_card"},
     {"profiles", "clips", "shards", "media", "features", "augment", "perceptibility"},
     {"artefacts", "metrics", "stats", "guide", "gblend", "manifest", "ledger", "sources"},
-    {"leaks", "outcomes", "listed", "earlier"},
+    {"leaks", "outcomes", "listed", "earlier", "fetched_shard", "decoded_shard"},
     {"bootstrap", "geometry", "splits", "loader", "models", "attacks", "selection", "decided"},
     {
         "download",
