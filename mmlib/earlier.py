@@ -21,6 +21,13 @@ from mmlib.scratch import Scratch, publish_json
 
 Row = TypeVar("Row")
 Input = TypeVar("Input")
+# Error classes that may pass by themselves: the network's, a busy machine's, a lost disk's.
+PASSING = frozenset(
+    {
+        *("rate_limited", "refused", "server_error", "connection", "stalled", "timeout"),
+        *("truncated", "empty", "memory", "crashed", "unreadable_file"),
+    }
+)
 _PLAN_NAME = "plan.json"
 _COLUMNS = ("clip_id", "request", "sha256", "status", "error", "attempts")
 
@@ -172,8 +179,11 @@ def merge(
 def set_aside(
     scratch: Scratch, names: Sequence[str], root: Path, stage: str, errors: Collection[str]
 ) -> None:
-    """Let the next run try a stage's failures again: too many of its finished pieces failed."""
+    """Let the next run try those of a stage's failures again that may pass: too many failed."""
     Earlier(root / "retry" / stage, frozenset()).adopt(scratch.path(name) for name in names)
     if read_plan(root) is None:
-        publish_json({"errors": sorted(errors), "stage": stage}, root / "retry" / _PLAN_NAME)
+        publish_json(
+            {"errors": sorted(PASSING.intersection(errors)), "stage": stage},
+            root / "retry" / _PLAN_NAME,
+        )
     scratch.clear()

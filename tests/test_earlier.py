@@ -8,10 +8,11 @@ import pytest
 from mmlib.clips import read_clips, read_decoded, shard_paths
 from mmlib.decoding import decode_clips
 from mmlib.download import download
-from mmlib.earlier import end_retry, find_earlier, link, plan_retry, read_plan, restore
+from mmlib.earlier import PASSING, end_retry, find_earlier, link, plan_retry, read_plan, restore
 from mmlib.errors import UserError
 from mmlib.ledger import Ledger
 from mmlib.sources.base import ClipList, Fetched, FetchError, Request
+from mmlib.sources.youtube.outcomes import TRANSIENT
 from tests.samples import FORM, LIMITS, media
 
 MEDIA = media()
@@ -164,6 +165,7 @@ def test_rows_of_other_code_or_params_are_not_taken_over(
 
 def test_after_too_many_failures_the_next_run_tries_them_again(tmp_path: Path) -> None:
     (tmp_path / "val2").write_text("connection", encoding="utf-8")
+    (tmp_path / "val3").write_text("gone", encoding="utf-8")
     with pytest.raises(UserError, match="connection 1"):
         run(tmp_path, share=0.0)
     assert not (tmp_path / "clips").exists()
@@ -172,10 +174,15 @@ def test_after_too_many_failures_the_next_run_tries_them_again(tmp_path: Path) -
         run(tmp_path, share=0.0)
     assert calls(tmp_path) == ["val2"]
     (tmp_path / "val2").unlink()
-    assert not run(tmp_path, share=0.0).failures
+    # What is gone is not asked for again, unless by name.
+    assert run(tmp_path, share=0.1).failures == {"gone": 1}
     assert calls(tmp_path) == ["val2"]
     assert list(read_clips(tmp_path / "clips/val-00000.parquet"))[2].attempts == 5
     assert not (tmp_path / "scratch/retry").exists()
+
+
+def test_what_fetching_tries_again_at_once_a_retry_tries_too() -> None:
+    assert TRANSIENT <= PASSING
 
 
 def test_a_plan_counts_when_it_is_whole(tried: Path) -> None:

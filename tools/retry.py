@@ -14,15 +14,12 @@ from pathlib import Path
 
 from mmlib import stage
 from mmlib.clips import FAILED, read_columns, read_facts, shard_paths
-from mmlib.earlier import end_retry, plan_retry, read_plan, restore
+from mmlib.earlier import PASSING, end_retry, plan_retry, read_plan, restore
 from mmlib.errors import UserError
-from mmlib.sources.youtube.outcomes import TRANSIENT
 
 OUTS = {"clips": Path("data/clips"), "decoded": Path("data/decoded")}
 STAGES = {"clips": "download", "decoded": "decode"}
 _SCRATCH = Path("scratch")
-# Beside the network's: what a busy machine does to a decoder.
-_PASSING = TRANSIENT | {"timeout", "memory", "crashed"}
 
 
 def main(arguments: list[str]) -> None:
@@ -71,11 +68,11 @@ def _mend_dvc_lock() -> None:
 def _chosen(names: list[str], failed: Counter[str]) -> Collection[str]:
     if names == ["all"]:
         return set(failed)
-    unknown = [name for name in names if name not in failed and name not in _PASSING]
+    unknown = [name for name in names if name not in failed and name not in PASSING]
     if unknown:
         known = ", ".join(failed) or "none"
         raise UserError(f"no clip failed with {unknown[0]!r}; classes that failed: {known}")
-    return set(names or _PASSING) & set(failed)
+    return set(names or PASSING) & set(failed)
 
 
 def _failures(outs: dict[str, Path]) -> Counter[str]:
