@@ -10,6 +10,12 @@ NORMS = {
     "l2": "l2, given as the root-mean-square change",
     "l1": "l1, given as the mean absolute change",
 }
+METHODS = {
+    "apgd": "Auto-PGD",
+    "fgsm": "one step",
+    "mim": "the momentum method",
+    "square": "random search (Square)",
+}
 
 
 class Entry(NamedTuple):
@@ -28,13 +34,15 @@ def threat_card(attack: Attack, floor_db: float) -> list[Entry]:
     audio, video = attack.eps * attack.scale.audio, attack.eps * attack.scale.video
     sweep = ", ".join(f"{attack.eps * multiple:.4g}" for multiple in sorted(attack.sweep))
     restarts = "1 restart" if attack.restarts == 1 else f"{attack.restarts} restarts"
+    others = [METHODS[name] for name in attack.methods if name != "pgd"]
+    beside = f"; each clip gets the strongest of it and {', '.join(others)}" if others else ""
     return [
         Entry("Goal", "untargeted: make the loss on the true tags as large as possible"),
         Entry("Knowledge", "white box: weights, gradients and true tags"),
         Entry(
             "Attack",
             f"PGD, {attack.steps} steps of {attack.step_size:g} ε falling to 0, {restarts}"
-            f" (the worst for each clip is kept), loss {attack.loss}",
+            f" (the worst for each clip is kept), loss {attack.loss}{beside}",
         ),
         Entry(
             "Starts",

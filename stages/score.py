@@ -14,6 +14,7 @@ from mmlib.scoring.conditions import score_run
 from mmlib.scoring.matched import equal_damages, matched_total
 from mmlib.scoring.missing import evaluated, read_missing
 from mmlib.scoring.surface import iso_csv, score_surface, surface_csv
+from mmlib.scoring.worst_case import worst_cases
 from mmlib.scratch import publish_json, publish_text
 
 
@@ -48,6 +49,7 @@ def main(arguments: list[str]) -> None:
     geometry = GeometryTable(Path(f"data/geometry/{run}.csv"))
     classwise = tables.classwise_csv(scores, geometry)
     headline = tables.headline(scores) | {"equal_damage": equal_damages(scores)}
+    headline["worst_case"] = worst_cases(scores, attacks, labels)
     if plane is not None:
         headline["matched_total"] = matched_total(plane)
     restricted = not bool(chosen.all())

@@ -7,6 +7,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from mmlib.params.training import SourceRuns
 from mmlib.params.values import Count, Floats, NotNegative, Section, listed
 
+Method = Literal["pgd", "apgd", "fgsm", "mim", "square"]
+
 
 class Scale(Section):
     """Multipliers of attack.eps, one a modality."""
@@ -39,6 +41,8 @@ class Attack(Section):
     loss: Literal["bce", "balanced_bce", "ranking", "margin", "cross_entropy", "dlr"]
     batch_size: Count
     examples: Annotated[int, Field(ge=0)]
+    methods: Annotated[tuple[Method, ...], BeforeValidator(listed), Field(min_length=1)] = ("pgd",)
+    queries: Annotated[int, Field(ge=2)] = 200
     surface: Surface = Surface()
 
     @model_validator(mode="after")
@@ -47,6 +51,8 @@ class Attack(Section):
             raise ValueError("sweep must hold 1.0: that is the headline attack.eps")
         if min(self.sweep) <= 0 or len(set(self.sweep)) < len(self.sweep):
             raise ValueError("sweep must hold distinct positive multiples of attack.eps")
+        if len(set(self.methods)) < len(self.methods):
+            raise ValueError("methods names one attack twice")
         missing = set(self.surface.multiples) - set(self.sweep)
         if missing:
             raise ValueError(f"surface.multiples holds {min(missing):g}, which sweep does not")

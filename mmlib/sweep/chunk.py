@@ -8,7 +8,6 @@ may be attacked too.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -26,6 +25,7 @@ from mmlib.batch import LabelledBatch, present
 from mmlib.models.base import Model
 from mmlib.params import Attack
 from mmlib.seeds import derive
+from mmlib.sweep.members import Solution, compete
 
 THREATS: dict[str, tuple[str, ...]] = {"A": ("audio",), "V": ("video",), "AV": ("audio", "video")}
 
@@ -83,14 +83,6 @@ class Example(NamedTuple):
     present: dict[str, bool]
 
 
-@dataclass(frozen=True)
-class Solution:
-    """The strongest points found under a threat at a budget, and their logits."""
-
-    points: Points
-    logits: Tensor
-
-
 class ChunkSweep:
     """The sweep over one chunk; all on the device of `model` and of the clips' tensors."""
 
@@ -120,7 +112,7 @@ class ChunkSweep:
         batch, forward = inference.cached(self.model, self.inputs, self.embeddings, threat)
         seeds = [derive(self.seed, clip, name, str(multiple)) for clip in self.clip_ids]
         search = Search(forward, batch, self.labels, threat, self.settings.loss, seeds)
-        found = self._attack(search, name, multiple)
+        found, members = self._attack(search, threat, name, multiple)
         self.solutions[name, multiple] = found
         # One draw a clip: over a split, the draws of the clips average out.
         noisy, quantised = on_sphere(search), None
@@ -132,10 +124,20 @@ class ChunkSweep:
         return [
             self._record(name, "noise", eps, Solution(noisy, noise_logits), threat),
             self._record(name, "pgd", eps, found, threat, quantised),
+            *(
+                self._record(name, f"{method} alone", eps, each, threat)
+                for method, each in members.items()
+            ),
         ]
 
-    def _attack(self, search: Search, name: str, multiple: float) -> Solution:
-        """PGD from the best of the starts, and from random points for further restarts."""
+    def _attack(
+        self, search: Search, threat: Threat, name: str, multiple: float
+    ) -> tuple[Solution, dict[str, Solution]]:
+        """PGD from the best of the starts, and from random points for further restarts.
+
+        Then the other methods of the settings; at the headline budget, where there are several,
+        each one's own result comes back beside the strongest for each clip.
+        """
         search.offer(search.clean, self.clean.logits)
         begin = search.clean
         smaller = [other for other in self.settings.sweep if other < multiple]
@@ -154,10 +156,12 @@ class ChunkSweep:
         steps = self.settings.steps if cold or multiple == 1 else self.settings.sweep_steps
         # From the clean clip, the first step goes to the edge of the ball.
         path = lengths(steps, max(self.settings.step_size, 1.0 if cold else 0.0))
-        for restart in range(self.settings.restarts):
+        for restart in range(self.settings.restarts if "pgd" in self.settings.methods else 0):
             climb(search, search.random("restart", restart) if restart else begin, path)
+        members = compete(search, threat, self.settings, steps, begin)
         assert search.best_logits is not None
-        return Solution(search.best, search.best_logits)
+        several = multiple == 1 and len(self.settings.methods) > 1
+        return Solution(search.best, search.best_logits), members if several else {}
 
     def _stretched(self, search: Search, points: Points, factor: float) -> Points:
         return search.project(

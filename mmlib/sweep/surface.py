@@ -22,7 +22,8 @@ from mmlib.attacks.search import Points, Search
 from mmlib.attacks.threat import Threat
 from mmlib.scratch import publish_file
 from mmlib.seeds import derive
-from mmlib.sweep.chunk import ChunkSweep, Solution, build_threat
+from mmlib.sweep.chunk import ChunkSweep, build_threat
+from mmlib.sweep.members import Solution
 from mmlib.sweep.table import described, packed
 
 GRID, SHARED = "grid", "shared"

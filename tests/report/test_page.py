@@ -235,6 +235,19 @@ def test_the_plane_is_drawn_with_its_totals(tmp_path: Path) -> None:
     assert "mid: V needs 2.5 ε to do the damage of A at ε." in page.text
 
 
+def test_worst_cases_stand_under_the_curves(tmp_path: Path) -> None:
+    root = fake_project.write(tmp_path, runs=("mid",), clips=20, examples=False)
+    metrics = json.loads((root / "metrics/mid.json").read_text())
+    figures = {"strongest": 0.31, "envelope": 0.207, "top_kept": 0.45, "pairs_misranked": 0.6}
+    metrics["worst_case"] = {"A": figures, "AV": figures | {"envelope": None}}
+    (root / "metrics/mid.json").write_text(json.dumps(metrics))
+    page = Page(render(root))
+    assert page.faults == []
+    assert "Show the worst cases, clip by clip" in page.text
+    assert "0.207" in page.text
+    assert "0.450" in page.text
+
+
 def test_theorem_is_a_claim_and_a_sentence(tmp_path: Path) -> None:
     root = fake_project.write(tmp_path, runs=("audio", "mid"), clips=20, examples=False)
     counts = {

@@ -11,6 +11,7 @@ from mmlib.report import figures, wording
 from mmlib.report.figures import Line
 from mmlib.report.inputs import THREAT_NAMES, THREAT_SHORT, Inputs, Run, band
 from mmlib.report.sections.blocks import Block, Panel, Section, legend, rule
+from mmlib.report.sections.worst_case import worst_case
 from mmlib.report.tables import PAPER, PAPER_ROWS, Cell, Group, Head, Row, Table
 
 # column of data/attacks/<run>.parquet -> heading, digits
@@ -122,6 +123,9 @@ def robustness(inputs: Inputs) -> Section | None:
     table = _perceptibility({run.name: _distances(inputs, run) for run in inputs.runs})
     if table is not None:
         blocks.append(Block("table", table))
+    worst = worst_case(inputs)
+    if worst is not None:
+        blocks.append(Block("details", worst, "Show the worst cases, clip by clip"))
     return Section("robustness", "Robustness curves", blocks)
 
 
