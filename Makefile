@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # than sleeping at once, and a busy neighbour cannot make them crawl, as it does when they spin for ever.
 export GOMP_SPINCOUNT ?= 200000
 
-.PHONY: help setup repro test lint types profile plan retry deps bench clean
+.PHONY: help setup repro test lint types profile plan retry ledger deps bench clean
 
 help: ## show the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
@@ -50,6 +50,9 @@ profile: setup ## switch params.yaml: make profile NAME="audioset paper" (docs/p
 
 plan: setup ## what a run of these params would take: shards, disk, time, losses; changes nothing
 	python -m tools.plan
+
+ledger: setup ## what became of the clips: counts by split, stage and error; make ledger ERROR=timeout lists clips
+	python -m tools.ledger $(if $(ERROR),--error $(ERROR))
 
 retry: setup ## try failed clips again: make retry ERRORS="timeout connection" (none: what may pass; all)
 	python -m tools.retry $(ERRORS)

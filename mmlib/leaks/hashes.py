@@ -118,7 +118,7 @@ def picture_hash(frames: NDArray[np.uint8], fps: float) -> PictureHash:
     vector = coefficients.mean(0)[:8, :8].ravel()[None, 1:]
     if np.linalg.norm(vector) < _FLAT:
         return empty
-    change = np.diff(coefficients, axis=0).reshape(len(chosen) - 1, -1)[:, 1:]
+    change = np.diff(coefficients, axis=0).reshape(-1, _SIDE * _SIDE)[:, 1:]
     change[np.linalg.norm(change, axis=1) < _STILL] = 0
     changes = empty.changes.copy()
     changes[: len(change)] = np.round(127 * change / max(np.abs(change).max(initial=0), _STILL))
