@@ -1,7 +1,8 @@
 """Run every measurement, one after another: `python -m bench`; `python -m bench decode` runs one.
 
 They take the machine's cores for themselves: run them while nothing else does. The peers come with
-`pip install '.[bench]'`; one that is absent is left out, and said so.
+`pip install '.[bench]'`; one that is absent is left out, and said so. What they print is also
+written to bench/results.md, beside what is there of the others.
 """
 
 import subprocess
@@ -21,11 +22,23 @@ def main(arguments: list[str]) -> int:
     failed = []
     for name in arguments or known:
         print(f"\n## {name}", flush=True)
-        if subprocess.run([sys.executable, "-m", f"bench.{name}"], check=False).returncode:
+        command = [sys.executable, "-m", f"bench.{name}"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        print(done.stdout, flush=True)
+        if done.returncode:
             failed.append(name)
+        else:
+            _keep(folder / "results.md", name, done.stdout)
     if failed:
         print(f"\nfailed: {', '.join(failed)}", file=sys.stderr)
     return int(bool(failed))
+
+
+def _keep(file: Path, name: str, text: str) -> None:
+    parts = file.read_text(encoding="utf-8").split("\n## ")[1:] if file.is_file() else []
+    results = dict(part.split("\n", 1) for part in parts) | {name: f"\n{text.strip()}\n"}
+    written = "".join(f"\n## {key}\n{value}" for key, value in sorted(results.items()))
+    file.write_text(f"# Measured on this machine\n{written}", encoding="utf-8")
 
 
 if __name__ == "__main__":

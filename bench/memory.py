@@ -2,15 +2,18 @@
 
 Clips are a quarter of a second of noise each, made on the fly. Every stage runs in a process of its
 own with two workers; "driver" is that process, "worker" the largest of its workers and decoders.
-Bytes a clip are the slope between two rows: what the driver keeps of each clip.
+Bytes a clip are the slope between two rows: what the driver keeps of each clip. `--no-ffmpeg` makes
+the decoded rows up, which is faster: then stage decode is left out.
 """
 
 import argparse
+import contextlib
+import hashlib
 import os
-import resource
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import overload
@@ -19,7 +22,17 @@ import numpy as np
 
 from bench.tables import table
 from mmlib import params
-from mmlib.clips import SPLITS
+from mmlib.clips import (
+    DECODED_SCHEMA,
+    OK,
+    SPLITS,
+    VOCABULARY_NAME,
+    DecodedClip,
+    Vocabulary,
+    shard_name,
+    write_rows,
+    write_vocabulary,
+)
 from mmlib.decoding import decode_clips
 from mmlib.download import download
 from mmlib.media.ffmpeg import Limits
@@ -31,6 +44,7 @@ CLASSES = tuple(f"class {number}" for number in range(20))
 _RATE_HZ = 8000
 _SAMPLES = 2000
 _WAV_HEAD = 44
+_SHARD_CLIPS = 64
 
 
 class Requests(Sequence[Request]):
@@ -76,11 +90,17 @@ def _wav(samples: bytes) -> bytes:
 
 
 def run_stage(stage: str, clips: int, root: Path) -> None:
-    """One stage in the folder, after those before it; prints peaks in KiB: driver, worker."""
+    """One stage in the folder, after those before it."""
     scratch = root / "scratch"
     if stage == "download":
         listed = ClipList("noise", CLASSES, "single_label", Requests(clips), fetch)
-        download(listed, root / "clips", shard_clips=64, max_failed_share=0.0, scratch_root=scratch)
+        download(
+            listed,
+            root / "clips",
+            shard_clips=_SHARD_CLIPS,
+            max_failed_share=0.0,
+            scratch_root=scratch,
+        )
     elif stage == "decode":
         form = Form(_RATE_HZ, fps=2.0, size=32)
         decode_clips(
@@ -96,15 +116,81 @@ def run_stage(stage: str, clips: int, root: Path) -> None:
         mel = mel.model_copy(update={"window": 512, "n_fft": 512, "hop": 400, "frames": 20})
         settings = shard.model_copy(update={"mel": mel, "seconds": 1.0})
         make_shards(root / "decoded", root / "shards", settings, scratch_root=scratch)
-    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    print(*(resource.getrusage(who).ru_maxrss for who in whose))
 
 
-def measure(clips: int) -> dict[str, tuple[int, int]]:
+def measured(stage: str, clips: int, root: Path) -> tuple[int, int]:
+    """Run a stage and return the peaks of resident memory in KiB: driver, largest worker."""
+    largest = 0
+    over = threading.Event()
+
+    def watch() -> None:
+        nonlocal largest
+        # Not the rusage of children: it counts the driver's own pages, which a fork shares.
+        while not over.wait(0.2):
+            largest = max([largest, *map(_peak, _below(os.getpid()))])
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        run_stage(stage, clips, root)
+    finally:
+        over.set()
+        watcher.join()
+    return _peak(os.getpid()), largest
+
+
+def _below(pid: int) -> list[int]:
+    """All processes that the process started, and those that they did."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in map(int, task.read_text(encoding="utf-8").split()):
+                found += [child, *_below(child)]
+    return found
+
+
+def _peak(pid: int) -> int:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except OSError:
+        return 0
+    lines = [line.split() for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(lines[0][1]) if lines else 0
+
+
+def write_decoded(clips: int, out: Path) -> None:
+    """Rows as stage decode would leave them."""
+    requests = Requests(clips)
+    by_split: dict[str, list[int]] = {split: [] for split in SPLITS}
+    for index in range(clips):
+        by_split[requests[index].split].append(index)
+    out.mkdir()
+    write_vocabulary(out / VOCABULARY_NAME, Vocabulary(CLASSES, "single_label"))
+    for split, places in by_split.items():
+        for number, begin in enumerate(range(0, len(places), _SHARD_CLIPS)):
+            rows = (_decoded(requests[place]) for place in places[begin : begin + _SHARD_CLIPS])
+            write_rows(out / shard_name(split, number), DECODED_SCHEMA, rows, {})
+
+
+def _decoded(request: Request) -> DecodedClip:
+    media = fetch(request).media
+    assert media is not None
+    length = _SAMPLES / _RATE_HZ
+    return DecodedClip(
+        request.clip_id, request.source_id, request.split, request.labels, media[_WAV_HEAD:],
+        None, 0, (), 32, 32, 2.0, _RATE_HZ, length, None, None, True, False,
+        hashlib.sha256(media).hexdigest(), "noise", OK, None, None, 1,
+    )  # fmt: skip
+
+
+def measure(clips: int, ffmpeg: bool) -> dict[str, tuple[int, int]]:
     """Peaks of each stage in KiB: driver, largest worker."""
     peaks = {}
     with tempfile.TemporaryDirectory() as folder:
         for stage in STAGES:
+            if stage == "decode" and not ffmpeg:
+                write_decoded(clips, Path(folder) / "decoded")
+                continue
             command = [sys.executable, "-m", "bench.memory", "--stage", stage, folder, str(clips)]
             environment = os.environ | {"MMLIB_WORKERS": "2"}
             done = subprocess.run(
@@ -119,16 +205,17 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", type=int, nargs="+", default=[1000, 10000])
+    parser.add_argument("--no-ffmpeg", action="store_true")
     parser.add_argument("--stage", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.stage:
         stage, folder, clips = arguments.stage
-        run_stage(stage, int(clips), Path(folder))
+        print(*measured(stage, int(clips), Path(folder)))
         return
     rows = []
     before: tuple[int, dict[str, tuple[int, int]]] | None = None
     for clips in arguments.clips:
-        peaks = measure(clips)
+        peaks = measure(clips, not arguments.no_ffmpeg)
         for stage, (driver, worker) in peaks.items():
             slope = ""
             if before:
