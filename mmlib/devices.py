@@ -20,7 +20,11 @@ def select() -> torch.device:
     Float32 means float32 from here on: TF32, which rounds to 10 bits, would break exact budgets and
     equal metrics. Raises UserError for a device that is not there.
     """
-    name = os.environ.get("MMLIB_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+    name = os.environ.get("MMLIB_DEVICE")
+    if not name:
+        # torchrun starts a process a GPU and tells each its place on this machine.
+        place = os.environ.get("LOCAL_RANK", "0")
+        name = f"cuda:{place}" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError:

@@ -20,14 +20,23 @@ def worker_count() -> int:
     """Number of worker processes: MMLIB_WORKERS, or the cores that this process may use."""
     text = os.environ.get("MMLIB_WORKERS")
     if not text:
-        return (
+        count = (
             len(os.sched_getaffinity(0))
             if hasattr(os, "sched_getaffinity")
             else os.cpu_count() or 1
         )
+        return max(1, count // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     if not text.isdecimal() or int(text) < 1:
         raise UserError(f"MMLIB_WORKERS is {text!r}: give a whole number of at least 1")
     return int(text)
+
+
+def share() -> tuple[int, int]:
+    """This process's place among those that torchrun started (RANK), and how many (WORLD_SIZE).
+
+    (0, 1) without torchrun.
+    """
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def map_ordered(

@@ -1,6 +1,9 @@
 """The attack stage's work: shards and a checkpoint in, two Parquet files out, through a kill."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from mmlib.errors import UserError
 from mmlib.manifest import MANIFEST_NAME, ids_hash
 from mmlib.shards import Layout, Payload, ShardRow, write_shard
 from mmlib.sweep import work
+from tests.conftest import ROOT
 from tests.sweep_toys import CLASSES, MANIFEST, inputs, labelled, model, settings
 
 NAMES = tuple("abcde")
@@ -128,6 +132,32 @@ def test_two_processes_write_the_same_bytes(
     one = attack(in_folder, shards, run, "one")
     monkeypatch.setenv("MMLIB_WORKERS", "2")
     assert attack(in_folder, shards, run, "two") == one
+
+
+@pytest.mark.slow
+def test_torchrun_writes_the_same_bytes(in_folder: Path) -> None:
+    shards, run = project(in_folder)
+    one = attack(in_folder, shards, run, "one")
+    script = in_folder / "spread.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from mmlib.sweep.work import attack_split\n"
+        "from tests.sweep_toys import settings\n"
+        "if __name__ == '__main__':\n"
+        f"    attack_split(Path({str(shards)!r}), Path({str(run)!r}), Path('two'), settings(), 3)\n"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    done = subprocess.run(
+        [*command, "--nproc-per-node", "2", script],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "MMLIB_WORKERS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    written = [in_folder / "two" / name for name in ("mid.parquet", "mid-examples.parquet")]
+    assert tuple(path.read_bytes() for path in written) == one
 
 
 def test_other_classes_are_refused(in_folder: Path) -> None:

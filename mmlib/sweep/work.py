@@ -1,5 +1,6 @@
 """Spread the sweep over processes, keep finished chunks through a kill, join them at the end."""
 
+import time
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 from mmlib import checkpoint, devices
 from mmlib.batch import to_device
 from mmlib.errors import UserError
-from mmlib.executor import map_ordered
+from mmlib.executor import map_ordered, share
 from mmlib.loader import ShardSet
 from mmlib.models.base import Model
 from mmlib.params import Attack
@@ -19,6 +20,7 @@ from mmlib.sweep import surface, table
 from mmlib.sweep.chunk import ChunkSweep, threat_names
 
 SPLIT = "eval"
+_POLL_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ def attack_split(shards: Path, model: Path, out: Path, settings: Attack, seed: i
     """Attack the run `model` (a checkpoint without suffix) on the eval split.
 
     Writes `<out>/<run>.parquet`, `-examples.parquet` and `-surface.parquet`. A stopped sweep goes
-    on from its last finished chunk, and ends with the same bytes.
+    on from its last finished chunk, and ends with the same bytes. Under torchrun every process
+    takes its share of the chunks and the first one joins them: the same bytes again.
     """
     run, description = model.name, checkpoint.read_description(model)
     clips = ShardSet(shards, SPLIT)
@@ -70,11 +73,15 @@ def attack_split(shards: Path, model: Path, out: Path, settings: Attack, seed: i
     scratch = Scratch(f"attack-{run}", fingerprint(settings, seed, *inputs, *weights))
     planar = run in settings.surface.runs and len(description["inputs"]) > 1
     chunks = _chunks(len(clips), shards, model, settings, seed, scratch, planar)
-    left = [chunk for chunk in chunks if not scratch.has(chunk.name)]
+    rank, processes = share()
+    left = [chunk for chunk in chunks[rank::processes] if not scratch.has(chunk.name)]
     # One process drives a GPU; on CPUs each process attacks its own chunks with one thread.
     workers = None if devices.select().type == "cpu" else 1
     for _ in map_ordered(_attack, left, label=f"attack {run}", workers=workers):
         pass
+    if rank:
+        return
+    _await(chunks)
     metadata = {
         "classes": list(clips.classes),
         "task": clips.task,
@@ -117,6 +124,12 @@ def _chunks(
         )
         for first in range(0, count, size)
     ]
+
+
+def _await(chunks: list[Chunk]) -> None:
+    """Wait for the chunks of the other processes; torchrun ends all when one of them fails."""
+    while any(not chunk.scratch.has(chunk.name) for chunk in chunks):
+        time.sleep(_POLL_S)
 
 
 def _attack(chunk: Chunk) -> None:
