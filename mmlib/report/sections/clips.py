@@ -39,7 +39,7 @@ def _splits(manifest: Mapping[str, Any]) -> Table:
         reasons = [_reasons(manifest.get(key, {}).get(split, {})) for key in ("failed", "dropped")]
         marks = (part["damaged"], part["without_audio"], part["without_video"])
         cells = [Cell(wording.count(number)) for number in counts]
-        cells += [Cell(text, kind="text") for text in reasons]
+        cells += [Cell(text, kind="word") for text in reasons]
         cells += [Cell(wording.count(number)) for number in marks]
         rows.append(Row(split, cells))
     return Table(
@@ -48,8 +48,8 @@ def _splits(manifest: Mapping[str, Any]) -> Table:
             Head("split", "word"),
             Head("asked for"),
             Head("used"),
-            Head("failed", "text"),
-            Head("left out by params", "text"),
+            Head("failed", "word"),
+            Head("left out", "word"),
             Head("damaged"),
             Head("no sound"),
             Head("no picture"),
