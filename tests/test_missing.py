@@ -22,7 +22,7 @@ bits = st.lists(st.booleans(), min_size=1, max_size=2)
 clips = st.lists(st.tuples(st.booleans(), st.integers(0, 3)), min_size=1, max_size=3)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=150)
 @given(
     known=st.lists(st.tuples(st.booleans(), st.integers(0, 3)), min_size=1, max_size=3), new=bits
 )

@@ -65,8 +65,8 @@ def mean_ap_bounds(labels: Labels, scores: NDArray[np.floating], missing: Labels
     """mAP's extremes, over the classes with a positive among all clips; nan without any.
 
     `labels`, `scores` (N, K) are of the scored clips, `missing` (M, K) the labels of the others.
-    Lowest: missing negatives before everything, missing positives after everything, one by one.
-    Highest: the reverse.
+    Highest: missing positives before everything, missing negatives after everything. Lowest:
+    missing negatives before everything; the positives where they do least good, see `_lowest`.
     """
     ends = [
         _extremes(labels[:, column], scores[:, column], missing[:, column])
@@ -84,11 +84,37 @@ def _extremes(truth: Labels, scores: NDArray[np.floating], missing: Labels) -> t
     everyone, positives = np.sort(scores), np.sort(scores[truth])
     clips = (len(everyone) - np.searchsorted(everyone, positives)).astype(np.float64)
     hits: Floats = (known - np.searchsorted(positives, positives)).astype(np.float64)
-    last = np.arange(1, added + 1, dtype=np.float64)
-    low = (hits / (clips + negatives)).sum()
-    low += ((known + last) / (len(truth) + negatives + last)).sum()
     high = ((hits + added) / (clips + added)).sum() + added
-    return float(low / (known + added)), float(high / (known + added))
+    above = len(everyone) - np.searchsorted(everyone, positives, side="right") + negatives
+    low = _lowest(hits, clips + negatives, above, len(truth) + negatives, added)
+    return low / (known + added), float(high / (known + added))
+
+
+def _lowest(hits: Floats, clips: Floats, above: NDArray[np.int64], total: int, added: int) -> float:
+    """The smallest sum of precisions with `added` positives more, each of a score of its own.
+
+    Of each positive (P,), ascending in score: the positives and the clips that score at least as
+    much, and the clips that score more; `total` clips in all. One more positive adds the precision
+    of its place and raises those below it, so the worst place is just above some positive, with
+    many negatives before it, or the end. Dynamic programming over those places, the highest first:
+    `least[t]` is the smallest sum so far with t of them placed.
+    """
+    count = np.arange(added + 1.0)
+    least = np.where(count == 0, 0.0, np.inf)
+    before = 0.0
+    _, firsts, sizes = np.unique(clips, return_index=True, return_counts=True)
+    for first, size in zip(firsts, sizes, strict=True):
+        least = _place(least, before, above[first], count)
+        least = least + size * (hits[first] + count) / (clips[first] + count)
+        before = hits[first]
+    return float(_place(least, before, total, count)[-1])
+
+
+def _place(least: Floats, hits: float, clips: int, count: Floats) -> Floats:
+    """Let any number more be placed one after another where so many hits and clips lie before."""
+    own = np.zeros_like(count)
+    own[1:] = np.cumsum((hits + count[1:]) / (clips + count[1:]))
+    return np.minimum.accumulate(least - own) + own
 
 
 def accuracy_bounds(accuracy: float, clips: int, missing: int) -> Bounds:
