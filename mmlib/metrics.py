@@ -155,9 +155,11 @@ def relative_drop(clean: ArrayLike, attacked: ArrayLike) -> Floats:
 
 
 def present_mean(values: Floats) -> float:
-    """Mean over the classes that have a value; nan when none has."""
+    """Mean over the classes that have a value; nan when none has, or both infinities are there."""
     kept = values[~np.isnan(values)]
-    return float(kept.mean()) if len(kept) else float("nan")
+    # d' of a class that is ranked perfectly, or exactly backwards, is infinite.
+    with np.errstate(invalid="ignore"):
+        return float(kept.mean()) if len(kept) else float("nan")
 
 
 def summary(labels: ArrayLike, scores: ArrayLike, task: str) -> dict[str, float]:

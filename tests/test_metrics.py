@@ -124,3 +124,10 @@ def test_unusable_input_is_refused(labels: np.ndarray, scores: np.ndarray, messa
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(7)
+
+
+def test_a_class_ranked_perfectly_and_one_backwards_have_no_mean() -> None:
+    labels = np.array([[1, 1], [0, 0]])
+    found = metrics.summary(labels, np.array([[1.0, 0.0], [0.0, 1.0]]), "multi_label")
+    assert (found["AUC"], found["dprime"]) == (0.5, 0.0)
+    assert np.isnan(found["dprime_class_mean"])
