@@ -1,5 +1,6 @@
 """`make retry` in a project where DVC really runs the stages download and decode."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -100,6 +101,12 @@ def _kill_while_clips_are_away(project: Project) -> None:
             assert process.poll() is None, "it ended before it was killed"
             time.sleep(0.005)
         os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    # DVC keeps its locks for a process that is dead but not yet collected.
+    with contextlib.suppress(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.killpg(process.pid, 0)
+            time.sleep(0.02)
     assert (project.folder / "scratch/retry/plan.json").is_file()
 
 
