@@ -14,9 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 
@@ -33,6 +31,7 @@ from mmlib.clips import (
     write_rows,
     write_vocabulary,
 )
+from mmlib.computed import Computed
 from mmlib.decoding import decode_clips
 from mmlib.download import download
 from mmlib.media.ffmpeg import Limits
@@ -47,7 +46,7 @@ _WAV_HEAD = 44
 _SHARD_CLIPS = 64
 
 
-class Requests(Sequence[Request]):
+class Requests(Computed[Request]):
     """A list that exists only as far as it is looked at, as those of large sources."""
 
     def __init__(self, length: int) -> None:
@@ -56,22 +55,12 @@ class Requests(Sequence[Request]):
     def __len__(self) -> int:
         return self._length
 
-    @overload
-    def __getitem__(self, index: int) -> Request: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Request]: ...
-
-    def __getitem__(self, index: int | slice) -> Request | Sequence[Request]:
-        if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(self._length))]
-        if not 0 <= index < self._length:
-            raise IndexError(index)
-        # Eight in ten for training, each class in each split.
-        split = SPLITS[max(0, index % 10 - 7)]
-        labels = (CLASSES[index // 10 % len(CLASSES)],)
-        clip_id = f"clip {index:011d}"
-        return Request(clip_id, clip_id, split, labels, locator={"number": index})
+    def item(self, place: int) -> Request:
+        """Eight in ten for training, each class in each split."""
+        split = SPLITS[max(0, place % 10 - 7)]
+        labels = (CLASSES[place // 10 % len(CLASSES)],)
+        clip_id = f"clip {place:011d}"
+        return Request(clip_id, clip_id, split, labels, locator={"number": place})
 
 
 def fetch(request: Request) -> Fetched:

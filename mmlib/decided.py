@@ -55,10 +55,10 @@ def _message(selection: Selection, place: int, reason: str) -> str:
     return f"it has no {track} (shard.missing_modality=drop)"
 
 
-def split_facts(selection: Selection) -> dict[str, SplitFacts]:
-    """What became of each split's clips."""
+def split_facts(selection: Selection, failed: Mapping[str, Counter[str]]) -> dict[str, SplitFacts]:
+    """What became of each split's clips; `failed` counts failures by split and error."""
     listed, kept = selection.listed, selection.kept
-    failed, damaged = _failures(selection)[0], _damaged(selection)
+    damaged = _damaged(selection)
     found = {}
     for place, split in enumerate(SPLITS):
         here = listed.splits == place
@@ -76,7 +76,7 @@ def split_facts(selection: Selection) -> dict[str, SplitFacts]:
     return found
 
 
-def _failures(selection: Selection) -> tuple[dict[str, Counter[str]], dict[str, str]]:
+def failures(selection: Selection) -> tuple[dict[str, Counter[str]], dict[str, str]]:
     """Failed clips by split and error, and one line about the first of each error."""
     counts: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     examples: dict[str, str] = {}
@@ -93,9 +93,14 @@ def _damaged(selection: Selection) -> Any:
     return pa.concat_tables(columns)["damaged"].to_numpy(zero_copy_only=False)
 
 
-def count(selection: Selection, facts_of: Mapping[str, SplitFacts]) -> Ledger:
-    """The counts that the stage prints; `facts_of` maps splits to their facts."""
-    ledger = Ledger(warnings=list(selection.warnings), examples=_failures(selection)[1])
+def count(
+    selection: Selection, facts_of: Mapping[str, SplitFacts], examples: dict[str, str]
+) -> Ledger:
+    """The counts that the stage prints; `facts_of` maps splits to their facts.
+
+    `examples` has a line about the first failure of each error; the ledger takes it over.
+    """
+    ledger = Ledger(warnings=list(selection.warnings), examples=examples)
     for split, facts in facts_of.items():
         ledger.rows[split] = facts.requested
         ledger.usable[split] = len(facts.clip_ids)

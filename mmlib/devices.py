@@ -41,6 +41,23 @@ def select() -> torch.device:
     return device
 
 
+def worker_processes() -> int | None:
+    """How many processes may share attacks: one drives a GPU; on CPUs None, one a core."""
+    return None if select().type == "cpu" else 1
+
+
+def select_in_worker() -> torch.device:
+    """Choose the device as `select`, with one thread on the CPU.
+
+    Sums over several threads would round differently, and results must not depend on how many
+    processes share the work.
+    """
+    device = select()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    return device
+
+
 def training_precision(device: torch.device) -> AbstractContextManager[Any]:
     """The context of a training step: bfloat16 autocast on CUDA, nothing on the CPU."""
     if device.type == "cuda":

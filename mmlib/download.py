@@ -2,11 +2,9 @@
 
 import hashlib
 import pickle
-from collections.abc import Sequence
 from copy import copy
 from functools import partial
 from pathlib import Path
-from typing import overload
 
 from mmlib.clips import (
     SPLITS,
@@ -15,6 +13,7 @@ from mmlib.clips import (
     shard_name,
     write_vocabulary,
 )
+from mmlib.computed import Computed
 from mmlib.earlier import find_earlier, set_aside
 from mmlib.errors import UserError
 from mmlib.executor import map_ordered
@@ -89,7 +88,7 @@ def download(
     return ledger
 
 
-class Pieces(Sequence[Piece]):
+class Pieces(Computed[Piece]):
     """The shards of a list; a piece's requests are looked up when the piece is taken."""
 
     def __init__(self, clips: ClipList, columns: Columns, shard_clips: int) -> None:
@@ -115,16 +114,9 @@ class Pieces(Sequence[Piece]):
     def __len__(self) -> int:
         return len(self._pieces)
 
-    @overload
-    def __getitem__(self, index: int) -> Piece: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Piece]: ...
-
-    def __getitem__(self, index: int | slice) -> Piece | Sequence[Piece]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        name, positions = self._pieces[index]
+    def item(self, place: int) -> Piece:
+        """One shard to fetch."""
+        name, positions = self._pieces[place]
         requests = tuple(self._clips.requests[int(position)] for position in positions)
         return Piece(name, self._clips.source, requests, self._clips.fetch)
 

@@ -5,6 +5,7 @@ as plain text. Rows stand in the order of the list, one split after another.
 """
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -107,8 +108,7 @@ def read_manifest_csv(path: Path) -> set[str] | None:
         return None
     if "clip_id" not in rows[0]:
         raise UserError(f"{path}: it has no column clip_id, but {', '.join(map(str, rows[0]))}")
-    found = [row["clip_id"] for row in rows]
-    if len(set(found)) < len(found):
-        again = next(name for place, name in enumerate(found) if name in found[:place])
+    (again, times), *_ = Counter(row["clip_id"] for row in rows).most_common(1)
+    if times > 1:
         raise UserError(f"{path}: clip {again} is there twice")
     return {row["clip_id"] for row in rows if row.get("status", OK) == OK}

@@ -25,6 +25,7 @@ from mmlib.clips import (
 from mmlib.decided import (
     LEAKS_NAME,
     count,
+    failures,
     leak_facts,
     ledger_tables,
     split_facts,
@@ -100,8 +101,9 @@ def make_shards(
     listed = read_list([surveys.path(path.name) for path in paths], vocabulary)
     selection = select(listed, vocabulary, settings)
     vocabulary = replace(vocabulary, classes=selection.classes)
-    facts = split_facts(selection)
-    ledger = count(selection, facts)
+    failed, examples = failures(selection)
+    facts = split_facts(selection, failed)
+    ledger = count(selection, facts, examples)
     ledger.warnings += check_splits(ledger.usable, ledger.positives, vocabulary)
     scratch = Scratch("shard", key, scratch_root)
     parts = np.split(selection.kept, listed.ends[:-1])

@@ -63,8 +63,7 @@ def check_runs(
 ) -> dict[str, list[Outcome]]:
     """Check every run, in processes; a failing check is named on stderr as its run is done."""
     tasks = [Task(run, runs, places, attack, checks, seed, floor_db) for run in runs]
-    # One process drives a GPU; on CPUs each process checks a run of its own with one thread.
-    workers = None if devices.select().type == "cpu" else 1
+    workers = devices.worker_processes()
     found: dict[str, list[Outcome]] = {}
     for task, outcomes in zip(
         tasks, map_ordered(check_run, tasks, label="check", workers=workers), strict=True
@@ -83,9 +82,7 @@ def check_run(task: Task) -> list[Outcome]:
     A check that fails is a result, not an error; UserError is for files that are absent or broken.
     """
     places, attack = task.places, task.attack
-    device = devices.select()
-    if device.type == "cpu":  # sums over several threads would round differently
-        torch.set_num_threads(1)
+    device = devices.select_in_worker()
     net, _ = checkpoint.load(places.models / task.run, device)
     clips = ShardSet(places.shards, "eval")
     table = AttackScores(places.attacks / f"{task.run}.parquet")

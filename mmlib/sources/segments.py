@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mmlib.clips import SPLITS
+from mmlib.computed import Computed
 from mmlib.sources.base import Request, Value
 from mmlib.sources.columns import Columns
 from mmlib.sources.mirror import Mirror
@@ -75,7 +75,7 @@ def join(parts: Sequence[Segments]) -> Segments:
     return Segments(**columns, label_ends=np.cumsum(counts))
 
 
-class SegmentRequests(Sequence[Request]):
+class SegmentRequests(Computed[Request]):
     """The requests of sections, made when they are taken; `files` (N,) are places in the mirror.
 
     A locator holds the video's id, and where the mirror has it (-1: it has not) the path, the
@@ -97,16 +97,8 @@ class SegmentRequests(Sequence[Request]):
     def __len__(self) -> int:
         return len(self._segments)
 
-    @overload
-    def __getitem__(self, index: int) -> Request: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Request]: ...
-
-    def __getitem__(self, index: int | slice) -> Request | Sequence[Request]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        place = range(len(self))[index]
+    def item(self, place: int) -> Request:
+        """One section as a request."""
         segments = self._segments
         video = segments.videos[place].decode()
         start, end = int(segments.start_ms[place]), int(segments.end_ms[place])

@@ -75,8 +75,7 @@ def attack_split(shards: Path, model: Path, out: Path, settings: Attack, seed: i
     chunks = _chunks(len(clips), shards, model, settings, seed, scratch, planar)
     rank, processes = share()
     left = [chunk for chunk in chunks[rank::processes] if not scratch.has(chunk.name)]
-    # One process drives a GPU; on CPUs each process attacks its own chunks with one thread.
-    workers = None if devices.select().type == "cpu" else 1
+    workers = devices.worker_processes()
     for _ in map_ordered(_attack, left, label=f"attack {run}", workers=workers):
         pass
     if rank:
@@ -134,9 +133,7 @@ def _await(chunks: list[Chunk]) -> None:
 
 def _attack(chunk: Chunk) -> None:
     """Attack one chunk in this process and write its pieces."""
-    device = devices.select()
-    if device.type == "cpu":  # sums over several threads would round differently
-        torch.set_num_threads(1)
+    device = devices.select_in_worker()
     model, clips = _model(chunk.model, device), _clips(chunk.shards)
     batch = clips.gather(np.arange(chunk.first, chunk.last), model.modalities)
     batch = batch._replace(inputs=to_device(batch.inputs, device), labels=batch.labels.to(device))

@@ -59,7 +59,7 @@ def measure(
             Part(threat, chunk, shards, (alone, fused), attack, settings, seed)
             for chunk in _chunks(rows, attack.batch_size)
         ]
-    workers = None if devices.select().type == "cpu" else 1
+    workers = devices.worker_processes()
     found: dict[str, list[Radii]] = {}
     results = map_ordered(_search, parts, label="theorem", workers=workers)
     for part, radii in zip(parts, results, strict=True):
@@ -89,9 +89,7 @@ def _check_modalities(model: Path, wanted: set[str], key: str) -> None:
 
 
 def _search(part: Part) -> Radii:
-    device = devices.select()
-    if device.type == "cpu":  # sums over several threads would round differently
-        torch.set_num_threads(1)
+    device = devices.select_in_worker()
     batch = ShardSet(part.shards, "eval").gather(np.array(part.rows))
     inputs, labels = to_device(batch.inputs, device), batch.labels.to(device)
     alone, fused = (_radii(model, batch.clip_ids, inputs, labels, part) for model in part.models)

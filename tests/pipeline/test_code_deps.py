@@ -11,7 +11,7 @@ from tools import code_deps
 
 # Who may import whom inside mmlib: a module may import those of its own and of lower layers only.
 LAYERS = [
-    {"errors", "batch", "seeds"},
+    {"errors", "batch", "seeds", "computed"},
     {"params", "scratch", "pieces", "executor", "stage", "devices", "threat_card"},
     {"profiles", "clips", "shards", "media", "features", "augment", "perceptibility"},
     {"artefacts", "metrics", "stats", "guide", "gblend", "manifest", "ledger", "sources"},
