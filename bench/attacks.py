@@ -30,7 +30,8 @@ from mmlib.batch import Batch, LabelledBatch
 from mmlib.loader import ShardSet
 from mmlib.metrics import present_mean, rank
 from mmlib.models.base import Model
-from mmlib.sweep.chunk import THREATS, ChunkSweep
+from mmlib.sweep.chunk import ChunkSweep
+from mmlib.sweep.threats import THREATS
 
 Attack = Callable[[Model, LabelledBatch, str, float, int], Batch]
 BATCH = 50

@@ -30,7 +30,7 @@ from mmlib.metrics import present_mean, rank
 from mmlib.models.base import Model
 from mmlib.models.build import build
 from mmlib.models.r2plus1d import R2plus1d
-from mmlib.sweep.chunk import THREATS
+from mmlib.sweep.threats import THREATS
 
 CLASSES = 527
 EPS = 0.008

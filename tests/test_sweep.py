@@ -13,7 +13,9 @@ from mmlib.artefacts import AttackScores, Condition
 from mmlib.attacks.region import ORDERS
 from mmlib.attacks.threat import NORMS, Norm
 from mmlib.sweep import table
-from mmlib.sweep.chunk import ChunkSweep, build_threat, measure, threat_names
+from mmlib.sweep.chunk import ChunkSweep
+from mmlib.sweep.measures import measure
+from mmlib.sweep.threats import build_threat, threat_names
 from tests.sweep_toys import CLASSES, inputs, labelled, model, settings
 
 

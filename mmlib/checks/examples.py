@@ -15,7 +15,7 @@ from mmlib.checks import stored
 from mmlib.checks.outcome import Outcome
 from mmlib.models.base import Model
 from mmlib.params import Attack
-from mmlib.sweep.chunk import THREATS, build_threat
+from mmlib.sweep.threats import THREATS, build_threat
 
 
 def check_examples(

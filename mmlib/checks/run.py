@@ -23,7 +23,7 @@ from mmlib.loader import ShardSet
 from mmlib.models.base import Model
 from mmlib.params import Attack, Checks
 from mmlib.seeds import derive
-from mmlib.sweep.chunk import build_threat, threat_names
+from mmlib.sweep.threats import build_threat, threat_names
 from mmlib.threat_card import threat_card
 
 _FIT_SPLIT = "val"

@@ -13,47 +13,23 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mmlib import inference, perceptibility
+from mmlib import inference
 from mmlib.attacks.losses import resolve
 from mmlib.attacks.methods.noise import on_sphere
 from mmlib.attacks.methods.pgd import climb, lengths
-from mmlib.attacks.region import ORDERS
 from mmlib.attacks.search import Points, Search
 from mmlib.attacks.storage import quantise
-from mmlib.attacks.threat import Budget, Threat, comparable_radius
+from mmlib.attacks.threat import Threat
 from mmlib.batch import LabelledBatch, present
 from mmlib.models.base import Model
 from mmlib.params import Attack
 from mmlib.seeds import derive
+from mmlib.sweep.measures import measure
 from mmlib.sweep.members import Solution, compete
-
-THREATS: dict[str, tuple[str, ...]] = {"A": ("audio",), "V": ("video",), "AV": ("audio", "video")}
+from mmlib.sweep.threats import build_threat, threat_names
 
 Condition = tuple[str, str, float]
 """Threat, attack and eps; ("clean", "clean", 0.0) for the clean clips."""
-
-
-def threat_names(modalities: Sequence[str]) -> list[str]:
-    """The threats that a model of these modalities can meet, single ones first."""
-    return [name for name, needed in THREATS.items() if set(needed) <= set(modalities)]
-
-
-def build_threat(name: str, settings: Attack, multiple: float, inputs: Points) -> Threat:
-    """The budgets of threat A, V or AV at `multiple` times the headline eps.
-
-    eps is a change per element in units of full scale: see `comparable_radius`.
-    """
-    return {
-        modality: Budget(
-            comparable_radius(
-                settings.eps * multiple * getattr(settings.scale, modality),
-                settings.norm,
-                inputs[modality].shape[1:],
-            ),
-            settings.norm,
-        )
-        for modality in THREATS[name]
-    }
 
 
 class Record(NamedTuple):
@@ -203,28 +179,3 @@ class ChunkSweep:
                 {modality: points[row].cpu() for modality, points in found.points.items()},
                 {name: bool(present(self.inputs, name)[row]) for name in self.modalities},
             )
-
-
-def measure(clean: Points, attacked: Points, threat: Threat) -> dict[str, Tensor]:
-    """Norm and perceptibility of each clip's change: column -> (B,) float64 on the CPU.
-
-    NaN for clips that lack the modality, and for the decibels of a change that is zero.
-    """
-    measures: dict[str, Tensor] = {}
-    for name, budget in threat.items():
-        before, after = clean[name], attacked[name]
-        delta = perceptibility.change(before, after)
-        columns = {
-            f"norm_{name}": perceptibility.norm(delta, ORDERS[budget.norm]),
-            f"mean_abs_{name}": perceptibility.mean_change(delta),
-        }
-        if name == "video":
-            columns["psnr_video"] = perceptibility.psnr(delta)
-            columns["ssim_video"] = perceptibility.ssim(before, after)
-        else:
-            columns["snr_audio"] = perceptibility.snr(before, delta)
-        there = present(clean, name)
-        for column, values in columns.items():
-            known = torch.where(there & torch.isfinite(values), values, torch.nan)
-            measures[column] = known.cpu()
-    return measures

@@ -22,9 +22,10 @@ from mmlib.attacks.search import Points, Search
 from mmlib.attacks.threat import Threat
 from mmlib.scratch import publish_file
 from mmlib.seeds import derive
-from mmlib.sweep.chunk import ChunkSweep, build_threat
+from mmlib.sweep.chunk import ChunkSweep
 from mmlib.sweep.members import Solution
 from mmlib.sweep.table import described, packed
+from mmlib.sweep.threats import build_threat
 
 GRID, SHARED = "grid", "shared"
 

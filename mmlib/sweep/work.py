@@ -17,7 +17,8 @@ from mmlib.models.base import Model
 from mmlib.params import Attack
 from mmlib.scratch import Scratch, fingerprint, publish_file
 from mmlib.sweep import surface, table
-from mmlib.sweep.chunk import ChunkSweep, threat_names
+from mmlib.sweep.chunk import ChunkSweep
+from mmlib.sweep.threats import threat_names
 
 SPLIT = "eval"
 _POLL_S = 0.2

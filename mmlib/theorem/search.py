@@ -19,7 +19,7 @@ from mmlib.executor import map_ordered
 from mmlib.loader import ShardSet
 from mmlib.params import Attack, Theorem
 from mmlib.seeds import derive
-from mmlib.sweep.chunk import build_threat
+from mmlib.sweep.threats import build_threat
 from mmlib.theorem.compare import Radii
 
 MODALITIES = {"A": "audio", "V": "video"}

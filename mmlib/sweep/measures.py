@@ -1,0 +1,35 @@
+"""What is recorded of each clip's change."""
+
+import torch
+from torch import Tensor
+
+from mmlib import perceptibility
+from mmlib.attacks.region import ORDERS
+from mmlib.attacks.search import Points
+from mmlib.attacks.threat import Threat
+from mmlib.batch import present
+
+
+def measure(clean: Points, attacked: Points, threat: Threat) -> dict[str, Tensor]:
+    """Norm and perceptibility of each clip's change: column -> (B,) float64 on the CPU.
+
+    NaN for clips that lack the modality, and for the decibels of a change that is zero.
+    """
+    measures: dict[str, Tensor] = {}
+    for name, budget in threat.items():
+        before, after = clean[name], attacked[name]
+        delta = perceptibility.change(before, after)
+        columns = {
+            f"norm_{name}": perceptibility.norm(delta, ORDERS[budget.norm]),
+            f"mean_abs_{name}": perceptibility.mean_change(delta),
+        }
+        if name == "video":
+            columns["psnr_video"] = perceptibility.psnr(delta)
+            columns["ssim_video"] = perceptibility.ssim(before, after)
+        else:
+            columns["snr_audio"] = perceptibility.snr(before, delta)
+        there = present(clean, name)
+        for column, values in columns.items():
+            known = torch.where(there & torch.isfinite(values), values, torch.nan)
+            measures[column] = known.cpu()
+    return measures
