@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmlib.comparison.claim import THREAT_WORDS, Claim, Verdict
+from mmlib.correlation import Correlation, correlate
 from mmlib.geometry.table import GeometryTable
-from mmlib.stats import Correlation, Interval, correlate
+from mmlib.stats import Interval
 
 Table = Mapping[str, NDArray[Any]]
 """Columns of metrics/classwise/<run>.csv by name; numbers as float64, empty cells nan."""

@@ -1,19 +1,13 @@
-"""Intervals for shares and bootstraps, correlations, and corrections for many comparisons."""
+"""Intervals for shares and bootstraps, and corrections for many comparisons."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats as distributions
 
 Floats = NDArray[np.float64]
-Method = Literal["pearson", "spearman"]
-
-# A variable whose variance falls to this share once the covariates are taken out has nothing left
-# but rounding: its partial correlation is undefined.
-RESIDUAL_FLOOR = 1e-12
 
 
 class Interval(NamedTuple):
@@ -61,28 +55,53 @@ def _shares(successes: ArrayLike, trials: ArrayLike) -> tuple[Floats, Floats]:
     return hits, count
 
 
-def percentile_interval(samples: ArrayLike, estimate: float, confidence: float) -> Interval:
-    """Percentile bootstrap interval around `estimate`; resamples without a value are left out."""
-    values = np.asarray(samples, dtype=np.float64)
-    values = values[~np.isnan(values)]
+def bootstrap_interval(samples: ArrayLike, estimate: float, confidence: float) -> Interval:
+    """Bias-corrected normal interval of a bootstrap; resamples without a value are left out.
+
+    estimate - bias -+ z sd, with the bias (mean - estimate) and sd of `samples` (R,). Ranking
+    metrics are higher on resamples than on the clips (a positive drawn twice stands beside itself),
+    so that a percentile interval of a mAP lies too high: over 200 clips it held the truth in 71 %
+    of draws where it said 95 %, this one in 92 % (docs/metrics.md).
+    """
+    values = _defined(samples)
     if len(values) == 0:
         return Interval(estimate, float("nan"), float("nan"))
-    tail = (1 - confidence) / 2
-    lo, hi = np.quantile(values, [tail, 1 - tail])
-    return Interval(estimate, float(lo), float(hi))
+    centre = 2 * estimate - float(values.mean())
+    reach = float(distributions.norm.ppf(0.5 + confidence / 2)) * _spread(values)
+    return Interval(estimate, centre - reach, centre + reach)
 
 
-def sign_p(samples: ArrayLike) -> Floats:
-    """Two-sided bootstrap p that a difference is 0, along the last axis.
+def bootstrap_p(samples: ArrayLike, estimates: ArrayLike) -> Floats:
+    """Two-sided p that a difference is 0, of the same normal as `bootstrap_interval`.
 
-    Twice the smaller share of resamples on one side of 0 (ties on both), counted with one more
-    resample so that it is never 0; nan where no resample has a value.
+    `samples` (..., R), `estimates` (...). nan where no resample has a value. Where all resamples
+    are equal there is no spread to judge by: 1 for a difference of 0, else 2 / (R + 1), the least
+    that counting resamples could say.
     """
+    values, found = np.asarray(samples, dtype=np.float64), np.asarray(estimates, dtype=np.float64)
+    flat, gaps = values.reshape(-1, values.shape[-1]), np.broadcast_to(found, values.shape[:-1])
+    p = [_p(_defined(row), float(gap)) for row, gap in zip(flat, gaps.ravel(), strict=True)]
+    return np.array(p).reshape(values.shape[:-1])
+
+
+def _p(values: Floats, estimate: float) -> float:
+    if len(values) == 0:
+        return float("nan")
+    spread = _spread(values)
+    if spread == 0:
+        return 1.0 if estimate == 0 else 2 / (len(values) + 1)
+    z = (2 * estimate - float(values.mean())) / spread
+    return float(2 * distributions.norm.sf(abs(z)))
+
+
+def _defined(samples: ArrayLike) -> Floats:
     values = np.asarray(samples, dtype=np.float64)
-    count = (~np.isnan(values)).sum(axis=-1)
-    fewer = np.minimum((values <= 0).sum(axis=-1), (values >= 0).sum(axis=-1))
-    p = np.minimum(1.0, 2 * (fewer + 1) / (count + 1))
-    return np.asarray(np.where(count == 0, np.nan, p))
+    return np.asarray(values[~np.isnan(values)])
+
+
+def _spread(values: Floats) -> float:
+    # Equal numbers can differ from their own mean by rounding.
+    return float(values.std(ddof=1)) if np.ptp(values) > 0 else 0.0
 
 
 def holm(p: ArrayLike) -> Floats:
@@ -108,72 +127,3 @@ def _adjust(p: ArrayLike, rule: Callable[[Floats, int], Floats]) -> Floats:
     # no adjusted p lies below its own, whatever rounding says
     adjusted[order] = np.clip(rule(values[order], len(order)), values[order], 1.0)
     return adjusted
-
-
-@dataclass(frozen=True)
-class Correlation:
-    """A correlation coefficient over `n` rows with its bootstrap interval and p value.
-
-    `p` is the two-sided t test's for no correlation, with n - 2 - covariates degrees of freedom.
-    Every figure is nan when fewer than 4 + covariates rows are whole or a variable is constant.
-    """
-
-    method: Method
-    n: int
-    r: float
-    lo: float
-    hi: float
-    p: float
-
-
-def correlate(
-    x: ArrayLike,
-    y: ArrayLike,
-    *,
-    given: ArrayLike | None = None,
-    method: Method = "pearson",
-    resamples: int = 1000,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> Correlation:
-    """Correlate two columns over rows, `given` covariates held fixed if there are any.
-
-    `x`, `y` (N,), `given` (N,) or (N, Q); rows with a nan or infinity anywhere are left out.
-    Partial correlation is that of the residuals of least squares on the covariates; for
-    "spearman" all columns are ranked first, anew in each resample. Rows are resampled.
-    """
-    columns = [np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)]
-    if given is not None:
-        columns.extend(np.atleast_2d(np.asarray(given, dtype=np.float64).T))
-    table = np.column_stack(columns)
-    table = table[np.isfinite(table).all(axis=1)]
-    rows, width = table.shape
-    freedom = rows - width
-    if freedom < 2:
-        return Correlation(method, rows, *[float("nan")] * 4)
-    r = float(_coefficients(table[None], method)[0])
-    picks = np.random.default_rng(seed).integers(0, rows, (resamples, rows))
-    interval = percentile_interval(_coefficients(table[picks], method), r, confidence)
-    with np.errstate(divide="ignore"):
-        t = abs(r) * np.sqrt(np.divide(freedom, max(1 - r * r, 0.0)))
-    p = float(2 * distributions.t.sf(t, freedom))
-    return Correlation(method, rows, r, interval.lo, interval.hi, p)
-
-
-def _coefficients(tables: Floats, method: Method) -> Floats:
-    """Correlation of columns 0 and 1 given the others: tables (B, N, 2 + Q) -> (B,)."""
-    if method == "spearman":
-        tables = distributions.rankdata(tables, axis=1)
-    centred = tables - tables.mean(axis=1, keepdims=True)
-    pair, others = centred[:, :, :2], centred[:, :, 2:]
-    before = (pair**2).sum(axis=1)
-    if others.shape[2]:
-        scale = np.sqrt((others**2).sum(axis=1, keepdims=True))
-        others = others / np.where(scale == 0, 1.0, scale)
-        pair = pair - others @ (np.linalg.pinv(others) @ pair)
-    after = (pair**2).sum(axis=1)
-    usable = ((before > 0) & (after > RESIDUAL_FLOOR * before)).all(axis=1)
-    products = (pair[:, :, 0] * pair[:, :, 1]).sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        r = products / np.sqrt(after[:, 0] * after[:, 1])
-    return np.where(usable, np.clip(r, -1.0, 1.0), np.nan)

@@ -14,7 +14,7 @@ from mmlib.errors import UserError
 from mmlib.metrics import Floats, Ranking, present_mean, rank
 from mmlib.scoring.common import shared
 from mmlib.scoring.conditions import CLEAN_CONDITION, HEADLINE_ATTACK
-from mmlib.stats import Interval, benjamini_hochberg, percentile_interval, sign_p
+from mmlib.stats import Interval, benjamini_hochberg, bootstrap_interval, bootstrap_p
 
 
 class Where(NamedTuple):
@@ -131,8 +131,8 @@ class PairedRuns:
         """first - second, resample by resample."""
         samples = first.samples - second.samples
         estimate = first.estimate - second.estimate
-        interval = percentile_interval(samples, estimate, self.confidence)
-        return Effect(interval, float(sign_p(samples)))
+        interval = bootstrap_interval(samples, estimate, self.confidence)
+        return Effect(interval, float(bootstrap_p(samples, estimate)))
 
     def class_differences(self, first: Where, second: Where) -> list[ClassEffect]:
         """Each class's AP under `first` less that under `second`; classes without positives out."""
@@ -140,13 +140,13 @@ class PairedRuns:
         samples = one_resampled.average_precision - two_resampled.average_precision
         gaps = one.average_precision - two.average_precision
         kept = np.flatnonzero(~np.isnan(gaps))
-        p = sign_p(samples[kept])
+        p = bootstrap_p(samples[kept], gaps[kept])
         adjusted = benjamini_hochberg(p)
         return [
             ClassEffect(
                 self.classes[column],
                 int(self.labels[:, column].sum()),
-                percentile_interval(samples[column], float(gaps[column]), self.confidence),
+                bootstrap_interval(samples[column], float(gaps[column]), self.confidence),
                 float(p[row]),
                 float(adjusted[row]),
             )

@@ -4,11 +4,12 @@ import csv
 import io
 from collections.abc import Sequence
 
+from mmlib.correlation import Correlation
 from mmlib.report import wording
 from mmlib.report.answers import Answer
 from mmlib.report.findings import Findings
 from mmlib.report.inputs import THREAT_SHORT, Inputs, band
-from mmlib.stats import Correlation, Interval
+from mmlib.stats import Interval
 
 
 def results_text(inputs: Inputs, answers: Sequence[Answer]) -> str:

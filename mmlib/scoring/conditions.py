@@ -16,7 +16,7 @@ from mmlib.metrics import (
     rank,
     summarise,
 )
-from mmlib.stats import Interval, percentile_interval
+from mmlib.stats import Interval, bootstrap_interval
 
 HEADLINE_ATTACK = "pgd"
 CLEAN_CONDITION = Condition(CLEAN, CLEAN, 0.0)
@@ -125,7 +125,8 @@ def score_condition(
     if task == "single_label":
         figures["accuracy"] = accuracy(labels, scores)
     samples = rank_resampled(labels, scores, counts).mean_average_precision()
-    return Score(figures, ranking, percentile_interval(samples, figures["mAP"], confidence))
+    mean, lo, hi = bootstrap_interval(samples, figures["mAP"], confidence)
+    return Score(figures, ranking, Interval(mean, max(lo, 0.0), min(hi, 1.0)))
 
 
 def _finite(

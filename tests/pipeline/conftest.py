@@ -1,14 +1,45 @@
-"""One tiny project, reproduced once, for every test that only looks at it."""
+"""Two tiny projects, reproduced once and side by side, for every test that looks at them."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
+from tests.pipeline.killing import LONG_STAGES, repro_until_killed
 from tests.pipeline.project import Project
 
 
 @pytest.fixture(scope="session")
-def tiny_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def building(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Project]]]:
+    """Both projects under way: most of a tiny stage is starting Python, which shares well."""
+    folder = tmp_path_factory.mktemp("tiny")
+    with ThreadPoolExecutor(2) as pool:
+        yield {
+            "whole": pool.submit(_whole, Project(folder / "project")),
+            "killed": pool.submit(_killed, Project(folder / "killed")),
+        }
+
+
+@pytest.fixture(scope="session")
+def tiny_project(building: dict[str, Future[Project]]) -> Project:
     """The tiny profile, reproduced from nothing with two workers, its results committed."""
-    project = Project(tmp_path_factory.mktemp("tiny") / "project")
+    return building["whole"].result()
+
+
+@pytest.fixture(scope="session")
+def killed_project(building: dict[str, Future[Project]]) -> Project:
+    """The same with one worker, killed -9 in each of the long stages on the way."""
+    return building["killed"].result()
+
+
+def _whole(project: Project) -> Project:
     project.dvc("repro", MMLIB_WORKERS="2")
     project.commit("results")
+    return project
+
+
+def _killed(project: Project) -> Project:
+    for stage in LONG_STAGES:
+        assert repro_until_killed(project, stage), f"{stage} kept no finished piece to kill at"
+    project.dvc("repro", MMLIB_WORKERS="1")
     return project

@@ -28,7 +28,7 @@ LAYERS = [
         "objectives",
     },
     {"evaluate", "embeddings", "history", "temperature", "pairs", "mixup", "adversarial"},
-    {"training", "guidance", "retraining", "sweep", "depths", "scoring"},
+    {"training", "guidance", "retraining", "sweep", "depths", "scoring", "correlation"},
     {"checks", "comparison", "predictors", "theorem"},
     {"report"},
 ]

@@ -1,23 +1,18 @@
 """The pipeline as people use it: repro, exp run, metrics diff, kill and go on."""
 
 import json
-import os
-import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from mmlib.params import load
-from tests.pipeline.project import STAGE_TIMEOUT_S, Project
+from tests.pipeline.project import Project
 
 pytestmark = pytest.mark.slow
 
 RUNS = ("audio", "video", "mid", "gblend", "mixup", "adversarial")
 UPSTREAM = {"download", "decode", "shard"}
-# In the order in which DVC runs them; their scratch folders begin with these names.
-LONG_STAGES = ("download", "decode", "shard", "train-mid", "retrain-adversarial", "attack-mid")
 TRAIN = {f"train@{run}" for run in ("audio", "video", "mid", "gblend")}
 
 
@@ -165,35 +160,7 @@ def test_a_wrong_param_is_one_clear_line(tiny_project: Project, param: str, mess
 
 
 def test_killed_in_each_long_stage_it_goes_on_and_ends_with_the_same_metrics(
-    tiny_project: Project, tmp_path: Path
+    tiny_project: Project, killed_project: Project
 ) -> None:
     """Also another number of workers: neither may change a byte of the metrics."""
-    project = Project(tmp_path / "killed")
-    for stage in LONG_STAGES:
-        assert _repro_until_killed(project, stage), f"{stage} kept no finished piece to kill at"
-    project.dvc("repro", MMLIB_WORKERS="1")
-    assert project.metrics() == tiny_project.metrics()
-
-
-def _repro_until_killed(project: Project, stage: str) -> bool:
-    """Run `dvc repro` and kill -9 all its processes once the stage has finished a first piece."""
-    process = subprocess.Popen(
-        project.command("repro"),
-        cwd=project.folder,
-        env=project.environment(MMLIB_WORKERS="1"),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + STAGE_TIMEOUT_S
-    try:
-        while process.poll() is None and time.monotonic() < deadline:
-            folders = (project.folder / "scratch").glob(f"{stage}-*")
-            if any(not p.name.startswith(".") for folder in folders for p in folder.iterdir()):
-                return True
-            time.sleep(0.01)
-        return False
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    assert killed_project.metrics() == tiny_project.metrics()

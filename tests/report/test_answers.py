@@ -3,10 +3,11 @@ import math
 import pytest
 
 from mmlib.comparison.claim import Claim
+from mmlib.correlation import Correlation
 from mmlib.predictors import Prediction
 from mmlib.report import answers
 from mmlib.report.evidence import evidence, side
-from mmlib.stats import Correlation, Interval
+from mmlib.stats import Interval
 
 UP, DOWN, OPEN = Interval(0.1, 0.05, 0.2), Interval(-0.1, -0.2, -0.05), Interval(0.0, -0.1, 0.1)
 

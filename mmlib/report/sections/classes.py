@@ -2,13 +2,13 @@
 
 import math
 
+from mmlib.correlation import Correlation
 from mmlib.predictors import METRICS, Prediction
 from mmlib.report import figures, wording
 from mmlib.report.findings import Findings, main_run
 from mmlib.report.inputs import THREAT_NAMES, Inputs, Run
 from mmlib.report.sections.blocks import Block, Panel, Section
 from mmlib.report.tables import Cell, Head, Row, Table, state
-from mmlib.stats import Correlation
 
 AXES = {"kappa": "convexity κ", "rho": "density ρ"}
 SHORT = {"kappa": "κ", "kappa_conditioned": "κ~", "rho": "ρ", "log_density": "ρ′"}
