@@ -9,10 +9,16 @@ MODALITIES = ("audio", "video")
 Batch = dict[str, torch.Tensor]
 """Modality name -> float32 tensor in [0, 1].
 
-`audio` is (B, T, F): log-mel, (dB + 80) / 80. `video` is (B, 3, T, H, W): pixel / 255.
+`audio` is (B, T, F): log-mel, (dB + 80) / 80. `video` is (B, 3, T, H, W): pixel / 255. Where the
+waveform is attacked, `audio` is (B, N) in [-1, 1].
 Optional `audio_present` and `video_present`, (B,) bool, mark clips that lack a track; without the
 key every clip has it.
 """
+
+
+def is_waveform(audio: torch.Tensor) -> bool:
+    """Tell sound as a waveform, (B, N), from log-mel, (B, T, F)."""
+    return audio.ndim == 2
 
 
 class LabelledBatch(NamedTuple):

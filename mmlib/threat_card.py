@@ -1,6 +1,7 @@
 """The threat model in words: goal, knowledge, budgets with their units, every hyper-parameter."""
 
 from collections.abc import Iterator
+from math import log10
 from typing import Any, NamedTuple
 
 from mmlib.params import Attack
@@ -31,7 +32,8 @@ def threat_card(attack: Attack, floor_db: float) -> list[Entry]:
     The last entry lists every setting of the section, so that nothing which decides a number is
     left unsaid.
     """
-    audio, video = attack.eps * attack.scale.audio, attack.eps * attack.scale.video
+    waveform = attack.domain == "waveform"
+    video = attack.eps * attack.scale.video
     sweep = ", ".join(f"{attack.eps * multiple:.4g}" for multiple in sorted(attack.sweep))
     restarts = "1 restart" if attack.restarts == 1 else f"{attack.restarts} restarts"
     others = [METHODS[name] for name in attack.methods if name != "pgd"]
@@ -40,6 +42,12 @@ def threat_card(attack: Attack, floor_db: float) -> list[Entry]:
         Entry("Goal", "untargeted: make the loss on the true tags as large as possible"),
         Entry("Knowledge", "white box: weights, gradients and true tags"),
         Entry(
+            "Domain",
+            "sound as its waveform, through the front end; picture as pixels"
+            if waveform
+            else "sound as the log-mel that the nets read; picture as pixels",
+        ),
+        Entry(
             "Attack",
             f"PGD, {attack.steps} steps of {attack.step_size:g} ε falling to 0, {restarts}"
             f" (the worst for each clip is kept), loss {attack.loss}{beside}",
@@ -47,19 +55,41 @@ def threat_card(attack: Attack, floor_db: float) -> list[Entry]:
         Entry(
             "Starts",
             "the clean clip; the solution at the next smaller budget; for A+V those of A and V"
-            " alone; restarts after the first begin at random points",
+            " alone; restarts after the first begin at random points"
+            + ("; where silence has no gradient, noise of the budget" if waveform else ""),
         ),
         Entry("Norm", f"{NORMS[attack.norm]}, for each clip and modality alone"),
         Entry(
             "Headline budget ε",
-            f"sound {audio:.4g} of the {floor_db:g} dB scale = {audio * floor_db:.2g} dB of"
-            f" log-mel; picture {video:.4g} of full scale = {video * 255:.3g} grey levels of 255",
+            f"sound {_sound(attack, floor_db)}; picture {video:.4g} of full scale ="
+            f" {video * 255:.3g} grey levels of 255",
         ),
-        Entry("Box", "every value stays within [0, 1] of full scale"),
+        Entry(
+            "Box",
+            "samples stay within [-1, 1] and pixels within [0, 1] of full scale"
+            if waveform
+            else "every value stays within [0, 1] of full scale",
+        ),
         Entry("Sweep of ε", sweep),
         Entry("Floor", "random noise of equal norm, which every attack must beat"),
         Entry("All settings", ", ".join(settings(attack.model_dump(mode="json")))),
     ]
+
+
+def loudest(attack: Attack, floor_db: float) -> str:
+    """The headline budget of the sound in decibels: of log-mel, or a level under full scale."""
+    eps = attack.eps * attack.scale.audio
+    if attack.domain == "log_mel":
+        return f"{eps * floor_db:.2g} dB"
+    level = f"{20 * log10(eps):.1f}" if eps else "-∞"
+    return f"{level} dBFS".replace("-", "−")
+
+
+def _sound(attack: Attack, floor_db: float) -> str:
+    eps = attack.eps * attack.scale.audio
+    if attack.domain == "log_mel":
+        return f"{eps:.4g} of the {floor_db:g} dB scale = {loudest(attack, floor_db)} of log-mel"
+    return f"{eps:.4g} of full-scale amplitude = {loudest(attack, floor_db)}"
 
 
 def settings(values: dict[str, Any], prefix: str = "") -> Iterator[str]:

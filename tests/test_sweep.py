@@ -96,9 +96,9 @@ def test_untouched_modalities_have_no_measures() -> None:
     clean = inputs()
     threat = build_threat("A", settings(), 1.0, clean)
     found = measure(clean, {"audio": clean["audio"]}, threat)
-    assert set(found) == {"norm_audio", "mean_abs_audio", "snr_audio"}
+    assert set(found) == {"norm_audio", "mean_abs_audio", "snr_log_mel"}
     assert found["norm_audio"].tolist() == [0, 0, 0]
-    assert bool(torch.isnan(found["snr_audio"]).all())
+    assert bool(torch.isnan(found["snr_log_mel"]).all())
 
 
 def test_pieces_join_into_one_table(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_tables(in_folder: Path) -> None:
     about = json.loads(table.schema.metadata[b"mmlib"])
     assert about == {
         "classes": list(NAMES), "task": "multi_label", "run": "mid", "eps": 0.02,
-        "threats": ["A", "V", "AV"], "norm": "linf",
+        "threats": ["A", "V", "AV"], "norm": "linf", "domain": "log_mel",
     }  # fmt: skip
     silent = [row for row in table.to_pylist() if row["clip_id"] == "clip-2"]
     assert all(row["norm_audio"] is None for row in silent)

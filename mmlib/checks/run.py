@@ -8,15 +8,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmlib import checkpoint, devices, inference
+from mmlib import checkpoint, devices, domain, inference
 from mmlib.artefacts import CLEAN, AttackScores, Condition, read_embeddings
 from mmlib.attacks.methods.pgd import pgd
-from mmlib.batch import MODALITIES, to_device
+from mmlib.batch import to_device
 from mmlib.checks import examples, honesty, probe, sweep
 from mmlib.checks import model as model_checks
 from mmlib.checks.controls import known_weak_control
 from mmlib.checks.outcome import Outcome
 from mmlib.checks.strongest import silent_success
+from mmlib.checks.universal import check_universal, drawn
 from mmlib.errors import UserError
 from mmlib.executor import map_ordered
 from mmlib.loader import ShardSet
@@ -26,7 +27,6 @@ from mmlib.seeds import derive
 from mmlib.sweep.threats import build_threat, threat_names
 from mmlib.threat_card import threat_card
 
-_FIT_SPLIT = "val"
 _PATH_CLIPS = 8
 
 
@@ -83,14 +83,14 @@ def check_run(task: Task) -> list[Outcome]:
     """
     places, attack = task.places, task.attack
     device = devices.select_in_worker()
-    net, _ = checkpoint.load(places.models / task.run, device)
+    net = _model(task, task.run, device)
     clips = ShardSet(places.shards, "eval")
     table = AttackScores(places.attacks / f"{task.run}.parquet")
     if sorted(clips.clip_ids) != table.clip_ids.tolist():
         raise UserError(
             f"{table.path}: attacked other clips than {places.shards} has; run `dvc repro`"
         )
-    rows = _drawn(len(clips), task.checks.clips, derive(task.seed, "checks"))
+    rows = drawn(len(clips), task.checks.clips, derive(task.seed, "checks"))
     probed = _probe(task, net, clips, table, rows, device)
     arguments = (probed.model, probed.inputs, probed.labels, probed.threat, attack.loss)
     labels = clips.labels[np.argsort(np.array(clips.clip_ids), kind="stable")].astype(np.bool_)
@@ -100,18 +100,25 @@ def check_run(task: Task) -> list[Outcome]:
         *probe.check_effort(probed, task.checks.queries),
         probe.check_transfer(probed, _sources(task, net, device)),
         _watched(probed),
-        *examples.check_examples(places.attacks, task.run, net, clips.input_shapes, attack, device),
+        *examples.check_examples(
+            places.attacks,
+            task.run,
+            net,
+            domain.input_shapes(clips, places.shards, attack.domain),
+            attack,
+            device,
+        ),
         known_weak_control(attack.norm),
-        _universal(task, probed, clips, rows, device),
-        _clean(places, task.run, table),
+        check_universal(probed, clips, rows, places.shards, task.checks.clips),
+        _clean(task, table),
         honesty.threat_model_card(threat_card(attack, task.floor_db), attack),
     ]
 
 
-def _drawn(count: int, wanted: int, seed: int) -> NDArray[np.intp]:
-    """Rows drawn without repeats, ascending: the same for every run."""
-    drawn = np.random.default_rng(seed).choice(count, min(wanted, count), replace=False)
-    return np.sort(drawn).astype(np.intp)
+def _model(task: Task, run: str, device: torch.device) -> Model:
+    """Another run's model too reads sound in the form that is attacked."""
+    path = task.places.models / run
+    return domain.load_model(path, device, task.places.shards, task.attack.domain)
 
 
 def _probe(
@@ -123,7 +130,7 @@ def _probe(
     device: torch.device,
 ) -> probe.Probe:
     """The drawn clips with both modalities: other runs may need the one that this run lacks."""
-    batch = clips.gather(rows, MODALITIES)
+    batch = domain.gather(clips, rows, domain=task.attack.domain)
     inputs, labels = to_device(batch.inputs, device), batch.labels.to(device)
     name = threat_names(net.modalities)[-1]
     threat = build_threat(name, task.attack, 1.0, inputs)
@@ -149,7 +156,7 @@ def _sources(task: Task, net: Model, device: torch.device) -> dict[str, tuple[st
         if not having:
             return {}
         run = min(having, key=lambda name: len(known[name]))
-        sources[modality] = (run, checkpoint.load(models / run, device)[0].requires_grad_(False))
+        sources[modality] = (run, _model(task, run, device).requires_grad_(False))
     return sources
 
 
@@ -169,31 +176,11 @@ def _watched(probed: probe.Probe) -> Outcome:
     )
 
 
-def _universal(
-    task: Task, probed: probe.Probe, clips: ShardSet, rows: NDArray[np.intp], device: torch.device
-) -> Outcome:
-    """Fit one perturbation on clips of another split, and play it to the drawn ones."""
-    other = ShardSet(task.places.shards, _FIT_SPLIT)
-    if not len(other):
-        return Outcome("universal_split", "warn", f"not measured: no clips in {_FIT_SPLIT}")
-    fitted = _drawn(len(other), task.checks.clips, derive(task.seed, "universal"))
-    batch = other.gather(fitted, MODALITIES)
-    fit_on = [(to_device(batch.inputs, device), batch.labels.to(device))]
-    after, known = probe.universal_map(probed, fit_on), probed.mean_ap(probed.attacked)
-    seen = f"one perturbation for all clips leaves mAP {after:.3f}, one for each {known:.3f}"
-    return honesty.universal_split(_ids(other, fitted), _ids(clips, rows), seen)
-
-
-def _ids(clips: ShardSet, rows: NDArray[np.intp]) -> dict[str, list[str]]:
-    return {
-        "clip": [clips.clip_ids[row] for row in rows.tolist()],
-        "recording": [clips.source_ids[row] for row in rows.tolist()],
-    }
-
-
-def _clean(places: Places, run: str, table: AttackScores) -> Outcome:
-    embedded = read_embeddings(places.embeddings / f"{run}.parquet", "eval", ())
+def _clean(task: Task, table: AttackScores) -> Outcome:
+    embedded = read_embeddings(task.places.embeddings / f"{task.run}.parquet", "eval", ())
     same = np.array_equal(embedded.clip_ids, table.clip_ids)
     return honesty.clean_beside_robust(
-        table.scores(Condition(CLEAN, CLEAN, 0.0)), embedded.logits if same else None
+        table.scores(Condition(CLEAN, CLEAN, 0.0)),
+        embedded.logits if same else None,
+        rounded=task.attack.domain == "waveform",
     )

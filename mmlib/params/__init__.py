@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from mmlib.errors import UserError
-from mmlib.params.attacks import Attack, Scale, Surface, Theorem
+from mmlib.params.attacks import Attack, Domain, Scale, Surface, Theorem
 from mmlib.params.data import ClipTensor, Data, Decode, EventsData, Leaks, Mel, Shard
 from mmlib.params.models import Cnn14, Csn, Fusion, ModelSizes, R2plus1d
 from mmlib.params.results import Checks, Embed, Geometry, Report, Score
@@ -36,6 +36,7 @@ __all__ = [
     "Csn",
     "Data",
     "Decode",
+    "Domain",
     "Embed",
     "EventsData",
     "Fusion",

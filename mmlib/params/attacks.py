@@ -8,6 +8,7 @@ from mmlib.params.training import SourceRuns
 from mmlib.params.values import Count, Floats, NotNegative, Section, listed
 
 Method = Literal["pgd", "apgd", "fgsm", "mim", "square"]
+Domain = Literal["log_mel", "waveform"]
 
 
 class Scale(Section):
@@ -31,6 +32,7 @@ class Attack(Section):
     """The attack sweep (stage attack); eps in units of full scale."""
 
     eps: Annotated[float, Field(gt=0, le=1)]
+    domain: Domain = "log_mel"
     scale: Scale
     norm: Literal["linf", "l2", "l1"]
     sweep: Floats

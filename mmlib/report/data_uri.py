@@ -52,7 +52,7 @@ def invert(log_mel: NDArray[np.float32], mel: Mel) -> NDArray[np.float64]:
 
 def wav(samples: NDArray[np.float64], rate: int) -> str:
     """Samples in [-1, 1], clipped, as the data URI of a mono 16-bit WAV."""
-    pcm = np.rint(np.clip(samples, -1, 1) * 32767).astype("<i2")
+    pcm = np.clip(np.rint(samples * 32768), -32768, 32767).astype("<i2")
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as stream:
         stream.setnchannels(1)

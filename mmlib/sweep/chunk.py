@@ -18,6 +18,7 @@ from mmlib.attacks.losses import resolve
 from mmlib.attacks.methods.noise import on_sphere
 from mmlib.attacks.methods.pgd import climb, lengths
 from mmlib.attacks.search import Points, Search
+from mmlib.attacks.silence import raised
 from mmlib.attacks.storage import quantise
 from mmlib.attacks.threat import Threat
 from mmlib.batch import LabelledBatch, present
@@ -130,6 +131,8 @@ class ChunkSweep:
             begin = self._better(search, begin, joined)
         cold = not smaller and len(name) == 1
         steps = self.settings.steps if cold or multiple == 1 else self.settings.sweep_steps
+        if cold and self.settings.domain == "waveform":
+            begin = raised(search, begin)
         # From the clean clip, the first step goes to the edge of the ball.
         path = lengths(steps, max(self.settings.step_size, 1.0 if cold else 0.0))
         for restart in range(self.settings.restarts if "pgd" in self.settings.methods else 0):

@@ -7,7 +7,7 @@ from mmlib import perceptibility
 from mmlib.attacks.region import ORDERS
 from mmlib.attacks.search import Points
 from mmlib.attacks.threat import Threat
-from mmlib.batch import present
+from mmlib.batch import is_waveform, present
 
 
 def measure(clean: Points, attacked: Points, threat: Threat) -> dict[str, Tensor]:
@@ -27,7 +27,8 @@ def measure(clean: Points, attacked: Points, threat: Threat) -> dict[str, Tensor
             columns["psnr_video"] = perceptibility.psnr(delta)
             columns["ssim_video"] = perceptibility.ssim(before, after)
         else:
-            columns["snr_audio"] = perceptibility.snr(before, delta)
+            column = "snr_waveform" if is_waveform(before) else "snr_log_mel"
+            columns[column] = perceptibility.snr(before, delta)
         there = present(clean, name)
         for column, values in columns.items():
             known = torch.where(there & torch.isfinite(values), values, torch.nan)

@@ -18,14 +18,16 @@ MEASURES = (
     "mean_abs_video",
     "psnr_video",
     "ssim_video",
-    "snr_audio",
+    "snr_log_mel",
+    "snr_waveform",
 )
 
 
 def schema(classes: int) -> pa.Schema:
     """One row a clip and condition; scores are logits, measures null where they do not apply.
 
-    Norms are in the norm of the budget, decibels of log-mel are in the log-mel domain.
+    Norms are in the norm of the budget; `snr_log_mel` and `snr_waveform` name the domain of the
+    attack on sound, and the other one is null.
     """
     scores = pa.binary(4 * classes)
     return pa.schema(

@@ -17,7 +17,8 @@ def threat_names(modalities: Sequence[str]) -> list[str]:
 def build_threat(name: str, settings: Attack, multiple: float, inputs: Points) -> Threat:
     """The budgets of threat A, V or AV at `multiple` times the headline eps.
 
-    eps is a change per element in units of full scale: see `comparable_radius`.
+    eps is a change per element in units of full scale: see `comparable_radius`. Values stay in
+    [0, 1], those of a waveform in [-1, 1].
     """
     return {
         modality: Budget(
@@ -27,6 +28,7 @@ def build_threat(name: str, settings: Attack, multiple: float, inputs: Points) -
                 inputs[modality].shape[1:],
             ),
             settings.norm,
+            low=-1.0 if modality == "audio" and settings.domain == "waveform" else 0.0,
         )
         for modality in THREATS[name]
     }

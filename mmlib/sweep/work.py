@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mmlib import checkpoint, devices
+from mmlib import checkpoint, devices, domain
 from mmlib.batch import to_device
 from mmlib.errors import UserError
 from mmlib.executor import map_ordered, share
 from mmlib.loader import ShardSet
 from mmlib.models.base import Model
-from mmlib.params import Attack
+from mmlib.params import Attack, Domain
 from mmlib.scratch import Scratch, fingerprint, publish_file
 from mmlib.sweep import surface, table
 from mmlib.sweep.chunk import ChunkSweep
@@ -89,6 +89,7 @@ def attack_split(shards: Path, model: Path, out: Path, settings: Attack, seed: i
         "eps": settings.eps,
         "threats": threat_names(tuple(description["inputs"])),
         "norm": settings.norm,
+        "domain": settings.domain,
     }
     pieces = [scratch.path(chunk.name) for chunk in chunks]
     shown = [scratch.path(chunk.examples_name) for chunk in chunks if chunk.shown]
@@ -135,8 +136,10 @@ def _await(chunks: list[Chunk]) -> None:
 def _attack(chunk: Chunk) -> None:
     """Attack one chunk in this process and write its pieces."""
     device = devices.select_in_worker()
-    model, clips = _model(chunk.model, device), _clips(chunk.shards)
-    batch = clips.gather(np.arange(chunk.first, chunk.last), model.modalities)
+    form = chunk.settings.domain
+    model, clips = _model(chunk.model, device, chunk.shards, form), _clips(chunk.shards)
+    rows = np.arange(chunk.first, chunk.last)
+    batch = domain.gather(clips, rows, model.modalities, domain=form)
     batch = batch._replace(inputs=to_device(batch.inputs, device), labels=batch.labels.to(device))
     sweep = ChunkSweep(model, batch, chunk.settings, chunk.seed)
     records = sweep.run()
@@ -152,8 +155,8 @@ def _attack(chunk: Chunk) -> None:
 
 
 @lru_cache(maxsize=1)
-def _model(path: Path, device: torch.device) -> Model:
-    return checkpoint.load(path, device)[0]
+def _model(path: Path, device: torch.device, shards: Path, form: Domain) -> Model:
+    return domain.load_model(path, device, shards, form)
 
 
 @lru_cache(maxsize=1)

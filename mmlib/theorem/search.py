@@ -1,6 +1,6 @@
 """The smallest radii that break a uni-modal model and the fused one, clip by clip."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmlib import checkpoint, devices, inference
+from mmlib import checkpoint, devices, domain, inference
 from mmlib.attacks.losses import top
 from mmlib.attacks.methods.minimal import minimal_radius
+from mmlib.attacks.methods.pgd import pgd
 from mmlib.attacks.search import Model as AnyModel
+from mmlib.attacks.silence import pgd_raised
 from mmlib.attacks.threat import Threat
 from mmlib.batch import Batch, to_device
 from mmlib.errors import UserError
@@ -90,7 +92,8 @@ def _check_modalities(model: Path, wanted: set[str], key: str) -> None:
 
 def _search(part: Part) -> Radii:
     device = devices.select_in_worker()
-    batch = ShardSet(part.shards, "eval").gather(np.array(part.rows))
+    clips = ShardSet(part.shards, "eval")
+    batch = domain.gather(clips, np.array(part.rows), domain=part.attack.domain)
     inputs, labels = to_device(batch.inputs, device), batch.labels.to(device)
     alone, fused = (_radii(model, batch.clip_ids, inputs, labels, part) for model in part.models)
     return Radii(batch.clip_ids, alone, fused)
@@ -100,14 +103,15 @@ def _radii(
     model: Path, clip_ids: Sequence[str], inputs: Batch, labels: torch.Tensor, part: Part
 ) -> NDArray[np.float64]:
     """The clips' radii in one model, which encodes the modality that is not attacked only once."""
-    net = checkpoint.load(model, labels.device)[0]
+    net = domain.load_model(model, labels.device, part.shards, part.attack.domain)
     frozen = inference.frozen(net, {name: value[:4] for name, value in inputs.items()})
     threat = build_threat(part.threat, part.attack, part.settings.reach, inputs)
     with torch.no_grad():
         embeddings = frozen.encode_all(inputs)
     batch, forward = inference.cached(frozen, inputs, embeddings, threat)
     seeds = [derive(part.seed, clip, part.threat) for clip in clip_ids]
-    return smallest(forward, batch, labels, threat, part.settings, seeds)
+    attack = pgd_raised if part.attack.domain == "waveform" else pgd
+    return smallest(forward, batch, labels, threat, part.settings, seeds, attack=attack)
 
 
 def smallest(
@@ -117,6 +121,8 @@ def smallest(
     threat: Threat,
     settings: Theorem,
     seeds: Sequence[int],
+    *,
+    attack: Callable[..., Batch] = pgd,
 ) -> NDArray[np.float64]:
     """The smallest multiple of attack.eps, (B,), at which no true tag is ranked first any more.
 
@@ -128,6 +134,7 @@ def smallest(
         batch,
         labels,
         threat,
+        attack=attack,
         criterion=top,
         loss=top,
         tolerance=settings.tolerance,

@@ -15,6 +15,7 @@ import torch
 from mmlib import checkpoint
 from mmlib.checks.outcome import Outcome
 from mmlib.checks.run import Places, Task, check_run
+from mmlib.checks.universal import drawn
 from mmlib.embeddings import write_embeddings
 from mmlib.errors import UserError
 from mmlib.evaluate import predict
@@ -214,9 +215,7 @@ def test_the_stage_says_failures_and_keeps_every_outcome(
 
 
 def test_draws_are_the_same_for_every_run() -> None:
-    from mmlib.checks.run import _drawn
-
-    rows = _drawn(100, 10, 5)
-    assert np.array_equal(rows, _drawn(100, 10, 5))
+    rows = drawn(100, 10, 5)
+    assert np.array_equal(rows, drawn(100, 10, 5))
     assert len(set(rows.tolist())) == 10
-    assert _drawn(4, 10, 5).tolist() == [0, 1, 2, 3]
+    assert drawn(4, 10, 5).tolist() == [0, 1, 2, 3]

@@ -24,6 +24,7 @@ LAYERS = [
         "sharding",
         "average",
         "checkpoint",
+        "domain",
         "inference",
         "objectives",
     },

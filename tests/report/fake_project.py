@@ -200,7 +200,8 @@ def _attacks(
         "quantised_scores": _binary(stacked),
         "psnr_video": pa.array([34.2 if t else None for t in touched["video"]], pa.float32()),
         "ssim_video": pa.array([0.93 if t else None for t in touched["video"]], pa.float32()),
-        "snr_audio": pa.array([26.1 if t else None for t in touched["audio"]], pa.float32()),
+        "snr_log_mel": pa.array([26.1 if t else None for t in touched["audio"]], pa.float32()),
+        "snr_waveform": pa.nulls(len(threat), pa.float32()),
     }
     for modality, mask in touched.items():
         norms = [e if hit else None for e, hit in zip(eps, mask, strict=True)]

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from mmlib import params
-from mmlib.report import data_uri, examples
+from mmlib.report import data_uri, examples, shown
 from tests.report import fake_project
 
 MEL = params.load(fake_project.REPOSITORY / "params.yaml").shard.mel
@@ -38,13 +38,13 @@ def card(found: examples.Example, task: str = "multi_label") -> examples.Card:
     return examples.card(found, task=task, mel=MEL, seconds=3.0)
 
 
-def pixels(picture: examples.Picture) -> np.ndarray:
+def pixels(picture: shown.Picture) -> np.ndarray:
     kind, data = picture.source.split(",")
     assert kind == "data:image/png;base64"
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
 
 
-def samples(sound: examples.Sound) -> tuple[np.ndarray, int]:
+def samples(sound: shown.Sound) -> tuple[np.ndarray, int]:
     kind, data = sound.source.split(",")
     assert kind == "data:audio/wav;base64"
     with wave.open(io.BytesIO(base64.b64decode(data))) as stream:
@@ -116,7 +116,7 @@ def test_sounds_are_wav_of_the_clips_length_and_the_same_each_time() -> None:
     heard, rate = samples(first.sounds[0])
     assert rate == MEL.sample_rate_hz
     assert len(heard) == pytest.approx(3.0 * rate, rel=0.02)
-    assert np.abs(heard).max() == pytest.approx(examples.PEAK, abs=0.01)
+    assert np.abs(heard).max() == pytest.approx(shown.PEAK, abs=0.01)
 
 
 def test_silence_stays_silent() -> None:

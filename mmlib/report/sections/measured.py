@@ -7,7 +7,7 @@ from markupsafe import Markup
 from mmlib.report import wording
 from mmlib.report.inputs import Inputs
 from mmlib.report.sections.blocks import Block, Section
-from mmlib.threat_card import threat_card
+from mmlib.threat_card import loudest, threat_card
 
 
 def measured(inputs: Inputs) -> Section:
@@ -29,7 +29,7 @@ def lede(inputs: Inputs) -> str:
     runs, classes = len(inputs.runs), len(inputs.manifest.get("classes", []))
     what = f"{runs} {'model' if runs == 1 else 'models'}"
     where = f", {wording.count(clips)} clips of {classes} classes" if clips else ""
-    decibels = f"{attack.eps * attack.scale.audio * mel.floor_db:.2g} dB"
+    decibels = loudest(attack, mel.floor_db)
     levels = f"{attack.eps * attack.scale.video * 255:.3g} grey levels"
     return (
         f"{what}{where}, attacked by changes of at most {decibels} in the sound and {levels} in the"

@@ -1,25 +1,16 @@
 """Table 1 of the paper with our numbers, and mAP against the budget."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 import numpy as np
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from mmlib.report import figures, wording
 from mmlib.report.figures import Line
 from mmlib.report.inputs import THREAT_NAMES, THREAT_SHORT, Inputs, Run, band
 from mmlib.report.sections.blocks import Block, Panel, Section, legend, rule
+from mmlib.report.sections.perceptibility import perceptibility
 from mmlib.report.sections.worst_case import worst_case
 from mmlib.report.tables import PAPER, PAPER_ROWS, Cell, Group, Head, Row, Table
 
-# column of data/attacks/<run>.parquet -> heading, digits
-DISTANCES = {
-    "snr_audio": ("SNR of the log-mel, dB", 1),
-    "psnr_video": ("PSNR of the frames, dB", 1),
-    "ssim_video": ("SSIM of the frames", 3),
-}
+STORED = {"log_mel": "float16 log-mel", "waveform": "int16 sound"}
 
 
 def scores(inputs: Inputs) -> Section:
@@ -74,8 +65,8 @@ def _scores_table(inputs: Inputs) -> Table:
             f"Beside mAP: the {wording.percent(inputs.params.score.confidence)} bootstrap interval"
             " over clips. Whole list, where clips are missing: mAP if they were ranked as badly and"
             " as well as can be. Stored: mAP when the attacked clip is rounded to uint8 pictures"
-            " and float16 log-mel. Our d′ is √2 Φ⁻¹(AUC) throughout; the paper's attacked d′ do not"
-            " follow from its AUC."
+            f" and {STORED[inputs.params.attack.domain]}. Our d′ is √2 Φ⁻¹(AUC) throughout; the"
+            " paper's attacked d′ do not follow from its AUC."
         ),
     )
 
@@ -120,7 +111,7 @@ def robustness(inputs: Inputs) -> Section | None:
     )
     marks = (("noise of equal norm", rule("muted", "1.6 2.6")), ("chance", rule("muted", "6 3")))
     blocks = [legend(inputs.runs, *marks), Block("panels", panels, caption)]
-    table = _perceptibility({run.name: _distances(inputs, run) for run in inputs.runs})
+    table = perceptibility(inputs)
     if table is not None:
         blocks.append(Block("table", table))
     worst = worst_case(inputs)
@@ -145,53 +136,3 @@ def _chance(inputs: Inputs) -> float | None:
     if not clips or positives is None or not (positives > 0).any():
         return None
     return float(np.mean(positives[positives > 0]) / clips)
-
-
-def _distances(inputs: Inputs, run: Run) -> dict[str, dict[str, float]]:
-    """Mean SNR, PSNR and SSIM of the run's headline attacks, by threat."""
-    path = inputs.root / f"data/attacks/{run.name}.parquet"
-    if not path.is_file():
-        return {}
-    table = pq.read_table(path, columns=["threat", "attack", "eps", *DISTANCES])
-    near = np.isclose(table["eps"].to_numpy(), inputs.params.attack.eps)
-    near &= table["attack"].to_numpy() == "pgd"
-    found = {}
-    for threat in run.threats:
-        rows = table.filter(near & (table["threat"].to_numpy() == threat))
-        means = {name: pc.mean(_finite(rows[name])).as_py() for name in DISTANCES}
-        found[threat] = {name: value for name, value in means.items() if value is not None}
-    return found
-
-
-def _finite(column: Any) -> Any:
-    return pc.if_else(pc.is_finite(column), column, None)
-
-
-def _perceptibility(seen: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Table | None:
-    """How much the headline attacks change their clips; `seen` is run -> threat -> distance."""
-    rows = []
-    for threat, title in THREAT_NAMES.items():
-        found = [threats[threat] for threats in seen.values() if threats.get(threat)]
-        if found:
-            cells = [
-                _range([values.get(column) for values in found], digits)
-                for column, (_, digits) in DISTANCES.items()
-            ]
-            rows.append(Row(_capital(title), cells))
-    if not rows:
-        return None
-    heads = [Head(heading) for heading, _ in DISTANCES.values()]
-    return Table(
-        title="How visible and audible the attacks are",
-        head=(Head("attack at the headline budget", "word"), *heads),
-        rows=rows,
-        caption="Means over the eval clips, lowest to highest run. Higher is harder to notice.",
-    )
-
-
-def _range(values: Sequence[float | None], digits: int) -> Cell:
-    known = sorted(value for value in values if value is not None)
-    ends = list(dict.fromkeys(wording.number(value, digits) for value in known))
-    if not ends:
-        return Cell(wording.MISSING)
-    return Cell(ends[0] if len(ends) == 1 else f"{ends[0]} to {ends[-1]}")

@@ -1,0 +1,77 @@
+"""How much the attacks change what is seen and heard, beside their damage."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from mmlib.report import wording
+from mmlib.report.inputs import THREAT_NAMES, Inputs, Run
+from mmlib.report.tables import Cell, Head, Row, Table
+
+# column of data/attacks/<run>.parquet -> heading, digits
+DISTANCES = {
+    "snr_log_mel": ("SNR of the log-mel, dB", 1),
+    "snr_waveform": ("SNR of the waveform, dB", 1),
+    "psnr_video": ("PSNR of the frames, dB", 1),
+    "ssim_video": ("SSIM of the frames", 3),
+}
+
+
+def perceptibility(inputs: Inputs) -> Table | None:
+    """Mean distances of the headline attacks from their clips, by threat; None without any."""
+    return _table({run.name: _distances(inputs, run) for run in inputs.runs})
+
+
+def _distances(inputs: Inputs, run: Run) -> dict[str, dict[str, float]]:
+    """Mean SNR, PSNR and SSIM of the run's headline attacks, by threat."""
+    path = inputs.root / f"data/attacks/{run.name}.parquet"
+    if not path.is_file():
+        return {}
+    table = pq.read_table(path, columns=["threat", "attack", "eps", *DISTANCES])
+    near = np.isclose(table["eps"].to_numpy(), inputs.params.attack.eps)
+    near &= table["attack"].to_numpy() == "pgd"
+    found = {}
+    for threat in run.threats:
+        rows = table.filter(near & (table["threat"].to_numpy() == threat))
+        means = {name: pc.mean(_finite(rows[name])).as_py() for name in DISTANCES}
+        found[threat] = {name: value for name, value in means.items() if value is not None}
+    return found
+
+
+def _finite(column: Any) -> Any:
+    return pc.if_else(pc.is_finite(column), column, None)
+
+
+def _table(seen: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Table | None:
+    """How much the headline attacks change their clips; `seen` is run -> threat -> distance."""
+    means = [values for threats in seen.values() for values in threats.values()]
+    columns = {name: text for name, text in DISTANCES.items() if any(name in m for m in means)}
+    rows = []
+    for threat, title in THREAT_NAMES.items():
+        found = [threats[threat] for threats in seen.values() if threats.get(threat)]
+        if found:
+            cells = [
+                _range([values.get(column) for values in found], digits)
+                for column, (_, digits) in columns.items()
+            ]
+            rows.append(Row(title[0].upper() + title[1:], cells))
+    if not rows:
+        return None
+    heads = [Head(heading) for heading, _ in columns.values()]
+    return Table(
+        title="How visible and audible the attacks are",
+        head=(Head("attack at the headline budget", "word"), *heads),
+        rows=rows,
+        caption="Means over the eval clips, lowest to highest run. Higher is harder to notice.",
+    )
+
+
+def _range(values: Sequence[float | None], digits: int) -> Cell:
+    known = sorted(value for value in values if value is not None)
+    ends = list(dict.fromkeys(wording.number(value, digits) for value in known))
+    if not ends:
+        return Cell(wording.MISSING)
+    return Cell(ends[0] if len(ends) == 1 else f"{ends[0]} to {ends[-1]}")
