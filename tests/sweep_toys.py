@@ -1,17 +1,24 @@
 """Small real models and clips for them, with labels that the model gets partly right."""
 
 import torch
+from torch import Tensor
 
 from mmlib.batch import Batch, LabelledBatch
+from mmlib.features import LogMel
 from mmlib.models.base import Model
 from mmlib.models.build import build
-from mmlib.params import Attack
+from mmlib.params import Attack, Mel
 
 CLASSES = 5
 MANIFEST = {
     "audio": {"frames": 16, "bands": 32, "mean": [0.5] * 32, "std": [0.3] * 32},
     "video": {"frames": 2, "height": 16, "width": 16, "mean": [0.5] * 3, "std": [0.3] * 3},
 }
+MEL = Mel(
+    sample_rate_hz=16000, window=400, hop=256, n_fft=1024, bands=32, min_hz=50.0, max_hz=8000.0,
+    floor_db=80.0, frames=16,
+)  # fmt: skip
+"""A front end that gives the log-mel of MANIFEST's shape."""
 AUDIO = {
     "name": "csn", "width": 1, "transformer_blocks": 1, "share_blocks": False, "dropout": 0.0,
 }  # fmt: skip
@@ -44,9 +51,37 @@ def inputs(clips: int = 3, seed: int = 0) -> Batch:
     return {"audio": audio, "video": video.permute(0, 4, 1, 2, 3)}
 
 
-def labelled(net: Model, clips: int = 3, seed: int = 0) -> LabelledBatch:
-    """Clips labelled with the model's two highest classes, so that there is damage to do."""
+def waveforms(clips: int = 3, seed: int = 0) -> Tensor:
+    """Sound as stored, (B, N), whole multiples of 1 / 32768; the second clip is digital silence.
+
+    The others are tones in noise, and the third of every three ends half-way.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    times = torch.arange(MEL.frames * MEL.hop) / MEL.sample_rate_hz
+    pitch = 300 + 2000 * torch.rand(clips, 1, generator=generator)
+    sound = 0.2 * torch.sin(2 * torch.pi * pitch * times)
+    sound += 0.02 * torch.randn(clips, len(times), generator=generator)
+    sound[1::3] = 0
+    sound[2::3, len(times) // 2 :] = 0
+    return (sound.clamp(-1, 0.999) * 32768).round() / 32768
+
+
+def log_mel(sound: Tensor) -> Tensor:
+    """What shards store of it: (B, T, F), in float16's steps."""
+    with torch.no_grad():
+        levels: Tensor = LogMel(MEL)(sound)
+    return levels.half().float()
+
+
+def labelled(
+    net: Model, clips: int = 3, seed: int = 0, *, sound: Tensor | None = None
+) -> LabelledBatch:
+    """Clips labelled with the model's two highest classes, so that there is damage to do.
+
+    `sound` takes the place of the audio, as the model reads it.
+    """
     batch = {name: tensor for name, tensor in inputs(clips, seed).items() if name in net.modalities}
+    batch |= {} if sound is None else {"audio": sound}
     with torch.no_grad():
         highest = net(batch).topk(2, dim=1).indices
     tags = torch.zeros(clips, CLASSES).scatter(1, highest, 1.0)

@@ -18,16 +18,23 @@ from mmlib.manifest import MANIFEST_NAME, ids_hash
 from mmlib.shards import Layout, Payload, ShardRow, write_shard
 from mmlib.sweep import work
 from tests.conftest import ROOT
-from tests.sweep_toys import CLASSES, MANIFEST, inputs, labelled, model, settings
+from tests.sweep_toys import CLASSES, MANIFEST, MEL, inputs, labelled, log_mel, model, settings
 
 NAMES = tuple("abcde")
 
 
-def project(root: Path) -> tuple[Path, Path]:
-    """Seven eval clips in two shards, the third without sound, and a trained run `mid`."""
+def project(root: Path, sound: torch.Tensor | None = None) -> tuple[Path, Path]:
+    """Seven eval clips in two shards, the third without sound, and a trained run `mid`.
+
+    `sound` (7, N) are waveforms to store with their log-mel, in place of random numbers.
+    """
     net = model()
-    tags = labelled(net, clips=7).labels.byte().numpy()
     tensors = inputs(clips=7)
+    pcm = np.zeros((7, 4), np.int16)
+    if sound is not None:
+        tensors["audio"] = log_mel(sound)
+        pcm = (sound * 32768).numpy().astype(np.int16)
+    tags = labelled(net, clips=7, sound=tensors["audio"]).labels.byte().numpy()
     audio = tensors["audio"].half().numpy()
     frames = (tensors["video"].permute(0, 2, 3, 4, 1) * 255).round().byte().numpy()
     layout = Layout(
@@ -37,7 +44,7 @@ def project(root: Path) -> tuple[Path, Path]:
         log_mel=Payload(shape=(16, 32), dtype="float16"),
         frames=Payload(shape=(2, 16, 16, 3), dtype="uint8"),
         sample_rate_hz=16000,
-        clip_samples=4,
+        clip_samples=pcm.shape[1],
     )
     ids = [f"clip-{row}" for row in range(7)]
     shards = root / "shards"
@@ -49,7 +56,7 @@ def project(root: Path) -> tuple[Path, Path]:
             [
                 ShardRow(
                     ids[row], ids[row], tags[row], None if row == 2 else audio[row], frames[row],
-                    np.zeros(4, np.int16),
+                    None if row == 2 else pcm[row],
                 )
                 for row in rows
             ],
@@ -61,7 +68,7 @@ def project(root: Path) -> tuple[Path, Path]:
     }
     manifest = {
         "classes": list(NAMES), "task": "multi_label", **MANIFEST, "clips": {"eval": known},
-        "failed": {}, "mel": {},
+        "failed": {}, "mel": {} if sound is None else MEL.model_dump(mode="json"),
     }  # fmt: skip
     (shards / MANIFEST_NAME).write_text(json.dumps(manifest))
     checkpoint.save(net, root / "mid", {"classes": list(NAMES), "task": "multi_label"})
