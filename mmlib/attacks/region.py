@@ -85,7 +85,7 @@ class Region:
         """
         reach = self.column(self.eps * length).to(point.dtype)
         if self.norm == "linf":
-            return self.project(point + reach * gradient.sign())
+            return self.project(torch.addcmul(point, reach, gradient.sign()))
         above, below = point >= self.upper, point <= self.lower
         stopped = (gradient > 0) & above | (gradient < 0) & below
         free = gradient.masked_fill(stopped, 0).flatten(1)

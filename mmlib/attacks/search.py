@@ -89,9 +89,7 @@ class Search:
             gradients = torch.autograd.grad(losses.sum(), list(leaves.values()), allow_unused=True)
         self.offer(points, logits.detach())
         found = {
-            name: torch.zeros_like(leaf)
-            if gradient is None
-            else gradient.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+            name: torch.zeros_like(leaf) if gradient is None else _finite(gradient)
             for (name, leaf), gradient in zip(leaves.items(), gradients, strict=True)
         }
         return losses.detach(), found
@@ -136,3 +134,10 @@ class Search:
     def result(self) -> Batch:
         """The batch with the attacked modalities replaced; the others are the same objects."""
         return {**self.batch, **self.best}
+
+
+def _finite(gradient: Tensor) -> Tensor:
+    """Zero the elements that are not finite; a sum over all tells cheaply that there are none."""
+    if bool(torch.isfinite(gradient.sum())):
+        return gradient
+    return gradient.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)

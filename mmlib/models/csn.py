@@ -49,7 +49,8 @@ class Csn(Encoder):
             for _ in range(2):
                 layers += conv_bn_relu(channels, width << level)
                 channels = width << level
-            layers.append(nn.MaxPool2d(pool))
+            # Before the ReLU: the same numbers, and a ReLU of a quarter or half the elements.
+            layers.insert(-1, nn.MaxPool2d(pool))
         self.convolutions = nn.Sequential(*layers)
         self.dim = channels * bands // 2 ** len(POOLS)
         count = 1 if share_blocks else transformer_blocks
