@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import torch
 
 from mmlib.attacks.methods.apgd import apgd
 from mmlib.attacks.methods.fgsm import fgsm
@@ -47,6 +48,30 @@ def test_reaches_the_optimum(name: str, norm: Norm, modalities: tuple[str, ...])
         )
         assert gained == pytest.approx(best, rel=1e-5)
         assert gained <= best * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("name", ATTACKS)
+def test_reaches_the_optimum_on_waveforms(name: str, norm: Norm) -> None:
+    """(B, N) in the box [-1, 1], many samples at its edges as in a clipped recording."""
+    attack, settings = ATTACKS[name]
+    generator = torch.Generator().manual_seed(2)
+    weights = 1e-3 * torch.randn(40, generator=generator)
+    sound = (2 * torch.randn(toys.CLIPS, 40, generator=generator)).clamp(-1, 1)
+    budget = Budget(EPS[norm], norm, low=-1.0, high=1.0)
+    found = attack(
+        lambda batch: (batch["audio"] @ weights)[:, None],
+        {"audio": sound},
+        toys.labels(),
+        {"audio": budget},
+        loss=toys.first_logit,
+        seeds=0,
+        **settings,
+    )["audio"]
+    gained = ((found.double() - sound.double()) * weights.double()).sum(1)
+    for clip in range(toys.CLIPS):
+        best = toys.optimum(weights.numpy(), sound[clip].numpy(), budget, EPS[norm])
+        assert float(gained[clip]) == pytest.approx(best, rel=1e-5)
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])

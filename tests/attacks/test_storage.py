@@ -42,6 +42,36 @@ def test_on_the_grid_and_within_the_budget(norm: Norm, eps: float, seed: int) ->
     assert float((stored["audio"] - found["audio"]).abs().max()) <= 2**-11 + 1e-6
 
 
+@settings(max_examples=40, deadline=None)
+@given(norm=st.sampled_from(NORMS), eps=st.floats(1e-6, 0.3), seed=st.integers(0, 99))
+def test_waveforms_become_int16_within_the_budget(norm: Norm, eps: float, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    levels = torch.randint(-40000, 40000, (toys.CLIPS, 50), generator=generator)
+    clean = levels.clamp(-32768, 32767) / 32768
+    radius = eps * {"linf": 1, "l2": 50**0.5, "l1": 50}[norm]
+    regions = {"audio": Region(clean, Budget(radius, norm, -1.0, 1.0), None, "audio")}
+    for points in (
+        regions["audio"].random(list(range(toys.CLIPS)), "audio"),
+        regions["audio"].vertex(torch.randn(clean.shape, generator=generator)),
+    ):
+        stored = quantise(regions, {"audio": points})["audio"]
+        pcm = stored.double() * 32768
+        assert torch.equal(pcm, pcm.round())
+        assert -32768 <= float(pcm.min()) <= float(pcm.max()) <= 32767
+        assert bool((regions["audio"].size(stored) <= regions["audio"].eps).all())
+        assert float((stored - points).abs().max()) <= 1 / 32768 + 1e-9
+
+
+def test_a_waveform_s_whole_steps_survive() -> None:
+    clean = torch.tensor([[0.0, -1.0, 0.25, 32767 / 32768]])
+    regions = {"audio": Region(clean, Budget(3 / 32768, "linf", -1.0, 1.0), None, "audio")}
+    moved = clean + torch.tensor([[3.0, 2.0, -3.0, 1.0]]) / 32768
+    expected = torch.tensor([[3.0, -32766.0, 8189.0, 32767.0]]) / 32768
+    assert torch.equal(quantise(regions, {"audio": moved})["audio"], expected)
+    faint = {"audio": Region(clean, Budget(0.9 / 32768, "linf", -1.0, 1.0), None, "audio")}
+    assert torch.equal(quantise(faint, {"audio": clean + 0.9 / 32768})["audio"], clean)
+
+
 def test_whole_levels_survive_and_smaller_ones_vanish() -> None:
     clean = stored_batch()
     moved = {"video": (clean["video"] + 8 / 255).clamp(0, 1)}

@@ -21,12 +21,12 @@ from mmlib.errors import UserError
 from mmlib.evaluate import predict
 from mmlib.loader import ShardSet
 from mmlib.manifest import MANIFEST_NAME, ids_hash
-from mmlib.params import Checks
+from mmlib.params import Attack, Checks
 from mmlib.shards import ShardReader, ShardRow, write_shard
 from mmlib.sweep import work
 from stages import check
 from tests.conftest import ROOT
-from tests.sweep_toys import inputs, model, settings
+from tests.sweep_toys import inputs, model, settings, waveforms
 from tests.test_sweep_work import NAMES as CLASSES
 from tests.test_sweep_work import project
 
@@ -45,20 +45,25 @@ UNSURE = {"large_eps_collapse", "gradient_flow", "monotone_eps", "doubling_steps
 
 @pytest.fixture(scope="module")
 def attacked(tmp_path_factory: pytest.TempPathFactory) -> Task:
-    root = tmp_path_factory.mktemp("run")
+    return _attacked(tmp_path_factory.mktemp("run"), settings())
+
+
+def _attacked(root: Path, attack: Attack) -> Task:
+    """The runs mid and audio of a small project, attacked."""
     (root / "data").mkdir()
-    shards, run = project(root / "data")
+    sound = waveforms(7) if attack.domain == "waveform" else None
+    shards, run = project(root / "data", sound)
     _other_split(shards)
     audio = model(None, video=False)
     checkpoint.save(audio, root / "data/audio", {"classes": list(CLASSES), "task": "multi_label"})
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         for name in ("mid", "audio"):
-            work.attack_split(shards, run.with_name(name), root / "attacks", settings(), seed=3)
+            work.attack_split(shards, run.with_name(name), root / "attacks", attack, seed=3)
     places = Places(shards, root / "data", root / "attacks", root / "embeddings")
     for name in ("mid", "audio"):
         _embed(places, name)
-    return Task("mid", ("mid", "audio"), places, settings(), CHECKS, 3, 80.0)
+    return Task("mid", ("mid", "audio"), places, attack, CHECKS, 3, 80.0)
 
 
 def _other_split(shards: Path) -> None:
@@ -69,7 +74,7 @@ def _other_split(shards: Path) -> None:
     audio = tensors["audio"].half().numpy()
     frames = (tensors["video"].permute(0, 2, 3, 4, 1) * 255).round().byte().numpy()
     ids = [f"val-{row}" for row in range(3)]
-    silence = np.zeros(4, np.int16)
+    silence = np.zeros(layout.clip_samples, np.int16)
     write_shard(
         shards / "val-00000.parquet",
         layout,
@@ -114,6 +119,23 @@ def test_a_sound_run(attacked: Task, run: str) -> None:
     for name in set(NAMES) - UNSURE:
         assert found[name].status == "pass", found[name]
     assert "audio from" in found["transfer"].message or run == "mid"
+
+
+@pytest.mark.parametrize("clips", [4, 8])
+def test_a_run_attacked_on_waveforms(tmp_path: Path, clips: int) -> None:
+    """The same checks through the front end; two of the seven clips are silent, one has no sound.
+
+    Only eval clips have waveforms: a universal perturbation is fitted on those left over.
+    """
+    task = _attacked(tmp_path, settings(domain="waveform", scale={"audio": 0.5, "video": 1}))
+    checks = CHECKS.model_copy(update={"clips": clips})
+    outcomes = check_run(replace(task, checks=checks))
+    assert [outcome.name for outcome in outcomes] == NAMES
+    found = by_name(outcomes)
+    silent = {"zero_or_nan_gradient"}
+    for name in set(NAMES) - UNSURE - silent - {"universal_split"}:
+        assert found[name].status == "pass", found[name]
+    assert found["universal_split"].status == ("pass" if clips == 4 else "warn")
 
 
 def test_no_other_run_is_said(attacked: Task) -> None:

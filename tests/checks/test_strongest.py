@@ -97,6 +97,10 @@ def test_clean_scores_must_be_there_and_true() -> None:
     clean = np.array([[1.0, -2.0], [0.5, 0.1]], np.float32)
     assert honesty.clean_beside_robust(clean, clean + 1e-4).status == "pass"
     assert honesty.clean_beside_robust(clean, clean + 0.1).status == "fail"
+    rounded = clean + 0.01
+    assert honesty.clean_beside_robust(clean, rounded).status == "fail"
+    assert honesty.clean_beside_robust(clean, rounded, rounded=True).status == "pass"
+    assert honesty.clean_beside_robust(clean, clean + 0.1, rounded=True).status == "fail"
     assert honesty.clean_beside_robust(clean, None).status == "fail"
 
 
@@ -114,6 +118,19 @@ def test_the_card_states_everything() -> None:
     other = honesty.threat_model_card(card, settings(restarts=7))
     assert other.status == "fail"
     assert "restarts 7" in other.message
+
+
+def test_the_card_of_an_attack_on_the_waveform() -> None:
+    attack = settings(domain="waveform", scale={"audio": 0.05, "video": 1.0})
+    card = threat_card(attack, 80.0)
+    assert honesty.threat_model_card(card, attack).status == "pass"
+    text = {entry.title: entry.text for entry in card}
+    assert "waveform" in text["Domain"]
+    assert "sound 0.001 of full-scale amplitude = −60.0 dBFS;" in text["Headline budget ε"]
+    assert "log-mel" not in text["Headline budget ε"]
+    assert "[-1, 1]" in text["Box"]
+    spared = threat_card(settings(domain="waveform", scale={"audio": 0, "video": 1}), 80.0)
+    assert "−∞ dBFS" in next(e.text for e in spared if e.title == "Headline budget ε")
 
 
 def probed(model: Model, attacked: torch.Tensor) -> probe.Probe:

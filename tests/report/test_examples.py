@@ -126,6 +126,41 @@ def test_silence_stays_silent() -> None:
     assert np.abs(heard).max() == 0
 
 
+def attacked_sound(eps: float) -> tuple[examples.Example, np.ndarray, np.ndarray]:
+    """A clip whose waveform was attacked, and the two waveforms."""
+    rng = np.random.default_rng(3)
+    times = np.arange(MEL.frames * MEL.hop) / MEL.sample_rate_hz
+    clean = (np.rint(3277 * np.sin(2 * np.pi * 440 * times)) / 32768).astype(np.float32)
+    perturbed = clean + np.float32(eps) * rng.choice([-1, 1], len(clean)).astype(np.float32)
+    found = example()._replace(clean={"audio": clean}, adversarial={"audio": perturbed})
+    return found, clean, perturbed
+
+
+def test_an_attacked_waveform_is_heard_as_it_is() -> None:
+    found, clean, perturbed = attacked_sound(1 / 128)
+    before, after, added = card(found).sounds
+    for sound, expected in ((before, clean), (after, perturbed)):
+        heard, rate = samples(sound)
+        assert rate == MEL.sample_rate_hz
+        assert np.array_equal(heard, expected)
+    # a sine of a tenth against signs of 1 / 128: 10 log10(0.005 / 0.000061)
+    assert "SNR 19.1 dB" in after.caption
+    assert "× 25: at most −42.1 dBFS" in added.caption
+    assert np.abs(samples(added)[0]).max() == pytest.approx(25 / 128, abs=1e-4)
+
+
+def test_an_attacked_waveform_is_seen_as_the_nets_hear_it() -> None:
+    found, _, _ = attacked_sound(1 / 128)
+    clean, perturbed, difference = card(found).pictures[0]
+    assert pixels(clean).shape == (MEL.bands, MEL.frames, 3)
+    silent, noisy = (pixels(picture)[:10].astype(int).sum() for picture in (clean, perturbed))
+    assert noisy > silent
+    assert "dB" in difference.caption
+    untouched = found._replace(adversarial=found.clean)
+    assert "not attacked" in card(untouched).pictures[0][2].caption
+    assert len(card(untouched).sounds) == 1
+
+
 def test_reading_what_the_attack_stage_stores(tmp_path: Path) -> None:
     root = fake_project.write(tmp_path, runs=("mid",), clips=20)
     found = list(examples.read(root / "data/attacks/mid-examples.parquet"))
