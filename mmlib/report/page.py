@@ -23,6 +23,7 @@ from mmlib.report.sections.closing import (
 from mmlib.report.sections.measured import lede, measured
 from mmlib.report.sections.results import robustness, scores
 from mmlib.report.sections.surface import surface
+from mmlib.report.sections.theorem import theorem
 from mmlib.report.sections.training import blend, retraining, training
 
 _SHAPES = {
@@ -46,6 +47,7 @@ def render(inputs: Inputs, findings: Findings, answers: Sequence[Answer]) -> str
         scores(inputs),
         robustness(inputs),
         surface(inputs),
+        theorem(inputs),
         classes(inputs, findings),
         blend(inputs),
         retraining(inputs),

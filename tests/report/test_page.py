@@ -13,6 +13,7 @@ from mmlib.checks.outcome import Outcome, summary
 from mmlib.errors import UserError
 from mmlib.report import inputs
 from mmlib.report.sections.checks import checks
+from mmlib.report.sections.theorem import survivors
 from tests.report import fake_project
 from tests.report.conftest import render
 from tests.report.markup import Page
@@ -259,6 +260,30 @@ def test_theorem_is_a_claim_and_a_sentence(tmp_path: Path) -> None:
     assert "(Theorem 1; radii by an attack are upper bounds)" in text
     assert "mid breaks first on 20, audio on 50, alike 10; of 80 clips" in text
     assert "with the sound alone attacked on 25 % (16 % to 36 %) of 80 clips" in text
+
+
+def test_theorem_s_radii_are_security_curves(tmp_path: Path) -> None:
+    root = fake_project.write(tmp_path, runs=("audio", "mid"), clips=20, examples=False)
+    counts = {
+        "counted": 2, "fused_first": 1, "alone_first": 1, "equal": 0,
+        "share": 0.5, "share_lo": 0.01, "share_hi": 0.99,
+    }  # fmt: skip
+    (root / "metrics/theorem.json").write_text(json.dumps({"A": counts}))
+    assert "Which breaks first" not in Page(render(root)).text
+    (root / "data/theorem.csv").write_text(
+        "clip_id,threat,radius_alone,radius_fused\na,A,1.5,0.5\nb,A,2,inf\nc,A,0,0\n"
+    )
+    page = Page(render(root))
+    assert page.faults == []
+    assert "mid breaks first on 1 of 2 clips that both get right (1 % to 99 %), audio on 1" in (
+        page.text
+    )
+
+
+def test_survivors_step_down_where_a_clip_breaks() -> None:
+    x, y = survivors(np.array([2.0, 0.0, np.inf, 0.5]), reach=8.0)
+    np.testing.assert_allclose(x, [0, 0.5, 2, 8])
+    np.testing.assert_allclose(y, [0.75, 0.5, 0.25, 0.25])
 
 
 def test_classes_with_numbers_for_names(tmp_path: Path) -> None:

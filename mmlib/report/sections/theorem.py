@@ -1,0 +1,99 @@
+"""Theorem 1 clip by clip: how many clips each model still gets right, budget by budget."""
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from mmlib.report import theme, wording
+from mmlib.report.figures import SMALL, WIDE
+from mmlib.report.inputs import Inputs, Run, Table, read_table
+from mmlib.report.sections.blocks import Block, Panel, Section, legend
+
+Floats = NDArray[np.float64]
+
+PARTS = {"A": ("audio", "sound"), "V": ("video", "picture")}
+
+
+def theorem(inputs: Inputs) -> Section | None:
+    """A panel for each modality whose radii were searched; none where stage theorem has not run."""
+    radii = read_table(inputs.root / "data/theorem.csv")
+    settings = inputs.params.theorem.runs
+    fused = inputs.named(settings.fused)
+    found = []
+    for threat, (modality, what) in PARTS.items():
+        alone = inputs.named(getattr(settings, modality))
+        if fused and alone and inputs.theorem.get(threat, {}).get("counted"):
+            found.append((threat, what, alone, fused))
+    if not radii or not found:
+        return None
+    panels = [_panel(inputs, radii, *each) for each in found]
+    runs = {run.name: run for _, _, *pair in found for run in pair}
+    caption = (
+        "Share of the clips whose first-ranked tag is a true one while one modality may change by"
+        " the budget below: the security curve of each model, from the smallest radius that a"
+        f" bisection of {inputs.params.theorem.steps}-step attacks found for each clip. Such radii"
+        " are upper bounds, so the true curves lie at or below these."
+    )
+    return Section(
+        "theorem",
+        "Which breaks first, clip by clip",
+        [legend(list(runs.values())), Block("panels", panels, caption)],
+    )
+
+
+def _panel(inputs: Inputs, radii: Table, threat: str, what: str, alone: Run, fused: Run) -> Panel:
+    rows = radii["threat"] == threat
+    counts = inputs.theorem[threat]
+    note = (
+        f"{fused.name} breaks first on {counts['fused_first']} of {counts['counted']} clips that"
+        f" both get right ({wording.percent(counts['share_lo'])} to"
+        f" {wording.percent(counts['share_hi'])}), {alone.name} on {counts['alone_first']}."
+    )
+    attack = inputs.params.attack
+    drawing = survival(
+        {alone.index: radii["radius_alone"][rows], fused.index: radii["radius_fused"][rows]},
+        headline=attack.eps,
+        reach=inputs.params.theorem.reach,
+        name=f"survival-{threat}",
+        label=f"share of clips still right against the budget of the {what}",
+    )
+    return Panel(f"Only the {what} attacked", drawing, note)
+
+
+def survivors(radii: Floats, reach: float) -> tuple[Floats, Floats]:
+    """The steps of a security curve: budgets from 0 to `reach`, and the share right at each.
+
+    `radii` (N,): 0 for a clip that is wrong when clean, inf for one that nothing broke.
+    """
+    broken = np.sort(radii[(radii > 0) & (radii <= reach)])
+    right = (radii > 0).sum() - np.arange(len(broken) + 1)
+    budgets = np.concatenate([[0.0], broken, [reach]])
+    return budgets, np.append(right, right[-1]) / len(radii)
+
+
+def survival(
+    radii: dict[int, Floats], *, headline: float, reach: float, name: str, label: str
+) -> Markup:
+    """Draw security curves: a run's place in params.runs -> radii in multiples of `headline`."""
+    with theme.style():
+        figure = theme.new_figure(WIDE, 2.75)
+        axes = figure.subplots()
+        for run, values in radii.items():
+            x, y = survivors(values, reach)
+            axes.step(x * headline, y, where="post", color=theme.series_colour(run), linewidth=1.6)
+        axes.axvline(headline, color=theme.MUTED, linewidth=0.8, zorder=0)
+        axes.annotate(
+            "headline",
+            (headline, 1.0),
+            xytext=(3, -8),
+            textcoords="offset points",
+            fontsize=SMALL,
+            color=theme.MUTED,
+        )
+        # Nothing happens beyond the last radius that broke a clip.
+        last = max((float(v[v <= reach].max(initial=1.0)) for v in radii.values()), default=1.0)
+        axes.set_xlim(0, min(1.05 * last, reach) * headline)
+        axes.set_ylim(0, 1)
+        axes.set_xlabel("budget ε, share of full scale")
+        axes.set_ylabel("share of clips right")
+        return theme.to_svg(figure, name, label)
