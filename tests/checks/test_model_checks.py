@@ -8,7 +8,9 @@ from mmlib.attacks.threat import Budget
 from mmlib.batch import Batch
 from mmlib.checks import model as checks
 from mmlib.checks.outcome import counts
+from mmlib.features import LogMel
 from tests.attacks import toys
+from tests.sweep_toys import MEL, waveforms
 
 NET = toys.Net()
 INPUTS = toys.batch(clips=12)
@@ -51,6 +53,30 @@ def test_a_sound_model_passes_everything() -> None:
     assert counts(outcomes) == {"pass": 5, "warn": 0, "fail": 0}
     assert len({outcome.name for outcome in outcomes}) == 5
     assert all(outcome.message for outcome in outcomes)
+
+
+def test_a_front_end_passes_and_a_rounding_one_is_found_out() -> None:
+    """On waveforms, tones at a hundredth of full scale: 0.01 would drown them, 0.0001 does not."""
+    front, weights = LogMel(MEL), torch.randn(512, 2, generator=torch.Generator().manual_seed(0))
+
+    def hears(batch: Batch) -> torch.Tensor:
+        return 0.01 * front(batch["audio"]).flatten(1) @ weights
+
+    def as_int16(batch: Batch) -> torch.Tensor:
+        return hears({"audio": (32768 * batch["audio"]).round() / 32768})
+
+    batch, tags = {"audio": 0.05 * waveforms(12)}, torch.eye(2).repeat(6, 1)
+    threat = {"audio": Budget(0.001, low=-1.0, high=1.0)}
+    assert checks.gradient_flow(hears, batch, tags, threat, "bce").status == "pass"
+    assert checks.gradient_flow(as_int16, batch, tags, threat, "bce").status == "fail"
+    few = {"audio": torch.linspace(0.1, 0.9, 24).view(12, 2)}
+    coarse = checks.gradient_flow(
+        lambda b: (64 * b["audio"]).round() / 64, few, tags, {"audio": Budget(0.02)}, "bce"
+    )
+    assert coarse.status == "fail", "steps too small to cross a rounding prove nothing"
+    silent = checks.zero_or_nan_gradient(hears, batch, tags, threat, "bce")
+    assert silent.status == "fail"
+    assert "audio 33.3 %" in silent.message
 
 
 @pytest.mark.parametrize("squash", ["sigmoid", "softmax"])
