@@ -38,9 +38,11 @@ STEPS = 5
 Forward = Callable[[Batch], Tensor]
 
 
-def fused(quick: bool) -> Model:
-    """The fused model at the paper's size."""
-    width, frames, size, steps = (4, 4, 32, 40) if quick else (32, 16, 112, 400)
+QUICK = {"width": 4, "frames": 4, "side": 32, "steps": 40}
+
+
+def fused(width: int = 32, frames: int = 16, side: int = 112, steps: int = 400) -> Model:
+    """The fused model, by default at the paper's size; R(2+1)D has twice CSN's width."""
     sizes = {
         "audio": {"name": "csn", "width": width, "transformer_blocks": 2, "share_blocks": False},
         "video": {"name": "r2plus1d", "width": 2 * width, "blocks": (2, 2, 2, 2)},
@@ -52,7 +54,7 @@ def fused(quick: bool) -> Model:
     inputs = {
         "audio": {"frames": steps, "bands": 64, **even},
         "video": {
-            "frames": frames, "height": size, "width": size, "mean": [0.45] * 3, "std": [0.25] * 3,
+            "frames": frames, "height": side, "width": side, "mean": [0.45] * 3, "std": [0.25] * 3,
         },
     }  # fmt: skip
     return build(sizes, CLASSES, inputs)
@@ -215,7 +217,7 @@ def main() -> None:
     options.compile = (False,) if options.quick else (False, True)
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU ({platform.machine()})"
     print(f"{name}, torch {torch.__version__}, {options.clips} clips a batch")
-    model = fused(options.quick).to(device).eval()
+    model = fused(**QUICK if options.quick else {}).to(device).eval()
     print("\nPGD: clips x steps a second")
     head = ["", "precision", "", "a second"]
     print(table(head, attack_rows(model, options, device)))

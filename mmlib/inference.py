@@ -110,20 +110,23 @@ def _replace(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
 
 
 def cached(
-    model: Model, batch: Batch, embeddings: Mapping[str, Tensor], attacked: Collection[str]
+    model: Model,
+    batch: Batch,
+    embeddings: Mapping[str, Tensor] | None,
+    attacked: Collection[str],
 ) -> tuple[Batch, Callable[[Batch], Tensor]]:
     """The batch and a forward pass on it that encodes only the attacked modalities.
 
-    `embeddings` are the model's `encode_all` of the clean batch; those of the other modalities
-    travel in the returned batch as `<modality>_embedding`, a row a clip, so that an attack may cut
+    `embeddings` are the model's `encode_all` of the clean batch (None: what is needed of it is
+    encoded here, without gradients); those of the other modalities travel in the returned batch as `<modality>_embedding`, a row a clip, so that an attack may cut
     or repeat clips as it likes. Clips that lack an attacked modality keep the embedding that
     stands for it.
     """
-    carried = {
-        f"{name}_embedding": embedding
-        for name, embedding in embeddings.items()
-        if name not in attacked or _some_missing(batch, name)
-    }
+    kept = [n for n in model.modalities if n not in attacked or _some_missing(batch, n)]
+    if embeddings is None:
+        with torch.no_grad():
+            embeddings = {name: model.encode_one(name, batch) for name in kept}
+    carried = {f"{name}_embedding": embeddings[name] for name in kept}
 
     def forward(inputs: Batch) -> Tensor:
         return model.classify({name: encode(name, inputs) for name in model.modalities})
