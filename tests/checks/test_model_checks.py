@@ -60,7 +60,8 @@ def test_a_front_end_passes_and_a_rounding_one_is_found_out() -> None:
     front, weights = LogMel(MEL), torch.randn(512, 2, generator=torch.Generator().manual_seed(0))
 
     def hears(batch: Batch) -> torch.Tensor:
-        return 0.01 * front(batch["audio"]).flatten(1) @ weights
+        levels: torch.Tensor = front(batch["audio"])
+        return 0.01 * levels.flatten(1) @ weights
 
     def as_int16(batch: Batch) -> torch.Tensor:
         return hears({"audio": (32768 * batch["audio"]).round() / 32768})
