@@ -32,7 +32,8 @@ def apply(chosen: str, folder: Path, params: Path) -> list[str]:
 
     Returns one line `key: old -> new` for each change. A profile is a part of the params tree. Keys
     that the params file lacks are errors, and so is a result that does not pass the checks of
-    mmlib.params; the file is then left as it was.
+    mmlib.params; the file is then left as it was. Tables of rows are exempt: one that is empty,
+    `{}`, takes all the rows of a profile, and `{}` in a profile empties it again.
     """
     yaml = round_trip_yaml()
     document = yaml.load(params.read_text(encoding="utf-8"))
@@ -43,7 +44,11 @@ def apply(chosen: str, folder: Path, params: Path) -> list[str]:
             raise UserError(f"no profile {name!r}; there are: {', '.join(names(folder))}")
         _lay(document, YAML(typ="safe").load(source.read_text(encoding="utf-8")), "", source)
     after = _flat(document)
-    changes = [f"{key}: {old} -> {after[key]}" for key, old in before.items() if after[key] != old]
+    changes = [
+        f"{key}: {before.get(key, 'none')} -> {after.get(key, 'none')}"
+        for key in {**before, **after}
+        if before.get(key) != after.get(key)
+    ]
     stream = io.StringIO()
     yaml.dump(document, stream)
     trial = params.with_name(f".{params.name}.trial")
@@ -72,7 +77,10 @@ def _lay(document: Any, values: dict[str, Any], where: str, source: Path) -> Non
         name = f"{where}{key}"
         if key not in document:
             raise UserError(f"{source}: {name} is no key of params.yaml")
-        if isinstance(value, dict):
+        if value == {} or document[key] == {}:
+            document[key].clear()
+            document[key].update(value)
+        elif isinstance(value, dict):
             _lay(document[key], value, f"{name}.", source)
         elif isinstance(value, list) and isinstance(document[key], list):
             _replace(document[key], value)

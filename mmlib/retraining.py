@@ -1,29 +1,47 @@
-"""What each method of a `retrain` row trains on, and what it minimises."""
+"""Retraining by the method of a row: what it trains on, and what it minimises."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
+from mmlib import checkpoint
 from mmlib.adversarial import THREATS, AdversarialObjective, build_threat
 from mmlib.batch import LabelledBatch
 from mmlib.errors import UserError
+from mmlib.fitting import Fitted, Recipe, fitted
 from mmlib.gblend import read_weights
 from mmlib.guide import read_guide
 from mmlib.loader import ShardSet
 from mmlib.mixup import MixupBatches
 from mmlib.models.base import Model
-from mmlib.objectives import BlendedObjective, Objective, Row, plain
-from mmlib.params import AdversarialRun, MixupRun, RetrainRun
+from mmlib.objectives import BlendedObjective, Objective, plain
+from mmlib.params import AdversarialRun, MixupRun, Params, RetrainRun
+from mmlib.scratch import fingerprint
 
 ATTACK_LOSS = {"multi_label": "bce", "single_label": "cross_entropy"}
 
 
-class Recipe(NamedTuple):
-    """The parts of `training.fit` in which the methods differ."""
+def retrain(row: RetrainRun, settings: Params, data: Path, *, name: str, seed: int) -> Fitted:
+    """Go on training the run `init` of `data`/models by the row's method; else as `fitting.train`.
 
-    batches: Callable[[int], Iterator[LabelledBatch]]
-    objective: Objective
-    on_epoch: Callable[[Sequence[Row]], Row] | None
+    Raises UserError when init, guide or shards do not fit the row.
+    """
+    guide, shards, models = data / f"guides/{row.guide}.json", data / "shards", data / "models"
+    splits = ShardSet(shards, "train"), ShardSet(shards, "val")
+    model, description = checkpoint.load(models / row.init)
+    if description["classes"] != splits[0].classes:
+        raise UserError(f"{models / row.init}.json: has other classes than the shards; train again")
+    method = recipe(row, model, splits[0], guide, seed)
+    mark = fingerprint(
+        seed,
+        settings.optimiser,
+        settings.augment,
+        row,
+        guide,
+        shards / "manifest.json",
+        models / f"{row.init}.safetensors",
+        models / f"{row.init}.json",
+    )
+    return fitted(model, method, row, settings, splits, name=name, mark=mark, seed=seed)
 
 
 def recipe(row: RetrainRun, model: Model, train: ShardSet, guide: Path, seed: int) -> Recipe:

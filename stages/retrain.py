@@ -2,16 +2,13 @@
 
 from pathlib import Path
 
-from mmlib import checkpoint, devices, params, stage
+from mmlib import checkpoint, params, stage
 from mmlib.errors import UserError
-from mmlib.loader import ShardSet
-from mmlib.retraining import recipe
-from mmlib.scratch import Scratch, fingerprint, publish_json, publish_text
+from mmlib.retraining import retrain
+from mmlib.scratch import publish_json, publish_text
 from mmlib.seeds import derive
-from mmlib.training import TrainSettings, fit
 
-SHARDS = Path("data/shards")
-MODELS = Path("data/models")
+DATA = Path("data")
 
 
 def main(arguments: list[str]) -> None:
@@ -25,51 +22,11 @@ def main(arguments: list[str]) -> None:
             f"params.yaml: retrain has no row {run!r}, only {', '.join(settings.retrain)}"
         )
     row = settings.retrain[run]
-    guide = Path(f"data/guides/{row.guide}.json")
-    train, val = ShardSet(SHARDS, "train"), ShardSet(SHARDS, "val")
-    model, description = checkpoint.load(MODELS / row.init)
-    if description["classes"] != train.classes:
-        raise UserError(
-            f"data/models/{row.init}.json: has other classes than the shards; train again"
-        )
-    seed = derive(settings.seed, run)
-    method = recipe(row, model, train, guide, seed)
-    mark = fingerprint(
-        settings.seed,
-        settings.optimiser,
-        settings.augment,
-        row,
-        guide,
-        SHARDS / "manifest.json",
-        MODELS / f"{row.init}.safetensors",
-        MODELS / f"{row.init}.json",
+    model, described, history, scratch = retrain(
+        row, settings, DATA, name=f"retrain-{run}", seed=derive(settings.seed, run)
     )
-    scratch = Scratch(f"retrain-{run}", mark)
-    history = fit(
-        model,
-        settings=TrainSettings(
-            row.epochs, row.batch_size, row.learning_rate, settings.optimiser, settings.augment
-        ),
-        batches=method.batches,
-        steps_per_epoch=max(1, len(train) // row.batch_size),
-        train=train,
-        val=val,
-        objective=method.objective,
-        scratch=scratch,
-        seed=seed,
-        device=devices.select(),
-        label=run,
-        on_epoch=method.on_epoch,
-    )
-    described = {
-        "run": run,
-        "init": row.init,
-        "method": row.method,
-        "classes": train.classes,
-        "task": train.task,
-        "params": mark,
-    }
-    checkpoint.save(model, MODELS / run, described)
+    described = {"run": run, "init": row.init, "method": row.method, **described}
+    checkpoint.save(model, DATA / "models" / run, described)
     publish_text(history.csv(), Path(f"metrics/training/{run}.csv"))
     publish_json(history.costs.as_dict(), Path(f"metrics/costs/{run}.json"))
     scratch.clear()

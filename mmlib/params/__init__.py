@@ -21,6 +21,7 @@ from mmlib.params.retraining import (
     RetrainRun,
     Temperature,
 )
+from mmlib.params.study import JointRun, Study, StudyRun, StudyTable
 from mmlib.params.training import Augment, Blend, Optimiser, SourceRuns, TrainRun
 from mmlib.params.values import FRESH, Section, Task
 
@@ -42,6 +43,7 @@ __all__ = [
     "Fusion",
     "Geometry",
     "Guard",
+    "JointRun",
     "Leaks",
     "Mel",
     "MixupRun",
@@ -58,6 +60,9 @@ __all__ = [
     "Section",
     "Shard",
     "SourceRuns",
+    "Study",
+    "StudyRun",
+    "StudyTable",
     "Surface",
     "Task",
     "Temperature",
@@ -89,6 +94,7 @@ class Params(Section):
     retrain: dict[str, RetrainRun]
     runs: tuple[str, ...]
     report: Report
+    study: Study
 
     @model_validator(mode="after")
     def _consistent(self) -> "Params":
@@ -103,11 +109,12 @@ class Params(Section):
             raise ValueError(
                 f"attack.surface.runs names {min(unknown)!r}, which has no row in train or retrain"
             )
-        for name, row in self.retrain.items():
-            if row.init not in self.train:
-                raise ValueError(
-                    f"retrain.{name}.init names {row.init!r}, which has no row in train"
-                )
+        for section, rows in (("retrain", self.retrain), ("study.rows", self.study.rows)):
+            for name, row in rows.items():
+                if row.init not in self.train:
+                    raise ValueError(
+                        f"{section}.{name}.init names {row.init!r}, which has no row in train"
+                    )
         if self.shard.mel.sample_rate_hz != self.decode.sample_rate_hz:
             raise ValueError(
                 f"shard.mel.sample_rate_hz ({self.shard.mel.sample_rate_hz}) differs from "

@@ -1,0 +1,1 @@
+"""Ways to retrain, each under several seeds: trained, attacked and scored alike."""

@@ -1,0 +1,23 @@
+"""Train one row of params.study under several seeds, attack and score each."""
+
+from pathlib import Path
+
+from mmlib import params, stage
+from mmlib.errors import UserError
+from mmlib.study.work import run_row
+
+
+def main(arguments: list[str]) -> None:
+    """Write metrics/study/<row>.csv and <row>.parquet."""
+    if len(arguments) != 1:
+        raise UserError("usage: python -m stages.study ROW")
+    (row,) = arguments
+    settings = params.load()
+    if row not in settings.study.rows:
+        known = ", ".join(settings.study.rows) or "none"
+        raise UserError(f"params.yaml: study.rows has no row {row!r}, only {known}")
+    run_row(row, settings, Path("data"), Path("metrics/study"))
+
+
+if __name__ == "__main__":
+    stage.run(main)
