@@ -28,6 +28,7 @@ class StudyTable(Section):
     """Budgets of training against budgets of the test."""
 
     rows: Annotated[tuple[str, ...], BeforeValidator(listed)]
+    clips: Count | None
     multiples: Floats
     steps: Counts
 

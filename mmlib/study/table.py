@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from mmlib import devices, inference
 from mmlib.attacks.methods.pgd import pgd
@@ -27,16 +28,20 @@ def cells(
     """Yield a line for each budget and number of steps of params.study.table.
 
     All modalities of the model are attacked, from a random start, each clip anew at each budget,
-    as in the published tables of this form. Finished cells are kept in `scratch`.
+    as in the published tables of this form; eps 0 with 0 steps is the clean clips. Finished cells
+    are kept in `scratch`.
     """
-    clips = ShardSet(data / "shards", SPLIT)
-    table, labels = settings.study.table, clips.labels.astype(np.bool_)
+    clips, table = ShardSet(data / "shards", SPLIT), settings.study.table
+    rng = np.random.default_rng(derive(settings.seed, "study", "table"))
+    size = min(table.clips or len(clips), len(clips))
+    chosen = np.sort(rng.choice(len(clips), size, replace=False))
+    labels = clips.labels[chosen].astype(np.bool_)
     threat = threat_names(model.modalities)[-1]
-    for multiple in table.multiples:
-        for steps in table.steps:
+    for multiple in (0.0, *table.multiples):
+        for steps in table.steps if multiple else (0,):
             piece = f"{name}-{multiple:g}-{steps}.npy"
             if not scratch.has(piece):
-                found = _attack(model, clips, settings, threat, multiple, steps)
+                found = _attack(model, clips, chosen, settings, threat, multiple, steps)
                 scratch.write(piece, partial(_save, found))
             logits = np.load(scratch.path(piece))
             eps = settings.attack.eps * multiple
@@ -44,11 +49,17 @@ def cells(
 
 
 def _attack(
-    model: Model, clips: ShardSet, settings: Params, name: str, multiple: float, steps: int
-) -> np.ndarray:
+    model: Model,
+    clips: ShardSet,
+    chosen: NDArray[np.intp],
+    settings: Params,
+    name: str,
+    multiple: float,
+    steps: int,
+) -> NDArray[np.float32]:
     device, attack = devices.select(), settings.attack
     found = []
-    for batch in in_batches(clips, None, attack.batch_size, model.modalities):
+    for batch in in_batches(clips, chosen, attack.batch_size, model.modalities):
         inputs, labels = to_device(batch.inputs, device), batch.labels.to(device)
         few = {key: tensor[:4] for key, tensor in inputs.items()}
         cheap = inference.frozen(model.to(device), few)
@@ -63,6 +74,6 @@ def _attack(
     return np.concatenate(found)
 
 
-def _save(logits: np.ndarray, path: Path) -> None:
+def _save(logits: NDArray[np.float32], path: Path) -> None:
     with path.open("wb") as stream:
         np.save(stream, logits)

@@ -5,6 +5,7 @@ import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmlib.params import Params
-from mmlib.scratch import Scratch, fingerprint, publish_file, publish_json, publish_text
-from mmlib.study import member, table
+from mmlib.scratch import Scratch, fingerprint, publish_file, publish_text
+from mmlib.study import member
+from mmlib.study.table import cells
 
 Piece = Mapping[str, Any]
 
@@ -25,8 +27,8 @@ def run_row(name: str, settings: Params, data: Path, out: Path) -> None:
     the mAP of every resample of the eval clips, a row a seed and threat at the headline budget. A
     stopped row goes on from its last finished epoch or chunk of clips.
     """
-    row = settings.study.rows[name]
-    models = data / "models"
+    row, models = settings.study.rows[name], data / "models"
+    table = settings.study.table if name in settings.study.table.rows else None
     mark = fingerprint(
         settings.seed,
         settings.model,
@@ -36,7 +38,7 @@ def run_row(name: str, settings: Params, data: Path, out: Path) -> None:
         settings.train[row.init],
         member.headline(settings.attack),
         settings.score,
-        settings.study.table,
+        table,
         data / f"guides/{row.guide}.json",
         data / "shards/manifest.json",
         models / f"{row.init}.safetensors",
@@ -46,8 +48,8 @@ def run_row(name: str, settings: Params, data: Path, out: Path) -> None:
     pieces = []
     for seed in range(settings.seed, settings.seed + settings.study.seeds):
         if not scratch.has(f"{seed}.json"):
-            with_table = seed == settings.seed and name in settings.study.table.rows
-            _member(name, seed, settings, data, scratch, with_table=with_table)
+            first = seed == settings.seed
+            _member(name, seed, settings, data, scratch, with_table=first and table is not None)
         pieces.append(json.loads(scratch.path(f"{seed}.json").read_text(encoding="utf-8")))
     publish_text(_csv(pieces), out / f"{name}.csv")
     publish_file(lambda path: _write_resamples(path, pieces), out / f"{name}.parquet")
@@ -61,7 +63,7 @@ def _member(
     fitted = member.fit(row, settings, data, name=f"study-{name}-{seed}", seed=seed)
     lines, resampled = member.score(fitted, settings, data, scratch, f"{name}-{seed}")
     if with_table:
-        lines += table.cells(fitted.model, settings, data, scratch, str(seed))
+        lines += cells(fitted.model, settings, data, scratch, str(seed))
     costs = fitted.history.costs.as_dict()
     figures = ", ".join(
         f"{line['threat']} {line['mAP']:.3f}" for line in lines if line["part"] == "headline"
@@ -74,8 +76,14 @@ def _member(
             for threat, values in resampled.items()
         ],
     }
-    publish_json(found, scratch.path(f"{seed}.json"))
+    # d' is infinite where the AUC is 1, which Python's JSON can say.
+    text = json.dumps(found)
+    scratch.write(f"{seed}.json", partial(_write, text))
     fitted.scratch.clear()
+
+
+def _write(text: str, path: Path) -> None:
+    path.write_text(text, encoding="utf-8")
 
 
 def _csv(pieces: Sequence[Piece]) -> str:
