@@ -16,7 +16,7 @@ from mmlib.errors import UserError
 from mmlib.models.base import Model
 from mmlib.retraining import retrain
 from mmlib.seeds import derive
-from mmlib.study import member, work
+from mmlib.study import member
 from mmlib.sweep.work import attack_split
 from stages import study
 from tests.conftest import ROOT
@@ -168,7 +168,7 @@ def test_a_killed_row_goes_on_and_ends_with_the_same_lines(
         attack_split(*arguments)
 
     member_fit = member.fit
-    monkeypatch.setattr(work.member, "fit", fit)
+    monkeypatch.setattr(member, "fit", fit)
     monkeypatch.setattr(member, "attack_split", attack)
     with pytest.raises(Killed):
         study.main(["plain"])

@@ -1,6 +1,6 @@
 """A trained model under plain PGD at several budgets and numbers of steps."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmlib import devices, inference
+from mmlib import devices, domain, inference
 from mmlib.attacks.methods.pgd import pgd
-from mmlib.batch import to_device
-from mmlib.evaluate import in_batches
+from mmlib.batch import LabelledBatch, to_device
 from mmlib.loader import ShardSet
 from mmlib.models.base import Model
 from mmlib.params import Params
@@ -22,26 +21,30 @@ from mmlib.sweep.threats import build_threat, threat_names
 from mmlib.sweep.work import SPLIT
 
 
-def cells(
-    model: Model, settings: Params, data: Path, scratch: Scratch, name: str
-) -> Iterator[Line]:
-    """Yield a line for each budget and number of steps of params.study.table.
+def cells(model: Path, settings: Params, data: Path, scratch: Scratch) -> Iterator[Line]:
+    """Attack the checkpoint `model` (without suffix) at the budgets and steps of the study's table.
 
-    All modalities of the model are attacked, from a random start, each clip anew at each budget,
-    as in the published tables of this form; eps 0 with 0 steps is the clean clips. Finished cells
-    are kept in `scratch`.
+    Yields a line for each. All modalities of the model are attacked, on some of the eval clips, from
+    a random start, each clip anew at each budget, as in the published tables of this form; eps 0
+    with 0 steps is the clean clips. Finished cells are kept in `scratch`.
     """
     clips, table = ShardSet(data / "shards", SPLIT), settings.study.table
     rng = np.random.default_rng(derive(settings.seed, "study", "table"))
     size = min(table.clips or len(clips), len(clips))
     chosen = np.sort(rng.choice(len(clips), size, replace=False))
     labels = clips.labels[chosen].astype(np.bool_)
-    threat = threat_names(model.modalities)[-1]
+    form, each = settings.attack.domain, settings.attack.batch_size
+    attacked = domain.load_model(model, devices.select(), data / "shards", form)
+    batches = [
+        domain.gather(clips, rows, attacked.modalities, domain=form)
+        for rows in np.split(chosen, range(each, size, each))
+    ]
+    threat = threat_names(attacked.modalities)[-1]
     for multiple in (0.0, *table.multiples):
         for steps in table.steps if multiple else (0,):
-            piece = f"{name}-{multiple:g}-{steps}.npy"
+            piece = f"{model.name}-{multiple:g}-{steps}.npy"
             if not scratch.has(piece):
-                found = _attack(model, clips, chosen, settings, threat, multiple, steps)
+                found = _attack(attacked, batches, settings, threat, multiple, steps)
                 scratch.write(piece, partial(_save, found))
             logits = np.load(scratch.path(piece))
             eps = settings.attack.eps * multiple
@@ -50,8 +53,7 @@ def cells(
 
 def _attack(
     model: Model,
-    clips: ShardSet,
-    chosen: NDArray[np.intp],
+    batches: Sequence[LabelledBatch],
     settings: Params,
     name: str,
     multiple: float,
@@ -59,10 +61,9 @@ def _attack(
 ) -> NDArray[np.float32]:
     device, attack = devices.select(), settings.attack
     found = []
-    for batch in in_batches(clips, chosen, attack.batch_size, model.modalities):
+    for batch in batches:
         inputs, labels = to_device(batch.inputs, device), batch.labels.to(device)
-        few = {key: tensor[:4] for key, tensor in inputs.items()}
-        cheap = inference.frozen(model.to(device), few)
+        cheap = inference.frozen(model, {key: tensor[:4] for key, tensor in inputs.items()})
         threat = build_threat(name, attack, multiple, inputs)
         with torch.no_grad():
             embeddings = cheap.encode_all(inputs)

@@ -63,7 +63,7 @@ def _member(
     fitted = member.fit(row, settings, data, name=f"study-{name}-{seed}", seed=seed)
     lines, resampled = member.score(fitted, settings, data, scratch, f"{name}-{seed}")
     if with_table:
-        lines += cells(fitted.model, settings, data, scratch, str(seed))
+        lines += cells(scratch.path(f"{name}-{seed}"), settings, data, scratch)
     costs = fitted.history.costs.as_dict()
     figures = ", ".join(
         f"{line['threat']} {line['mAP']:.3f}" for line in lines if line["part"] == "headline"
