@@ -24,7 +24,7 @@ from mmlib.sweep.work import SPLIT
 def cells(model: Path, settings: Params, data: Path, scratch: Scratch) -> Iterator[Line]:
     """Attack the checkpoint `model` (without suffix) at the budgets and steps of the study's table.
 
-    Yields a line for each. All modalities of the model are attacked, on some of the eval clips, from
+    Yields a line for each. All modalities of the model are attacked, on some of the clips, from
     a random start, each clip anew at each budget, as in the published tables of this form; eps 0
     with 0 steps is the clean clips. Finished cells are kept in `scratch`.
     """
