@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from mmlib.attacks.search import Points
 from mmlib.attacks.threat import Budget, Threat, comparable_radius
+from mmlib.batch import is_waveform
 from mmlib.params import Attack
 
 THREATS: dict[str, tuple[str, ...]] = {"A": ("audio",), "V": ("video",), "AV": ("audio", "video")}
@@ -28,7 +29,7 @@ def build_threat(name: str, settings: Attack, multiple: float, inputs: Points) -
                 inputs[modality].shape[1:],
             ),
             settings.norm,
-            low=-1.0 if modality == "audio" and settings.domain == "waveform" else 0.0,
+            low=-1.0 if modality == "audio" and is_waveform(inputs[modality]) else 0.0,
         )
         for modality in THREATS[name]
     }
