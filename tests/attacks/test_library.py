@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs/attack_your_model.md").read_text(), re.S)
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=["one input", "two inputs"])
+@pytest.mark.parametrize("block", BLOCKS, ids=["one input", "two inputs", "sound"])
 def test_examples_run(block: str) -> None:
     torch.manual_seed(0)
     names: dict[str, object] = {}
