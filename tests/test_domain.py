@@ -163,7 +163,7 @@ def test_the_snr_is_that_of_the_sound() -> None:
     threat = build_threat("A", on_waveforms(), 1.0, {"audio": clean})
     assert (threat["audio"].low, threat["audio"].high) == (-1, 1)
     found = measure({"audio": clean}, {"audio": clean + 0.05}, threat)
-    assert set(found) == {"norm_audio", "mean_abs_audio", "snr_waveform"}
+    assert set(found) == {"norm_audio", "mean_abs_audio", "max_abs_audio", "snr_waveform"}
     assert float(found["snr_waveform"]) == pytest.approx(20, abs=1e-3)
 
 

@@ -96,7 +96,7 @@ def test_untouched_modalities_have_no_measures() -> None:
     clean = inputs()
     threat = build_threat("A", settings(), 1.0, clean)
     found = measure(clean, {"audio": clean["audio"]}, threat)
-    assert set(found) == {"norm_audio", "mean_abs_audio", "snr_log_mel"}
+    assert set(found) == {"norm_audio", "mean_abs_audio", "max_abs_audio", "snr_log_mel"}
     assert found["norm_audio"].tolist() == [0, 0, 0]
     assert bool(torch.isnan(found["snr_log_mel"]).all())
 

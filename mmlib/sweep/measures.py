@@ -22,6 +22,7 @@ def measure(clean: Points, attacked: Points, threat: Threat) -> dict[str, Tensor
         columns = {
             f"norm_{name}": perceptibility.norm(delta, ORDERS[budget.norm]),
             f"mean_abs_{name}": perceptibility.mean_change(delta),
+            f"max_abs_{name}": perceptibility.norm(delta, torch.inf),
         }
         if name == "video":
             columns["psnr_video"] = perceptibility.psnr(delta)

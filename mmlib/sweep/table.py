@@ -16,6 +16,8 @@ MEASURES = (
     "norm_video",
     "mean_abs_audio",
     "mean_abs_video",
+    "max_abs_audio",
+    "max_abs_video",
     "psnr_video",
     "ssim_video",
     "snr_log_mel",

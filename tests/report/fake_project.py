@@ -207,6 +207,7 @@ def _attacks(
         norms = [e if hit else None for e, hit in zip(eps, mask, strict=True)]
         columns[f"norm_{modality}"] = pa.array(norms, pa.float32())
         columns[f"mean_abs_{modality}"] = pa.array(norms, pa.float32())
+        columns[f"max_abs_{modality}"] = pa.array(norms, pa.float32())
     metadata = {
         "classes": CLASSES,
         "task": "multi_label",

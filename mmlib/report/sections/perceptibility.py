@@ -17,6 +17,10 @@ DISTANCES = {
     "snr_waveform": ("SNR of the waveform, dB", 1),
     "psnr_video": ("PSNR of the frames, dB", 1),
     "ssim_video": ("SSIM of the frames", 3),
+    "mean_abs_audio": ("mean |δ|, sound", 4),
+    "max_abs_audio": ("max |δ|, sound", 4),
+    "mean_abs_video": ("mean |δ|, picture", 4),
+    "max_abs_video": ("max |δ|, picture", 4),
 }
 
 
@@ -26,7 +30,7 @@ def perceptibility(inputs: Inputs) -> Table | None:
 
 
 def _distances(inputs: Inputs, run: Run) -> dict[str, dict[str, float]]:
-    """Mean SNR, PSNR and SSIM of the run's headline attacks, by threat."""
+    """Mean distances of the run's headline attacks, by threat."""
     path = inputs.root / f"data/attacks/{run.name}.parquet"
     if not path.is_file():
         return {}
@@ -65,7 +69,8 @@ def _table(seen: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Table | Non
         title="How visible and audible the attacks are",
         head=(Head("attack at the headline budget", "word"), *heads),
         rows=rows,
-        caption="Means over the eval clips, lowest to highest run. Higher is harder to notice.",
+        caption="Means over the eval clips, lowest to highest run. Higher decibels and SSIM are"
+        " harder to notice; |δ| is in shares of full scale.",
     )
 
 
