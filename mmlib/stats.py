@@ -104,6 +104,31 @@ def _spread(values: Floats) -> float:
     return float(values.std(ddof=1)) if np.ptp(values) > 0 else 0.0
 
 
+def t_interval(values: ArrayLike, confidence: float) -> Interval:
+    """Student's t interval of the mean of independent values, (n,); ends nan below 2 values."""
+    numbers = np.asarray(values, dtype=np.float64)
+    mean, count = float(numbers.mean()), len(numbers)
+    if count < 2:
+        return Interval(mean, float("nan"), float("nan"))
+    error = float(numbers.std(ddof=1)) / np.sqrt(count)
+    half = float(distributions.t.ppf(0.5 + confidence / 2, count - 1)) * error
+    return Interval(mean, mean - half, mean + half)
+
+
+def t_p(values: ArrayLike) -> float:
+    """Two-sided p of Student's t test that the mean of independent values, (n,), is 0.
+
+    1 where all are 0; nan below 2 values.
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    if len(numbers) < 2:
+        return float("nan")
+    mean, spread = abs(float(numbers.mean())), float(numbers.std(ddof=1))
+    if spread == 0:
+        return 0.0 if mean else 1.0
+    return float(2 * distributions.t.sf(mean / spread * np.sqrt(len(numbers)), len(numbers) - 1))
+
+
 def holm(p: ArrayLike) -> Floats:
     """Holm's step-down adjusted p values (family-wise error), (n,); nan stays nan, uncounted."""
     return _adjust(p, lambda ordered, m: np.maximum.accumulate(ordered * (m - np.arange(m))))

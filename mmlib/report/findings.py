@@ -5,7 +5,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from mmlib import predictors
-from mmlib.comparison import theorem
+from mmlib.comparison import study_claims, theorem
 from mmlib.comparison.claim import Claim, adjusted
 from mmlib.comparison.claims import FUSED, claims
 from mmlib.comparison.paired import PairedRuns, Where
@@ -65,6 +65,7 @@ def find(inputs: Inputs) -> Findings:
         rows += claims(runs, {role: run.cost for role, run in compared.items() if run.cost})
         differences = list(_differences(runs, compared))
     rows += theorem.claims(inputs.theorem, inputs.params.theorem.runs.model_dump())
+    rows += study_claims.claims(inputs.study)
     found = Findings({}, tuple(differences), predictions)
     rows += predictors.claims(found.of(main_run(inputs)))
     return found._replace(claims={claim.key: claim for claim in adjusted(rows)})

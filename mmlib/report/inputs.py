@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmlib.comparison import study
 from mmlib.errors import UserError
 from mmlib.params import AdversarialRun, MixupRun, Params, TrainRun
 
@@ -72,6 +73,7 @@ class Inputs:
     guides: Mapping[str, Mapping[str, Any]]
     checks: Mapping[str, Any]
     theorem: Mapping[str, Any]
+    study: study.Study | None
 
     def with_role(self, *roles: str) -> Run | None:
         """The first run that plays one of the roles, the earlier role first."""
@@ -125,6 +127,7 @@ def load(params: Params, root: Path) -> Inputs:
         guides={name: guide for name, guide in guides.items() if guide},
         checks=read_json(root / "metrics/checks.json"),
         theorem=read_json(root / "metrics/theorem.json"),
+        study=study.read(root, params),
     )
 
 

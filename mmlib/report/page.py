@@ -22,6 +22,7 @@ from mmlib.report.sections.closing import (
 )
 from mmlib.report.sections.measured import lede, measured
 from mmlib.report.sections.results import robustness, scores
+from mmlib.report.sections.study import study
 from mmlib.report.sections.surface import surface
 from mmlib.report.sections.theorem import theorem
 from mmlib.report.sections.training import blend, retraining, training
@@ -51,6 +52,7 @@ def render(inputs: Inputs, findings: Findings, answers: Sequence[Answer]) -> str
         classes(inputs, findings),
         blend(inputs),
         retraining(inputs),
+        study(inputs),
         training(inputs),
         adversarial_clips(inputs),
         claims(findings),

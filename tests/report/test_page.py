@@ -20,7 +20,7 @@ from tests.report.markup import Page
 
 SECTIONS = (
     *("measured", "clips", "answers", "scores", "robustness", "classes", "blend", "retraining"),
-    *("training", "claims", "reproduce"),
+    *("study", "training", "claims", "reproduce"),
 )
 
 
@@ -157,7 +157,7 @@ def test_metrics_alone_make_a_page(tmp_path: Path) -> None:
     for folder in ("curves", "classwise", "training", "costs"):
         shutil.rmtree(root / "metrics" / folder)
     page = Page(render(root))
-    assert sections(page) == ["measured", "answers", "scores", "reproduce"]
+    assert sections(page) == ["measured", "answers", "scores", "study", "reproduce"]
 
 
 def test_no_metrics_is_an_error(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ CLAIM_GROUPS = (
     ),
     ("2. Prediction from the class-wise metrics", ("predicts_",)),
     ("3. Mixup against adversarial training", ("mixup_", "adversarial_")),
+    ("The same over several seeds", ("study_",)),
 )
 
 
@@ -58,8 +59,8 @@ def claims(findings: Findings) -> Section | None:
     intro = (
         "An effect is defined so that the claim says it is above 0. ● supported: its interval lies"
         " above 0; ○ not supported: below; ◐ undecided: this many clips or classes cannot tell. n"
-        " counts clips, or classes for correlations. Effects are differences of mAP unless the"
-        " claim names another figure."
+        " counts clips, classes for correlations, or seeds where there are several. Effects are"
+        " differences of mAP unless the claim names another figure."
     )
     return Section("claims", "The paper's claims", [Block("text", intro), *blocks])
 

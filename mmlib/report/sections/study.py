@@ -1,0 +1,173 @@
+"""The study: ways to retrain over several seeds, at matched epochs and at matched passes."""
+
+from collections.abc import Sequence
+
+from mmlib.comparison.claim import THREAT_WORDS
+from mmlib.comparison.study import Study, StudyRow
+from mmlib.comparison.study_claims import adversarial, find, pairs, plain
+from mmlib.params import AdversarialRun
+from mmlib.report import wording
+from mmlib.report.evidence import side
+from mmlib.report.inputs import Inputs
+from mmlib.report.sections.blocks import Block, Section
+from mmlib.report.tables import Cell, Group, Head, Row, Table
+
+OFF = (
+    "One trained model a method cannot tell a better method from a luckier seed. The study trains"
+    " every method, and each part of the mixup rule taken away, under several seeds, at matched"
+    " epochs and at matched passes; it is off here. `make profile NAME=study` switches it on, and"
+    " `dvc repro` then adds its tables to this page."
+)
+OUTCOMES = {1: "better", 0: "undecided", -1: "worse"}
+
+
+def study(inputs: Inputs) -> Section | None:
+    """The study's tables; one sentence where it is off, none without a retrained run."""
+    found = inputs.study
+    if found is None:
+        if all(run.init is None for run in inputs.runs):
+            return None
+        return Section("study", "Over several seeds", [Block("text", OFF)])
+    blocks = [Block("text", _intro(found)), Block("table", _means(found))]
+    if (gaps := _gaps(found)).rows:
+        blocks.append(Block("table", gaps))
+    blocks += [Block("text", sentence) for sentence in _sentences(found)]
+    cells = _cells(found)
+    return Section(
+        "study", "Over several seeds", blocks + ([Block("table", cells)] if cells else [])
+    )
+
+
+def _intro(study: Study) -> str:
+    return (
+        f"{study.seeds} seeds a row. A seed decides the order of the clips, augmentation, dropout,"
+        " mixing and the starts of the attacks in training; it is the same for all rows. The model"
+        " that retraining starts from, the guides, the clips and the test attack are one and the"
+        " same for all seeds, so their luck is not in these intervals."
+    )
+
+
+def _means(study: Study) -> Table:
+    threats = max((row.threats for row in study.rows.values()), key=len)
+    costs = ("optimiser_steps", "forward_passes", "backward_passes")
+    rows = [
+        Row(
+            name,
+            [
+                *(_spread(row, threat) for threat in threats),
+                Cell(wording.count(row.run.epochs)),
+                *(Cell(wording.count(row.costs[cost])) for cost in costs),
+                Cell(wording.seconds(row.costs["seconds"])),
+            ],
+        )
+        for name, row in study.rows.items()
+    ]
+    heads = [THREAT_WORDS[threat] for threat in threats]
+    heads += ["epochs", "steps", "forward", "backward", "time"]
+    return Table(
+        title="The study's rows",
+        groups=(Group("", 1), Group("mAP", len(threats)), Group("a seed's training", 5)),
+        head=(Head("row", "word"), *(Head(text) for text in heads)),
+        rows=rows,
+        caption=(
+            "Mean over the seeds, and the lowest and highest of them. Forward and backward count"
+            " clips through the encoders, attack steps included; time is the wall clock, of a"
+            " machine that may have had other work."
+        ),
+    )
+
+
+def _spread(row: StudyRow, threat: str) -> Cell:
+    if threat not in row.figures:
+        return Cell(wording.MISSING)
+    values = row.values(threat)
+    ends = wording.interval(float(values.min()), float(values.max()))
+    return Cell(wording.number(float(values.mean())), ends)
+
+
+def _gaps(study: Study) -> Table:
+    """Each row against plain training of as many epochs, and against adversarial training."""
+    robust = adversarial(study)
+    rows = []
+    for name, row in study.rows.items():
+        widest = row.threats[-1]
+        control = None if plain(row.run) else find(study, plain, row, at="epochs")
+        others = (control.name if control else None, robust.name if robust else None)
+        cells = [
+            _gap(study, name, other, threat) for other in others for threat in ("clean", widest)
+        ]
+        if any(cell.text != wording.MISSING for cell in cells):
+            rows.append(Row(name, cells))
+    confidence, freedom = wording.percent(study.confidence), study.seeds - 1
+    return Table(
+        title="Differences between the study's rows",
+        groups=(
+            Group("", 1),
+            Group("less plain training, equal epochs", 2),
+            Group(f"less {robust.name if robust else 'adversarial training'}", 2),
+        ),
+        head=(Head("row", "word"), *(Head(text) for text in ("clean", "attacked") * 2)),
+        rows=rows,
+        caption=(
+            "Differences of mAP, paired by seed and by clip; attacked: all modalities, at the"
+            f" headline budget. Each interval is the hull of two of {confidence}: Student's t over"
+            f" the seeds ({freedom} degrees of freedom), and the bootstrap over clips of the mean"
+            " over the seeds. So few seeds make the first wide: an interval that holds 0 says that"
+            " this study cannot tell."
+        ),
+    )
+
+
+def _gap(study: Study, name: str, other: str | None, threat: str) -> Cell:
+    if other in (None, name) or threat not in study.rows[other].figures:
+        return Cell(wording.MISSING)
+    hull = study.gap(name, other, threat).hull
+    return Cell(wording.signed(hull.estimate), wording.interval(hull.lo, hull.hi, sign=True))
+
+
+def _sentences(study: Study) -> list[str]:
+    """Every matched comparison in words."""
+    return [
+        f"{pair.statement.rstrip('.')}? {pair.first} against {pair.second}:"
+        f" {wording.signed(hull.estimate)} mAP ({wording.interval(hull.lo, hull.hi, sign=True)}),"
+        f" {OUTCOMES[side(hull)]}. Passes: {_passes(study, pair.first, pair.second)}."
+        for pair in pairs(study)
+        for hull in (study.gap(pair.first, pair.second, pair.threat).hull,)
+    ]
+
+
+def _passes(study: Study, *names: str) -> str:
+    return " against ".join(wording.count(study.rows[name].passes) for name in names)
+
+
+def _cells(study: Study) -> Table | None:
+    """Budgets of training against budgets of the test; none where no row was tested so."""
+    rows = [row for row in study.rows.values() if row.cells]
+    if not rows:
+        return None
+    budgets = sorted({eps for row in rows for eps, _ in row.cells})
+    return Table(
+        title="Budget of training against budget of the test",
+        groups=(Group("", 1), Group("mAP, by ε of training", len(rows))),
+        head=(Head("ε of the test", "word"), *(Head(_trained(row)) for row in rows)),
+        rows=[Row(f"{eps:g}", [Cell(_by_steps(row, eps)) for row in rows]) for eps in budgets],
+        caption=(
+            "Two numbers a cell: PGD from a random start on all modalities, of"
+            f" {' and of '.join(map(str, _steps(rows)))} steps. One seed, and only some of the eval"
+            " clips (params: study.table), so these do not compare with the tables above."
+        ),
+    )
+
+
+def _steps(rows: Sequence[StudyRow]) -> list[int]:
+    return sorted({steps for row in rows for _, steps in row.cells if steps})
+
+
+def _trained(row: StudyRow) -> str:
+    eps = row.run.eps if isinstance(row.run, AdversarialRun) else 0
+    return f"{eps:g} ({row.name})"
+
+
+def _by_steps(row: StudyRow, eps: float) -> str:
+    found = [value for (budget, _), value in sorted(row.cells.items()) if budget == eps]
+    return " / ".join(wording.number(value) for value in found)
