@@ -19,6 +19,8 @@ _HOMES = {
     "noise": "methods.noise",
     "on_tensor": "single",
     "pgd": "methods.pgd",
+    "rechecked": "methods.rechecked",
+    "several": "methods.several",
     "shared": "methods.joint",
     "square": "methods.square",
     "strongest": "methods.ensemble",

@@ -1,6 +1,7 @@
 """The points that one modality's budget allows around the clean ones, exact in float32."""
 
 from collections.abc import Callable, Sequence
+from copy import copy
 
 import torch
 from torch import Tensor
@@ -50,6 +51,13 @@ class Region:
         lower = torch.where(lower.double() < exact - eps, _next(lower, torch.inf), lower)
         upper = torch.where(upper.double() > exact + eps, _next(upper, -torch.inf), upper)
         return torch.maximum(lower, low), torch.minimum(upper, high)
+
+    def rows(self, index: Tensor) -> "Region":
+        """The region of the clips at `index` (R,) alone."""
+        part = copy(self)
+        tensors = ((name, held) for name, held in vars(self).items() if isinstance(held, Tensor))
+        vars(part).update((name, held[index]) for name, held in tensors)
+        return part
 
     def column(self, values: Tensor) -> Tensor:
         """Shape one value a clip, (B,), to broadcast over the modality."""

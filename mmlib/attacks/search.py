@@ -1,6 +1,7 @@
 """What every attack shares: the attacked model, the allowed region, the best point so far."""
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 
 import torch
 from torch import Tensor
@@ -130,6 +131,44 @@ class Search:
         for points in starts or [self.clean]:
             self.losses(self.project(points))
         return self.best
+
+    def on(self, model: Model) -> "Search":
+        """The same search of another model, with nothing found yet."""
+        other = copy(self)
+        other.model, other.best, other.best_logits = model, self.clean, None
+        other.best_losses = torch.full_like(self.best_losses, -torch.inf)
+        return other
+
+    def rows(self, index: Tensor) -> "Search":
+        """The search of the clips at `index` (R,) alone, with what was found for them."""
+        part = copy(self)
+        part.batch = {name: tensor[index] for name, tensor in self.batch.items()}
+        part.labels, part.best_losses = self.labels[index], self.best_losses[index]
+        part.regions = {name: region.rows(index) for name, region in self.regions.items()}
+        part.clean = {name: region.clean for name, region in part.regions.items()}
+        part.seeds = [self.seeds[row] for row in index.tolist()]
+        part.best = {name: points[index] for name, points in self.best.items()}
+        part.best_logits = None if self.best_logits is None else self.best_logits[index]
+        return part
+
+    def adopt(self, index: Tensor, part: "Search") -> None:
+        """Take what `part`, the search of the clips at `index`, has found for them."""
+        if self.best_logits is None or part.best_logits is None:
+            raise ValueError("adopt is for searches that have evaluated points")
+        self.best = {
+            name: points.index_copy(0, index, part.best[name]) for name, points in self.best.items()
+        }
+        self.best_losses = self.best_losses.index_copy(0, index, part.best_losses)
+        self.best_logits = self.best_logits.index_copy(0, index, part.best_logits)
+
+    def unbroken(self, broken: Loss | None) -> Tensor:
+        """The places (R,) of the clips whose best point is not broken: `broken` is at most 0.
+
+        All of them, when there is no such loss.
+        """
+        if broken is None or self.best_logits is None:
+            return torch.arange(len(self.labels), device=self.labels.device)
+        return torch.nonzero(broken(self.best_logits, self.labels) <= 0)[:, 0]
 
     def result(self) -> Batch:
         """The batch with the attacked modalities replaced; the others are the same objects."""

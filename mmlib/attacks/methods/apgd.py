@@ -6,7 +6,7 @@ from math import ceil
 import torch
 from torch import Tensor
 
-from mmlib.attacks.losses import Loss
+from mmlib.attacks.losses import Loss, resolve
 from mmlib.attacks.search import Model, Points, Search, Start
 from mmlib.attacks.threat import Threat
 from mmlib.batch import Batch
@@ -29,6 +29,7 @@ def apgd(
     loss: str | Loss = "bce",
     seeds: Sequence[int] | int = 0,
     start: Start = None,
+    broken: str | Loss | None = None,
 ) -> Batch:
     """Maximise each clip's loss with a step size of its own that needs no tuning.
 
@@ -37,12 +38,14 @@ def apgd(
     holds an l1 budget takes the l1 schedule: no momentum, and steps that grow sparser with the best
     point. One step size serves all modalities of a clip, in multiples of their radii. Returns a new
     batch with the best point of all paths; the first begins at the best of `start`, if given.
+    `broken` as for `pgd`.
     """
     search = Search(model, batch, labels, threat, loss, seeds)
-    begun = search.begin(start)
+    begun, criterion = search.begin(start), None if broken is None else resolve(broken)
     for restart in range(restarts):
         warm = restart == 0 and start is not None
-        _Path(search, begun if warm else search.random("restart", restart)).climb(steps)
+        points = begun if warm else search.random("restart", restart)
+        _Path(search, points).climb(steps, criterion)
     return search.result()
 
 
@@ -62,19 +65,43 @@ class _Path:
         self.share = {name: torch.full_like(self.length, 0.2) for name in points}
         self.moved = torch.full_like(self.length, torch.inf)
 
-    def climb(self, steps: int) -> None:
-        """Take `steps` steps, each one forward and one backward pass."""
+    def climb(self, steps: int, broken: Loss | None) -> None:
+        """Take `steps` steps, each one forward and one backward pass.
+
+        Clips leave once `broken` is above 0 for their best point.
+        """
+        whole, places = self.search, torch.arange(len(self.losses), device=self.losses.device)
         turns = _l1_turns(steps) if self.sparse else checkpoints(steps)
         last = 0
         for step in range(1, steps):
+            left = self.search.unbroken(broken)
+            if len(left) < len(self.losses):
+                places = places[left]
+                self._keep(left)
+                if not len(left):
+                    return
             self._step(first=step == 1)
             if step in turns:
                 self._thin_out() if self.sparse else self._shorten(step - last)
                 last = step
+            if self.search is not whole:
+                whole.adopt(places, self.search)
         if steps:
             self.search.losses(self._next(first=steps == 1))
         if any(region.norm != "linf" for region in self.search.regions.values()):
             self.search.losses(self.search.vertex(self.best_gradients))
+        if self.search is not whole:
+            whole.adopt(places, self.search)
+
+    def _keep(self, left: Tensor) -> None:
+        """Go on with the clips at `left` (R,) alone."""
+        for name, value in vars(self).items():
+            if isinstance(value, Search):
+                setattr(self, name, value.rows(left))
+            elif isinstance(value, Tensor):
+                setattr(self, name, value[left])
+            elif isinstance(value, dict):
+                setattr(self, name, {key: tensor[left] for key, tensor in value.items()})
 
     def _next(self, first: bool) -> Points:
         regions = self.search.regions

@@ -108,10 +108,11 @@ def single_label_members(steps: int = 100, queries: int = 5000) -> list[Member]:
 
     For `strongest(..., loss="top", broken="top")`. FAB minimises norms, which `minimal` does here.
     """
+    gradient: dict[str, Any] = {"steps": steps, "broken": "top"}
     return [
-        (apgd, {"steps": steps, "loss": "cross_entropy"}),
-        (apgd, {"steps": steps, "loss": "top"}),
-        (apgd_targeted, {"steps": steps}),
+        (apgd, {**gradient, "loss": "cross_entropy"}),
+        (apgd, {**gradient, "loss": "top"}),
+        (apgd_targeted, gradient),
         (square, {"queries": queries, "loss": "top"}),
     ]
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from mmlib.attacks.losses import Loss
+from mmlib.attacks.losses import Loss, resolve
 from mmlib.attacks.search import Model, Points, Search, Start
 from mmlib.attacks.threat import Threat
 from mmlib.batch import Batch
@@ -26,6 +26,7 @@ def pgd(
     loss: str | Loss = "bce",
     seeds: Sequence[int] | int = 0,
     start: Start = None,
+    broken: str | Loss | None = None,
 ) -> Batch:
     """Maximise each clip's loss within its budgets by steepest ascent and projection.
 
@@ -34,13 +35,17 @@ def pgd(
     random points. Each clip gets the point of highest loss of all paths, starts and the clean point
     included. Returns a new batch; modalities outside the threat are the
     same objects. `seeds` is one seed a clip, or one number.
+
+    With `broken`, a loss that is above 0 for a broken clip ("top" for a wrong first class), clips
+    leave the batch once broken: right where a broken clip counts the same however badly (accuracy),
+    wrong for ranking metrics.
     """
     search = Search(model, batch, labels, threat, loss, seeds)
-    begun = search.begin(start)
+    begun, path = search.begin(start), lengths(steps, step_size, schedule)
     for restart in range(restarts):
         warm = restart == 0 and start is not None
         points = begun if warm else search.random("restart", restart)
-        climb(search, points, lengths(steps, step_size, schedule))
+        climb(search, points, path, None if broken is None else resolve(broken))
     return search.result()
 
 
@@ -59,9 +64,22 @@ def lengths(
     return [first * (1 - step / steps) for step in range(steps)]
 
 
-def climb(search: Search, points: Points, lengths: Sequence[float]) -> None:
-    """Follow one path, a step of each length in turn; the search keeps what it passes."""
-    for length in lengths:
+def climb(
+    search: Search, points: Points, lengths: Sequence[float], broken: Loss | None = None
+) -> None:
+    """Follow one path, a step of each length in turn; the search keeps what it passes.
+
+    Clips leave the path once `broken` is above 0 for their best point.
+    """
+    for step, length in enumerate(lengths):
+        left = search.unbroken(broken)
+        if len(left) < len(search.labels):
+            if len(left):
+                part = search.rows(left)
+                cut = {name: point[left] for name, point in points.items()}
+                climb(part, cut, lengths[step:], broken)
+                search.adopt(left, part)
+            return
         _, gradients = search.gradients(points)
         points = search.ascend(points, gradients, length)
     search.losses(points)

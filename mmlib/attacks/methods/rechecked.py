@@ -1,0 +1,54 @@
+"""Search on a cheap stand-in of the model, such as bfloat16; report the model itself."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from mmlib.attacks.losses import Loss
+from mmlib.attacks.methods.pgd import climb, pgd
+from mmlib.attacks.search import Model, Points, Search, Start
+from mmlib.attacks.threat import Threat
+from mmlib.batch import Batch
+
+
+def rechecked(
+    model: Model,
+    batch: Batch,
+    labels: Tensor,
+    threat: Threat,
+    *,
+    rough: Model,
+    attack: Callable[..., Batch] = pgd,
+    loss: str | Loss = "bce",
+    seeds: Sequence[int] | int = 0,
+    start: Start = None,
+    **settings: Any,
+) -> Batch:
+    """Attack `rough` and evaluate what comes out on `model`, one forward pass.
+
+    `rough` gives nearly the logits of `model` for less work. The starts, or the clean clips when
+    there are none, are evaluated on `model` too and compete, so that no clip ends below them.
+    `settings` go to the attack. Returns a new batch.
+    """
+    search = Search(model, batch, labels, threat, loss, seeds)
+    search.begin(start)
+    found = attack(rough, batch, labels, threat, loss=loss, seeds=seeds, start=start, **settings)
+    search.losses({name: found[name] for name in threat})
+    return search.result()
+
+
+def climb_rechecked(
+    search: Search, rough: Model | None, points: Mapping[str, Tensor], lengths: Sequence[float]
+) -> None:
+    """Follow one path, as `climb`, on `rough`, and offer its best point to the search.
+
+    With None in place of a rough model, the path is climbed on the search's own.
+    """
+    begin: Points = dict(points)
+    if rough is None:
+        climb(search, begin, lengths)
+        return
+    path = search.on(rough)
+    climb(path, begin, lengths)
+    search.losses(path.best)
