@@ -85,6 +85,17 @@ def loudest(attack: Attack, floor_db: float) -> str:
     return f"{level} dBFS".replace("-", "−")
 
 
+def scales(attack: Attack) -> str:
+    """What an axis of ε means where a modality's budget is a multiple of it; else nothing."""
+    scale = attack.scale
+    if scale.audio == scale.video == 1:
+        return ""
+    return (
+        " ε is before attack.scale: the sound may change by"
+        f" {scale.audio:g} ε and the picture by {scale.video:g} ε."
+    )
+
+
 def _sound(attack: Attack, floor_db: float) -> str:
     eps = attack.eps * attack.scale.audio
     if attack.domain == "log_mel":

@@ -9,6 +9,7 @@ from mmlib.report.sections.blocks import Block, Panel, Section, legend, rule
 from mmlib.report.sections.perceptibility import perceptibility
 from mmlib.report.sections.worst_case import worst_case
 from mmlib.report.tables import PAPER, PAPER_ROWS, Cell, Group, Head, Row, Table
+from mmlib.threat_card import scales
 
 STORED = {"log_mel": "float16 log-mel", "waveform": "int16 sound"}
 
@@ -108,6 +109,7 @@ def robustness(inputs: Inputs) -> Section | None:
         f" Bands: {wording.percent(inputs.params.score.confidence)} bootstrap interval over clips."
         " Dotted: random noise of equal norm; what lies between a dotted line and its solid one is"
         " what the attack knows beyond noise. Below chance, true tags are ranked last."
+        f"{scales(inputs.params.attack)}"
     )
     marks = (("noise of equal norm", rule("muted", "1.6 2.6")), ("chance", rule("muted", "6 3")))
     blocks = [legend(inputs.runs, *marks), Block("panels", panels, caption)]

@@ -8,6 +8,7 @@ from mmlib.report.inputs import THREAT_SHORT, Inputs, Run
 from mmlib.report.plane import plane
 from mmlib.report.sections.blocks import Block, Panel, Section
 from mmlib.report.tables import Cell, Head, Row, Table
+from mmlib.threat_card import scales
 
 TOTALS = {
     "A": "sound alone: (1, 0)",
@@ -40,6 +41,7 @@ def surface(inputs: Inputs) -> Section | None:
         "Each cell is the mAP left when the sound may change by the budget below it and the picture"
         " by the one beside it. Along a line the same share of the clean mAP is left, as its label"
         " says: a steep line means that the picture's budget hardly counts."
+        f"{scales(inputs.params.attack)}"
     )
     blocks = [Block("panels", panels, caption), Block("table", _totals(runs))]
     return Section("plane", "Two budgets at once", blocks)

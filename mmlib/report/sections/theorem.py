@@ -8,6 +8,7 @@ from mmlib.report import theme, wording
 from mmlib.report.figures import SMALL, WIDE
 from mmlib.report.inputs import Inputs, Run, Table, read_table
 from mmlib.report.sections.blocks import Block, Panel, Section, legend
+from mmlib.threat_card import scales
 
 Floats = NDArray[np.float64]
 
@@ -33,6 +34,7 @@ def theorem(inputs: Inputs) -> Section | None:
         " the budget below: the security curve of each model, from the smallest radius that a"
         f" bisection of {inputs.params.theorem.steps}-step attacks found for each clip. Such radii"
         " are upper bounds, so the true curves lie at or below these."
+        f"{scales(inputs.params.attack)}"
     )
     return Section(
         "theorem",
