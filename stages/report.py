@@ -12,7 +12,7 @@ OUT = Path("report")
 
 
 def main(arguments: list[str]) -> None:
-    """Write report/index.html, results.txt and three csv; print the results and the page's path."""
+    """Write report/index.html, results.txt and four csv; print the results and the page's path."""
     if arguments:
         raise UserError("usage: python -m stages.report")
     found = inputs.load(params.load(), Path())
@@ -25,6 +25,7 @@ def main(arguments: list[str]) -> None:
         ("results.txt", results),
         ("claims.csv", exports.claims_csv(drawn)),
         ("comparisons.csv", exports.comparisons_csv(drawn)),
+        ("study.csv", exports.study_csv(found.study)),
         ("predictions.csv", exports.predictions_csv(drawn)),
     ):
         publish_text(text, unfinished / name)

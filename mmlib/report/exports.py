@@ -4,6 +4,8 @@ import csv
 import io
 from collections.abc import Sequence
 
+from mmlib.comparison.study import Study
+from mmlib.comparison.study_claims import Pair, pairs
 from mmlib.correlation import Correlation
 from mmlib.report import wording
 from mmlib.report.answers import Answer
@@ -62,6 +64,20 @@ def comparisons_csv(findings: Findings) -> str:
         for d in findings.differences
     ]
     return _csv("name,threat,effect,lo,hi,n,p", rows)
+
+
+def study_csv(study: Study | None) -> str:
+    """report/study.csv: mAP of one row of the study less another's; no rows while it is off."""
+    rows = [_study_row(study, pair) for pair in pairs(study)] if study else []
+    heads = "key,first,second,threat,effect,seeds_lo,seeds_hi,clips_lo,clips_hi,seeds,p"
+    return _csv(heads, rows)
+
+
+def _study_row(study: Study, pair: Pair) -> tuple[str, ...]:
+    gap = study.gap(pair.first, pair.second, pair.threat)
+    ends = [_decimals(end) for interval in (gap.seeds, gap.clips) for end in interval[1:]]
+    names = pair.key, pair.first, pair.second, pair.threat
+    return *names, _decimals(gap.seeds.estimate), *ends, str(study.seeds), _decimals(gap.p)
 
 
 def predictions_csv(findings: Findings) -> str:

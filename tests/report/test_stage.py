@@ -5,6 +5,7 @@ import pytest
 
 from mmlib.errors import UserError
 from stages import report
+from tests import fake_study
 from tests.report import fake_project
 
 
@@ -24,7 +25,8 @@ def test_the_stage_writes_and_prints(root: Path, capsys: pytest.CaptureFixture[s
     report.main([])
     names = {path.name for path in (root / "report").iterdir()}
     assert names == {
-        *("index.html", "results.txt", "claims.csv", "comparisons.csv", "predictions.csv")
+        *("index.html", "results.txt", "claims.csv", "comparisons.csv", "predictions.csv"),
+        "study.csv",
     }
     printed = capsys.readouterr().out
     assert printed.splitlines()[-1] == str(root / "report/index.html")
@@ -51,6 +53,19 @@ def test_the_tables_for_other_programs(root: Path) -> None:
     assert {row["run"] for row in rows(root / "report/predictions.csv")} == {
         *("audio", "mid", "mixup")
     }
+
+
+def test_the_study_for_other_programs(root: Path) -> None:
+    report.main([])
+    assert rows(root / "report/study.csv") == []
+    fake_study.write(root, rows=("plain", "mixup", "pgd"))
+    report.main([])
+    found = {row["key"]: row for row in rows(root / "report/study.csv")}
+    claims = {row["key"]: row for row in rows(root / "report/claims.csv")}
+    assert {key for key in claims if key.startswith("study_")} == set(found)
+    for key, row in found.items():
+        assert claims[key]["effect"] == row["effect"]
+        assert float(claims[key]["lo"]) == min(float(row["seeds_lo"]), float(row["clips_lo"]))
 
 
 def test_an_old_report_is_replaced_whole(root: Path) -> None:
