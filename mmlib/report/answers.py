@@ -25,6 +25,8 @@ FUSION_ROWS = {
 }
 RETRAINING_ROWS = {
     "mixup_adversarial": "Both attacked: mixup − adversarial",
+    "study_mixup_adversarial_epochs": "The same over seeds, at equal epochs",
+    "study_mixup_adversarial_passes": "The same over seeds, at equal passes",
     "mixup_protects": "Both attacked: mixup − where it started",
     "adversarial_protects": "Both attacked: adversarial − where it started",
     "mixup_clean": "Clean clips: mixup − adversarial",

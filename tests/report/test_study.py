@@ -33,4 +33,5 @@ def test_the_study_has_its_tables_sentences_and_claims(tmp_path: Path) -> None:
     assert "at as many passes?" in text
     assert "0.550 / 0.530" in text
     assert "inf" not in text
+    assert "The same over seeds, at equal passes" in section(html, "answers")
     assert "at as many epochs." in section(html, "claims")
