@@ -7,7 +7,7 @@ import pytest
 
 from mmlib import profiles
 from mmlib.errors import UserError
-from mmlib.params import load
+from mmlib.params import AdversarialRun, load
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "profiles"
@@ -47,6 +47,28 @@ def test_a_size_goes_over_a_source(params: Path, source: str, size: str) -> None
         change.startswith("train.") or change.startswith("retrain.")
         for change in profiles.apply(source, FOLDER, params)
     )
+
+
+def test_an_empty_table_takes_the_rows_of_a_profile_and_gives_them_back(params: Path) -> None:
+    profiles.apply("folder small study", FOLDER, params)
+    found = load(params)
+    assert set(found.study.table.rows) <= set(found.study.rows)
+    assert found.study.rows["mixup_shared_10"].guide == "none"
+    assert profiles.apply("study", FOLDER, params) == []
+    changes = profiles.apply("demo", FOLDER, params)
+    assert "study.rows.plain.epochs: 4 -> none" in changes
+    assert load(params).study.rows == {}
+
+
+def test_rows_of_the_study_cost_what_they_say(params: Path) -> None:
+    """10 epochs of plain training make as many passes as 4 of PGD-AT: (1 + share x steps) each."""
+    profiles.apply("study", FOLDER, params)
+    rows = load(params).study.rows
+    robust = rows["adversarial"]
+    assert isinstance(robust, AdversarialRun)
+    passes = robust.epochs * (1 + robust.adversarial_share * robust.steps)
+    assert {rows[name].epochs for name in ("plain_long", "mixup_long")} == {passes}
+    assert rows["plain"].epochs == rows["mixup"].epochs == robust.epochs
 
 
 def test_one_label_a_clip(params: Path) -> None:
