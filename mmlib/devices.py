@@ -1,8 +1,8 @@
 """Device and precision, chosen by what is there.
 
 On CUDA training runs in bfloat16 autocast, on CPU in float32; both lay convolutions out channels
-last. Attacks and evaluation run in float32 on either. MMLIB_DEVICE ("cpu", "cuda", "cuda:1")
-overrides the choice; it is no param, since it must invalidate nothing.
+last. So does the search of an attack; what it finds is evaluated in float32 on either. MMLIB_DEVICE
+("cpu", "cuda", "cuda:1") overrides the choice; it is no param, since it must invalidate nothing.
 """
 
 import os
@@ -63,3 +63,25 @@ def training_precision(device: torch.device) -> AbstractContextManager[Any]:
     if device.type == "cuda":
         return torch.autocast("cuda", dtype=torch.bfloat16)
     return nullcontext()
+
+
+def search_precision(device: torch.device) -> torch.dtype:
+    """The precision in which attacks look for points: bfloat16 on a CUDA device that has it.
+
+    MMLIB_SEARCH (float32, bfloat16) overrides the choice. Raises UserError for another one.
+    """
+    name = os.environ.get("MMLIB_SEARCH")
+    if name not in (None, "", "float32", "bfloat16"):
+        raise UserError(f"MMLIB_SEARCH is {name!r}: set it to float32 or bfloat16")
+    if name:
+        return torch.bfloat16 if name == "bfloat16" else torch.float32
+    fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if fast else torch.float32
+
+
+def compiles(device: torch.device) -> bool:
+    """Whether attacks compile the encoders: on CUDA, when MMLIB_COMPILE is 1.
+
+    On CPUs it takes longer than it saves.
+    """
+    return device.type == "cuda" and os.environ.get("MMLIB_COMPILE") == "1"

@@ -4,14 +4,17 @@ The copy gives the model's own logits and gradients to rounding, so an attack on
 model. It is made for one purpose: many gradients with respect to the input, none of the weights.
 """
 
+import sys
 from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from mmlib import devices
 from mmlib.batch import Batch
 from mmlib.models.base import Model
 from mmlib.models.first_layer import FirstLayer, is_first
@@ -19,6 +22,7 @@ from mmlib.models.layers import Normalise
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_FROZEN: WeakSet[nn.Module] = WeakSet()
 _AGREEMENT = 1e-4
 """Largest difference of logits, over their largest size, that folding may cause in float32."""
 
@@ -29,8 +33,11 @@ def frozen(model: Model, example: Batch) -> Model:
     Folding finds the pairs by watching one forward pass over the first clip of `example`, so it
     need not know how the model is written; the copy is checked against the original, and left
     unfolded if their logits differ by more than rounding. The clip counts as complete even where
-    it lacks a modality, so that every encoder runs.
+    it lacks a modality, so that every encoder runs. A copy that is frozen already comes back as it
+    is.
     """
+    if model in _FROZEN:
+        return model
     example = {
         name: tensor[:1] for name, tensor in example.items() if not name.endswith("_present")
     }
@@ -43,7 +50,9 @@ def frozen(model: Model, example: Batch) -> Model:
         found = folded(example)
     scale = expected.abs().max().clamp_min(1e-6)
     agrees = bool(((found - expected).abs().max() <= _AGREEMENT * scale).all())
-    return folded if agrees else original
+    copy = compiled(folded if agrees else original, example)
+    _FROZEN.add(copy)
+    return copy
 
 
 def _fold(model: nn.Module, example: Batch) -> Tensor:
@@ -118,9 +127,9 @@ def cached(
     """The batch and a forward pass on it that encodes only the attacked modalities.
 
     `embeddings` are the model's `encode_all` of the clean batch (None: what is needed of it is
-    encoded here, without gradients); those of the other modalities travel in the returned batch as `<modality>_embedding`, a row a clip, so that an attack may cut
-    or repeat clips as it likes. Clips that lack an attacked modality keep the embedding that
-    stands for it.
+    encoded here, without gradients); those of the other modalities travel in the returned batch as
+    `<modality>_embedding`, a row a clip, so that an attack may cut or repeat clips as it likes.
+    Clips that lack an attacked modality keep the embedding that stands for it.
     """
     kept = [n for n in model.modalities if n not in attacked or _some_missing(batch, n)]
     if embeddings is None:
@@ -147,3 +156,39 @@ def cached(
 def _some_missing(batch: Batch, name: str) -> bool:
     mask = batch.get(f"{name}_present")
     return mask is not None and not bool(mask.all())
+
+
+def rough(
+    forward: Callable[[Batch], Tensor], device: torch.device
+) -> Callable[[Batch], Tensor] | None:
+    """`forward` in the precision of the search (`devices.search_precision`); None for float32."""
+    precision = devices.search_precision(device)
+    if precision == torch.float32:
+        return None
+
+    def lowered(inputs: Batch) -> Tensor:
+        with torch.autocast(device.type, dtype=precision):
+            logits = forward(inputs)
+        return logits.float()
+
+    return lowered
+
+
+def compiled(model: Model, example: Batch) -> Model:
+    """A copy whose encoders are compiled, where `devices.compiles` says so; else the model itself.
+
+    One gradient is taken at once: when the compiler fails, a line says so and nothing is compiled.
+    """
+    if not devices.compiles(next(model.parameters()).device):
+        return model
+    copy = deepcopy(model)
+    try:
+        for encoder in copy.encoders.values():
+            encoder.compile()
+        leaves = {name: example[name].detach().requires_grad_() for name in copy.modalities}
+        torch.autograd.grad(copy({**example, **leaves}).sum(), list(leaves.values()))
+    except Exception as error:  # whatever a compiler may raise
+        reason = str(error).strip().split("\n")[0][:200]
+        print(f"not compiled, {type(error).__name__}: {reason}", file=sys.stderr)
+        return model
+    return copy

@@ -4,10 +4,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mmlib import inference
+from mmlib import devices, inference
+from mmlib.attacks.methods.pgd import pgd
+from mmlib.attacks.threat import Budget
 from mmlib.batch import Batch
+from mmlib.errors import UserError
 from mmlib.models.base import Model
-from tests.sweep_toys import inputs, model
+from mmlib.sweep.chunk import ChunkSweep
+from tests.sweep_toys import inputs, labelled, model, settings
+
+CPU = torch.device("cpu")
 
 THREATS = [("audio",), ("video",), ("audio", "video")]
 
@@ -93,3 +99,99 @@ def test_cached_rows_may_be_cut_and_repeated() -> None:
         rows = torch.tensor([2, 0, 0])
         cut = forward({name: tensor[rows] for name, tensor in carried.items()})
         torch.testing.assert_close(cut, net(batch)[rows])
+
+
+@pytest.mark.parametrize("attacked", THREATS)
+def test_what_is_not_attacked_is_encoded_when_no_embedding_is_given(
+    attacked: tuple[str, ...],
+) -> None:
+    net, batch = model(), inputs()
+    carried, forward = inference.cached(net, batch, None, attacked)
+    added = {name for name in carried if name not in batch}
+    assert added == {f"{name}_embedding" for name in net.modalities if name not in attacked}
+    with torch.no_grad():
+        torch.testing.assert_close(forward(carried), net(batch))
+
+
+def test_a_frozen_model_is_not_frozen_again() -> None:
+    net, batch = model(), inputs()
+    folded = inference.frozen(net, batch)
+    assert folded is not net
+    assert inference.frozen(folded, batch) is folded
+
+
+@pytest.mark.parametrize("attacked", THREATS)
+@pytest.mark.parametrize("size", [1, 7])
+def test_batch_size_does_not_change_an_attack(attacked: tuple[str, ...], size: int) -> None:
+    clips = labelled(model(), clips=16)
+    net = inference.frozen(model(), clips.inputs)
+    budgets = {name: Budget(0.02) for name in attacked}
+
+    def attack(rows: range) -> Batch:
+        chosen = torch.tensor(rows)
+        part = {name: tensor[chosen] for name, tensor in clips.inputs.items()}
+        batch, forward = inference.cached(net, part, None, attacked)
+        return pgd(forward, batch, clips.labels[chosen], budgets, seeds=list(rows), steps=5)
+
+    whole = attack(range(16))
+    parts = [attack(range(first, min(first + size, 16))) for first in range(0, 16, size)]
+    with torch.no_grad():
+        logits = torch.cat([net({name: part[name] for name in clips.inputs}) for part in parts])
+        expected = net({name: whole[name] for name in clips.inputs})
+    torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_precision_of_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MMLIB_SEARCH", raising=False)
+    assert devices.search_precision(CPU) == torch.float32
+    assert inference.rough(model(), CPU) is None
+    monkeypatch.setenv("MMLIB_SEARCH", "bfloat16")
+    assert devices.search_precision(CPU) == torch.bfloat16
+    monkeypatch.setenv("MMLIB_SEARCH", "half")
+    with pytest.raises(UserError, match="'half': set it to float32 or bfloat16"):
+        devices.search_precision(CPU)
+
+
+def test_a_sweep_searched_in_bfloat16_reports_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = model()
+    clips = labelled(net)
+    exact = ChunkSweep(net, clips, settings(), seed=3).run()
+    monkeypatch.setenv("MMLIB_SEARCH", "bfloat16")
+    sweep = ChunkSweep(net, clips, settings(), seed=3)
+    rough = {record.condition: record for record in sweep.run()}
+    clean = rough["clean", "clean", 0.0]
+    for name, multiple in sweep.solutions:
+        record = rough[name, "pgd", 0.02 * multiple]
+        with torch.no_grad():
+            again = net({**clips.inputs, **sweep.solutions[name, multiple].points})
+        torch.testing.assert_close(record.scores, again, atol=1e-5, rtol=1e-5)
+        assert bool((record.loss >= clean.loss).all())
+    for record in exact:
+        found = rough[record.condition].loss.mean()
+        torch.testing.assert_close(found, record.loss.mean(), atol=0.0, rtol=0.05)
+
+
+def test_a_compiler_that_fails_costs_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net, batch = model(), inputs()
+    assert inference.compiled(net, batch) is net  # not on a CPU
+
+    def failing(_: nn.Module) -> None:
+        raise RuntimeError("no C++ compiler\nand a long trace")
+
+    monkeypatch.setattr(devices, "compiles", lambda _: True)
+    monkeypatch.setattr(nn.Module, "compile", failing)
+    assert inference.compiled(net, batch) is net
+    assert capsys.readouterr().err == "not compiled, RuntimeError: no C++ compiler\n"
+
+
+def test_encoders_are_compiled_in_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, batch, seen = model(), inputs(), []
+    monkeypatch.setattr(devices, "compiles", lambda _: True)
+    monkeypatch.setattr(nn.Module, "compile", lambda module: seen.append(module))
+    copy = inference.compiled(net, batch)
+    assert copy is not net
+    assert seen == list(copy.encoders.values())
+    with torch.no_grad():
+        assert torch.equal(copy(batch), net(batch))

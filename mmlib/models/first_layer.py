@@ -107,13 +107,15 @@ class FirstLayer(nn.Module):
 class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, layer: FirstLayer) -> Tensor:
-        ctx.layer, ctx.size = layer, x.shape
+        ctx.layer, ctx.size, ctx.dtype = layer, x.shape, x.dtype
         return F.conv2d(x, layer.weight, layer.bias, layer.stride, layer.padding)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return ctx.layer.input_gradient(gradient, ctx.size), None
+        # Under autocast the output, and so its gradient, may be of less precision than the weights.
+        found = ctx.layer.input_gradient(gradient.to(ctx.layer.weight.dtype), ctx.size)
+        return found.to(ctx.dtype), None
 
 
 def _turns(size: int, step: int, pad: int) -> tuple[Tensor, int]:

@@ -16,7 +16,8 @@ from torch import Tensor
 from mmlib import inference
 from mmlib.attacks.losses import resolve
 from mmlib.attacks.methods.noise import on_sphere
-from mmlib.attacks.methods.pgd import climb, lengths
+from mmlib.attacks.methods.pgd import lengths
+from mmlib.attacks.methods.rechecked import climb_rechecked
 from mmlib.attacks.search import Points, Search
 from mmlib.attacks.silence import raised
 from mmlib.attacks.storage import quantise
@@ -67,8 +68,7 @@ class ChunkSweep:
         self.settings, self.seed, self.modalities = settings, seed, model.modalities
         self.clip_ids, self.inputs, self.labels = clips
         self.loss = resolve(settings.loss)
-        few = {name: tensor[:4] for name, tensor in self.inputs.items()}
-        self.model = inference.frozen(model, few)
+        self.model = inference.frozen(model, self.inputs)
         with torch.no_grad():
             self.embeddings = self.model.encode_all(self.inputs)
             logits = self.model.classify(self.embeddings)
@@ -135,8 +135,10 @@ class ChunkSweep:
             begin = raised(search, begin)
         # From the clean clip, the first step goes to the edge of the ball.
         path = lengths(steps, max(self.settings.step_size, 1.0 if cold else 0.0))
+        rough = inference.rough(search.model, self.labels.device)
         for restart in range(self.settings.restarts if "pgd" in self.settings.methods else 0):
-            climb(search, search.random("restart", restart) if restart else begin, path)
+            points = search.random("restart", restart) if restart else begin
+            climb_rechecked(search, rough, points, path)
         members = compete(search, threat, self.settings, steps, begin)
         assert search.best_logits is not None
         several = multiple == 1 and len(self.settings.methods) > 1

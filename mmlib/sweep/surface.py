@@ -16,7 +16,8 @@ from torch import Tensor
 
 from mmlib import inference
 from mmlib.attacks.methods.joint import shared
-from mmlib.attacks.methods.pgd import climb, lengths
+from mmlib.attacks.methods.pgd import lengths
+from mmlib.attacks.methods.rechecked import climb_rechecked
 from mmlib.attacks.region import Region
 from mmlib.attacks.search import Points, Search
 from mmlib.attacks.threat import Threat
@@ -94,7 +95,9 @@ def _between(
     sound, picture = solved[audio, 0.0].points, solved[0.0, video].points
     search.losses({"audio": sound["audio"], "video": picture["video"]})
     settings = sweep.settings.surface
-    climb(search, search.best, lengths(settings.steps, sweep.settings.step_size))
+    rough = inference.rough(forward, sweep.labels.device)
+    path = lengths(settings.steps, sweep.settings.step_size)
+    climb_rechecked(search, rough, search.best, path)
     assert search.best_logits is not None
     return Solution(search.best, search.best_logits)
 

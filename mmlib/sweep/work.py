@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mmlib import checkpoint, devices, domain
+from mmlib import checkpoint, devices, domain, inference
 from mmlib.batch import to_device
 from mmlib.errors import UserError
 from mmlib.executor import map_ordered, share
@@ -156,7 +156,10 @@ def _attack(chunk: Chunk) -> None:
 
 @lru_cache(maxsize=1)
 def _model(path: Path, device: torch.device, shards: Path, form: Domain) -> Model:
-    return domain.load_model(path, device, shards, form)
+    """The run, frozen once a process."""
+    model = domain.load_model(path, device, shards, form)
+    first = domain.gather(_clips(shards), np.arange(1), model.modalities, domain=form)
+    return inference.frozen(model, to_device(first.inputs, device))
 
 
 @lru_cache(maxsize=1)
