@@ -148,7 +148,8 @@ def cached(
         mask, known = inputs[f"{name}_present"], inputs[f"{name}_embedding"]
         if not bool(mask.any()):
             return known
-        return known.index_put((mask,), model.encode(name, inputs[name][mask]))
+        encoded = model.encode(name, inputs[name][mask])
+        return known.index_put((mask,), encoded.to(known.dtype))
 
     return {**batch, **carried}, forward
 

@@ -171,6 +171,16 @@ def test_a_sweep_searched_in_bfloat16_reports_float32(monkeypatch: pytest.Monkey
         torch.testing.assert_close(found, record.loss.mean(), atol=0.0, rtol=0.05)
 
 
+@pytest.mark.parametrize("missing", [(False, True, True), (False, False, False)])
+def test_clips_without_a_track_are_searched_in_bfloat16_too(missing: tuple[bool, ...]) -> None:
+    net = inference.frozen(model(), inputs())
+    batch = {**inputs(), "audio_present": torch.tensor(missing)}
+    carried, forward = inference.cached(net, batch, net.encode_all(batch), {"audio": Budget(0.1)})
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = forward(carried).float()
+    torch.testing.assert_close(found, net(batch), atol=0.05, rtol=0.05)
+
+
 def test_a_compiler_that_fails_costs_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
