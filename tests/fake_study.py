@@ -1,6 +1,6 @@
 """A study's files as stage study leaves them, made up."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ def write(
     *,
     seeds: Sequence[int] = SEEDS,
     spread: float = 0.004,
-    changes: Mapping[str, Any] | None = None,
+    accuracy: bool = False,
 ) -> None:
     """Switch the study on in `root`/params.yaml and write the rows' files, `spread` apart."""
     yaml = YAML()
@@ -71,6 +71,8 @@ def write(
         if name == "pgd":
             for eps, steps, value in ((0, 0, clean), (0.02, 20, 0.55), (0.02, 100, 0.53)):
                 lines.append(f"{seeds[0]},table,AV,{eps},{steps},{value},0.9,1.8,{costs}")
+        if accuracy:
+            lines = [f"{line},{'0.625' if at else 'accuracy'}" for at, line in enumerate(lines)]
         path = root / f"metrics/study/{name}.csv"
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         pq.write_table(pa.Table.from_pylist(resamples), path.with_suffix(".parquet"))

@@ -35,3 +35,11 @@ def test_the_study_has_its_tables_sentences_and_claims(tmp_path: Path) -> None:
     assert "inf" not in text
     assert "The same over seeds, at equal passes" in section(html, "answers")
     assert "at as many epochs." in section(html, "claims")
+
+
+def test_one_label_a_clip_has_its_accuracy(tmp_path: Path) -> None:
+    root = fake_project.write(tmp_path, task="single_label", examples=False)
+    fake_study.write(root, rows=("plain", "pgd"), accuracy=True)
+    text = section(render(root), "study")
+    assert "accuracy" in text
+    assert text.count("0.625 to 0.625") == 4

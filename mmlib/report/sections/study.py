@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from mmlib.comparison.claim import THREAT_WORDS
 from mmlib.comparison.study import Study, StudyRow
 from mmlib.comparison.study_claims import adversarial, find, pairs, plain
@@ -47,12 +49,15 @@ def _intro(study: Study) -> str:
 
 def _means(study: Study) -> Table:
     threats = max((row.threats for row in study.rows.values()), key=len)
+    shown = [("mAP", threat) for threat in threats]
+    if any("accuracy" in row.figures["clean"] for row in study.rows.values()):
+        shown += [("accuracy", "clean"), ("accuracy", threats[-1])]
     costs = ("optimiser_steps", "forward_passes", "backward_passes")
     rows = [
         Row(
             name,
             [
-                *(_spread(row, threat) for threat in threats),
+                *(_spread(row, threat, figure) for figure, threat in shown),
                 Cell(wording.count(row.run.epochs)),
                 *(Cell(wording.count(row.costs[cost])) for cost in costs),
                 Cell(wording.seconds(row.costs["seconds"])),
@@ -60,11 +65,16 @@ def _means(study: Study) -> Table:
         )
         for name, row in study.rows.items()
     ]
-    heads = [THREAT_WORDS[threat] for threat in threats]
+    heads = [THREAT_WORDS[threat] for _, threat in shown]
     heads += ["epochs", "steps", "forward", "backward", "time"]
     return Table(
         title="The study's rows",
-        groups=(Group("", 1), Group("mAP", len(threats)), Group("a seed's training", 5)),
+        groups=(
+            Group("", 1),
+            Group("mAP", len(threats)),
+            *([Group("accuracy", 2)] if len(shown) > len(threats) else []),
+            Group("a seed's training", 5),
+        ),
         head=(Head("row", "word"), *(Head(text) for text in heads)),
         rows=rows,
         caption=(
@@ -75,10 +85,10 @@ def _means(study: Study) -> Table:
     )
 
 
-def _spread(row: StudyRow, threat: str) -> Cell:
-    if threat not in row.figures:
+def _spread(row: StudyRow, threat: str, figure: str) -> Cell:
+    values = row.values(threat, figure) if threat in row.figures else np.array([])
+    if not len(values):
         return Cell(wording.MISSING)
-    values = row.values(threat)
     ends = wording.interval(float(values.min()), float(values.max()))
     return Cell(wording.number(float(values.mean())), ends)
 
