@@ -17,6 +17,7 @@ from mmlib.models.base import Model
 from mmlib.retraining import retrain
 from mmlib.seeds import derive
 from mmlib.study import member
+from mmlib.sweep import work as sweep
 from mmlib.sweep.work import attack_split
 from stages import study
 from tests.conftest import ROOT
@@ -41,6 +42,9 @@ KEY = ("seed", "part", "threat", "eps", "steps")
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MMLIB_WORKERS", "1")
+    # The sweep remembers shards and models by their paths, which are the same in every project.
+    sweep._clips.cache_clear()
+    sweep._model.cache_clear()
     yaml = YAML(typ="safe")
     values = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     values["model"]["csn"]["width"] = 2
