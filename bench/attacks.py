@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench import gpu, peers
 from bench.peers import Attack
@@ -52,13 +52,7 @@ def paper(options: Any) -> tuple[Model, list[LabelledBatch]]:
     """A net of the paper's proportions with random weights; clips labelled by its own scores."""
     model = gpu.fused(width=options.width)
     batch, _ = gpu.clips(model, options.paper_clips, torch.device("cpu"))
-    with torch.no_grad():
-        norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
-        for norm in norms:
-            norm.momentum = 1.0
-        model.train()(batch)  # statistics of these clips, without which a deep net is saturated
-        logits = model.eval()(batch)
-    labels = (logits > logits.median(0).values).float()
+    labels = gpu.settle(model, batch)
     return model, [LabelledBatch(tuple(map(str, range(len(labels)))), batch, labels)]
 
 
