@@ -87,7 +87,7 @@ def settle(model: Model, batch: Batch) -> Tensor:
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = 1.0
         model.train()(batch)
-        logits = model.eval()(batch)
+        logits: Tensor = model.eval()(batch)
     return (logits > logits.median(0).values).float()
 
 
