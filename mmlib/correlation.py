@@ -63,14 +63,16 @@ def correlate(
     r = float(_coefficients(table[None], method)[0])
     picks = np.random.default_rng(seed).integers(0, rows, (resamples, rows))
     # Fisher's scale, on which coefficients are about normal. [choice]
-    samples = np.arctanh(np.clip(_coefficients(table[picks], method), -_NEAR_ONE, _NEAR_ONE))
-    interval = bootstrap_interval(
-        samples, float(np.arctanh(np.clip(r, -_NEAR_ONE, _NEAR_ONE))), confidence
-    )
+    samples = _fisher(_coefficients(table[picks], method))
+    _, lo, hi = bootstrap_interval(samples, float(_fisher(r)), confidence)
     with np.errstate(divide="ignore"):
         t = abs(r) * np.sqrt(np.divide(freedom, max(1 - r * r, 0.0)))
     p = float(2 * distributions.t.sf(t, freedom))
-    return Correlation(method, rows, r, *(float(np.tanh(end)) for end in interval[1:]), p)
+    return Correlation(method, rows, r, float(np.tanh(lo)), float(np.tanh(hi)), p)
+
+
+def _fisher(r: ArrayLike) -> Floats:
+    return np.asarray(np.arctanh(np.clip(r, -_NEAR_ONE, _NEAR_ONE)))
 
 
 def _coefficients(tables: Floats, method: Method) -> Floats:
