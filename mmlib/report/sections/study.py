@@ -28,7 +28,8 @@ def study(inputs: Inputs) -> Section:
     found = inputs.study
     if found is None:
         return Section("study", "Over several seeds", [Block("text", OFF)])
-    blocks = [Block("text", _intro(found)), Block("table", _means(found))]
+    tables = [Block("table", table) for table in (_means(found), _costs(found))]
+    blocks = [Block("text", _intro(found)), *tables]
     if (gaps := _gaps(found)).rows:
         blocks.append(Block("table", gaps))
     blocks += [Block("text", sentence) for sentence in _sentences(found)]
@@ -52,35 +53,46 @@ def _means(study: Study) -> Table:
     shown = [("mAP", threat) for threat in threats]
     if any("accuracy" in row.figures["clean"] for row in study.rows.values()):
         shown += [("accuracy", "clean"), ("accuracy", threats[-1])]
-    costs = ("optimiser_steps", "forward_passes", "backward_passes")
     rows = [
-        Row(
-            name,
-            [
-                *(_spread(row, threat, figure) for figure, threat in shown),
-                Cell(wording.count(row.run.epochs)),
-                *(Cell(wording.count(row.costs[cost])) for cost in costs),
-                Cell(wording.seconds(row.costs["seconds"])),
-            ],
-        )
+        Row(name, [_spread(row, threat, figure) for figure, threat in shown])
         for name, row in study.rows.items()
     ]
-    heads = [THREAT_WORDS[threat] for _, threat in shown]
-    heads += ["epochs", "steps", "forward", "backward", "time"]
     return Table(
         title="The study's rows",
         groups=(
             Group("", 1),
             Group("mAP", len(threats)),
             *([Group("accuracy", 2)] if len(shown) > len(threats) else []),
-            Group("a seed's training", 5),
         ),
+        head=(Head("row", "word"), *(Head(THREAT_WORDS[threat]) for _, threat in shown)),
+        rows=rows,
+        caption="Mean over the seeds, and the lowest and highest of them.",
+    )
+
+
+def _costs(study: Study) -> Table:
+    counted = ("optimiser_steps", "clips_seen", "forward_passes", "backward_passes")
+    rows = [
+        Row(
+            name,
+            [
+                Cell(wording.count(row.run.epochs)),
+                *(Cell(wording.count(row.costs[cost])) for cost in counted),
+                Cell(wording.seconds(row.costs["seconds"])),
+            ],
+        )
+        for name, row in study.rows.items()
+    ]
+    heads = ("epochs", "steps", "seen", "forward", "backward", "time")
+    return Table(
+        title="Cost of a seed's training",
+        groups=(Group("", 3), Group("clips", 3), Group("", 1)),
         head=(Head("row", "word"), *(Head(text) for text in heads)),
         rows=rows,
         caption=(
-            "Mean over the seeds, and the lowest and highest of them. Forward and backward count"
-            " clips through the encoders, attack steps included; time is the wall clock, of a"
-            " machine that may have had other work."
+            "Mean over the seeds. Forward and backward count clips through the encoders, attack"
+            " steps included. Time is the wall clock, and means little on a machine that had other"
+            " work."
         ),
     )
 
