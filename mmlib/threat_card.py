@@ -49,7 +49,8 @@ def threat_card(attack: Attack, floor_db: float) -> list[Entry]:
         ),
         Entry(
             "Attack",
-            f"PGD, {attack.steps} steps of {attack.step_size:g} ε falling to 0, {restarts}"
+            f"PGD, {attack.steps} steps of {attack.step_size:g} ε falling to 0, momentum"
+            f" {attack.momentum:g}, {restarts}"
             f" (the worst for each clip is kept), loss {attack.loss}{beside}",
         ),
         Entry(

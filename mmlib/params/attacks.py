@@ -39,6 +39,7 @@ class Attack(Section):
     steps: Count
     sweep_steps: Count
     step_size: Annotated[float, Field(gt=0, le=2)]
+    momentum: Annotated[float, Field(ge=0, le=1)] = 0.0
     restarts: Count
     loss: Literal["bce", "balanced_bce", "ranking", "margin", "cross_entropy", "dlr"]
     batch_size: Count

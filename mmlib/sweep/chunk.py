@@ -138,7 +138,7 @@ class ChunkSweep:
         rough = inference.rough(search.model, self.labels.device)
         for restart in range(self.settings.restarts if "pgd" in self.settings.methods else 0):
             points = search.random("restart", restart) if restart else begin
-            climb_rechecked(search, rough, points, path)
+            climb_rechecked(search, rough, points, path, self.settings.momentum)
         members = compete(search, threat, self.settings, steps, begin)
         assert search.best_logits is not None
         several = multiple == 1 and len(self.settings.methods) > 1

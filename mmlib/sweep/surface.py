@@ -97,7 +97,7 @@ def _between(
     settings = sweep.settings.surface
     rough = inference.rough(forward, sweep.labels.device)
     path = lengths(settings.steps, sweep.settings.step_size)
-    climb_rechecked(search, rough, search.best, path)
+    climb_rechecked(search, rough, search.best, path, sweep.settings.momentum)
     assert search.best_logits is not None
     return Solution(search.best, search.best_logits)
 

@@ -24,6 +24,7 @@ ATTACKS: dict[str, tuple[Any, dict[str, Any]]] = {
     "fgsm": (fgsm, {}),
     "pgd": (pgd, {"steps": 5, "restarts": 2}),
     "mim": (mim, {"steps": 5}),
+    "pgd with momentum": (pgd, {"steps": 5, "momentum": 0.75}),
     "apgd": (apgd, {"steps": 25}),
     "square": (square, {"queries": 60}),
     "noise": (noise, {}),

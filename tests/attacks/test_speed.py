@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mmlib.attacks.losses import resolve
 from mmlib.attacks.methods.apgd import apgd
+from mmlib.attacks.methods.mim import mim
 from mmlib.attacks.methods.pgd import climb, pgd
 from mmlib.attacks.methods.rechecked import climb_rechecked, rechecked
 from mmlib.attacks.methods.several import several
@@ -153,3 +154,28 @@ def test_a_rough_path_offers_its_best_point_to_the_search() -> None:
     torch.testing.assert_close(
         searches[2].best_losses, searches[0].best_losses, atol=0.0, rtol=0.02
     )
+
+
+def test_momentum_is_carried_over_when_clips_leave() -> None:
+    net, inputs = toys.Net(), toys.batch()
+    labels, threat = classes(net, inputs), {name: Budget(0.1) for name in inputs}
+    settings: dict[str, Any] = {"loss": "cross_entropy", "steps": 6, "momentum": 0.75}
+    whole = pgd(net, inputs, labels, threat, **settings)
+    left = pgd(net, inputs, labels, threat, broken="top", **settings)
+    with torch.no_grad():
+        right = [net(found).argmax(1) == labels for found in (whole, left)]
+    # Clips that stay to the end take the same path whoever has left.
+    assert bool(right[1].any())
+    assert bool((~right[1]).any())
+    for name in threat:
+        torch.testing.assert_close(left[name][right[1]], whole[name][right[1]])
+
+
+def test_momentum_is_that_of_the_momentum_method() -> None:
+    net, inputs, labels = toys.Net(), toys.batch(), toys.labels()
+    threat = {name: Budget(0.1) for name in inputs}
+    path: dict[str, Any] = {"steps": 5, "step_size": 0.2, "schedule": "constant", "momentum": 0.5}
+    found = pgd(net, inputs, labels, threat, start=inputs, **path)
+    expected = mim(net, inputs, labels, threat, steps=5, step_size=1.0, decay=0.5)
+    for name in threat:
+        torch.testing.assert_close(found[name], expected[name])

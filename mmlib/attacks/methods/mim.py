@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from mmlib.attacks.losses import Loss
+from mmlib.attacks.methods.pgd import climb
 from mmlib.attacks.search import Model, Search, Start
 from mmlib.attacks.threat import Threat
 from mmlib.batch import Batch
@@ -33,15 +33,5 @@ def mim(
     """
     search = Search(model, batch, labels, threat, loss, seeds)
     points = search.clean if start is None else search.begin(start)
-    momentum = {name: torch.zeros_like(clean) for name, clean in search.clean.items()}
-    for _ in range(steps):
-        _, gradients = search.gradients(points)
-        for name, gradient in gradients.items():
-            size = gradient.abs().flatten(1).mean(1).clamp_min(1e-38)
-            scaled = gradient / search.regions[name].column(size)
-            momentum[name] = decay * momentum[name] + scaled
-        points = search.ascend(points, momentum, step_size / steps)
-    search.losses(points)
-    if steps and any(region.norm != "linf" for region in search.regions.values()):
-        search.losses(search.vertex(momentum))
+    climb(search, points, [step_size / steps] * steps, momentum=decay)
     return search.result()

@@ -6,6 +6,7 @@ from typing import Literal
 from torch import Tensor
 
 from mmlib.attacks.losses import Loss, resolve
+from mmlib.attacks.momentum import gathered
 from mmlib.attacks.search import Model, Points, Search, Start
 from mmlib.attacks.threat import Threat
 from mmlib.batch import Batch
@@ -22,6 +23,7 @@ def pgd(
     steps: int = 20,
     step_size: float | None = None,
     schedule: Schedule = "linear",
+    momentum: float = 0.0,
     restarts: int = 1,
     loss: str | Loss = "bce",
     seeds: Sequence[int] | int = 0,
@@ -31,10 +33,11 @@ def pgd(
     """Maximise each clip's loss within its budgets by steepest ascent and projection.
 
     Steps fall linearly from `step_size` radii to nothing, or stay there ("constant"): see
-    `lengths`. The first restart begins at the best of `start` where that is given, the others at
-    random points. Each clip gets the point of highest loss of all paths, starts and the clean point
-    included. Returns a new batch; modalities outside the threat are the
-    same objects. `seeds` is one seed a clip, or one number.
+    `lengths`. With `momentum` they follow a running sum of gradients that keeps this share of
+    itself a step (0: the last gradient alone). The first restart begins at the best of `start`
+    where that is given, the others at random points. Each clip gets the point of highest loss of
+    all paths, starts and the clean point included. Returns a new batch; modalities outside the
+    threat are the same objects. `seeds` is one seed a clip, or one number.
 
     With `broken`, a loss that is above 0 for a broken clip ("top" for a wrong first class), clips
     leave the batch once broken: right where a broken clip counts the same however badly (accuracy),
@@ -45,7 +48,8 @@ def pgd(
     for restart in range(restarts):
         warm = restart == 0 and start is not None
         points = begun if warm else search.random("restart", restart)
-        climb(search, points, path, None if broken is None else resolve(broken))
+        leaving = None if broken is None else resolve(broken)
+        climb(search, points, path, broken=leaving, momentum=momentum)
     return search.result()
 
 
@@ -65,11 +69,18 @@ def lengths(
 
 
 def climb(
-    search: Search, points: Points, lengths: Sequence[float], broken: Loss | None = None
+    search: Search,
+    points: Points,
+    lengths: Sequence[float],
+    *,
+    broken: Loss | None = None,
+    momentum: float = 0.0,
+    running: Points | None = None,
 ) -> None:
     """Follow one path, a step of each length in turn; the search keeps what it passes.
 
-    Clips leave the path once `broken` is above 0 for their best point.
+    Clips leave the path once `broken` is above 0 for their best point. `running` is the sum of
+    gradients that a path with `momentum` goes on from.
     """
     for step, length in enumerate(lengths):
         left = search.unbroken(broken)
@@ -77,10 +88,14 @@ def climb(
             if len(left):
                 part = search.rows(left)
                 cut = {name: point[left] for name, point in points.items()}
-                climb(part, cut, lengths[step:], broken)
+                kept = running and {name: total[left] for name, total in running.items()}
+                rest = lengths[step:]
+                climb(part, cut, rest, broken=broken, momentum=momentum, running=kept)
                 search.adopt(left, part)
             return
         _, gradients = search.gradients(points)
+        if momentum:
+            gradients = running = gathered(search, gradients, running, momentum)
         points = search.ascend(points, gradients, length)
     search.losses(points)
     if lengths and any(region.norm != "linf" for region in search.regions.values()):

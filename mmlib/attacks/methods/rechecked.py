@@ -39,7 +39,11 @@ def rechecked(
 
 
 def climb_rechecked(
-    search: Search, rough: Model | None, points: Mapping[str, Tensor], lengths: Sequence[float]
+    search: Search,
+    rough: Model | None,
+    points: Mapping[str, Tensor],
+    lengths: Sequence[float],
+    momentum: float = 0.0,
 ) -> None:
     """Follow one path, as `climb`, on `rough`, and offer its best point to the search.
 
@@ -47,8 +51,8 @@ def climb_rechecked(
     """
     begin: Points = dict(points)
     if rough is None:
-        climb(search, begin, lengths)
+        climb(search, begin, lengths, momentum=momentum)
         return
     path = search.on(rough)
-    climb(path, begin, lengths)
+    climb(path, begin, lengths, momentum=momentum)
     search.losses(path.best)
