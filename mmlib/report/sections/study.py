@@ -7,7 +7,7 @@ import numpy as np
 from mmlib.comparison.claim import THREAT_WORDS
 from mmlib.comparison.study import Study, StudyRow
 from mmlib.comparison.study_claims import adversarial, find, pairs, plain
-from mmlib.params import AdversarialRun
+from mmlib.params import AdversarialRun, JointRun
 from mmlib.report import wording
 from mmlib.report.evidence import side
 from mmlib.report.inputs import Inputs
@@ -111,7 +111,9 @@ def _gaps(study: Study) -> Table:
     rows = []
     for name, row in study.rows.items():
         widest = row.threats[-1]
-        control = None if plain(row.run) else find(study, plain, row, at="epochs")
+        # Joint training starts elsewhere than retraining, so plain retraining is no control for it.
+        alone = plain(row.run) or isinstance(row.run, JointRun)
+        control = None if alone else find(study, plain, row, at="epochs")
         others = (control.name if control else None, robust.name if robust else None)
         cells = [
             _gap(study, name, other, threat) for other in others for threat in ("clean", widest)
