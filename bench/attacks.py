@@ -187,6 +187,7 @@ def main() -> None:
     parser.add_argument("--paper-clips", type=int, default=2)
     parser.add_argument("--width", type=int, default=16, help="of CSN; the published one is 32")
     parser.add_argument("--threads", type=int, help="of torch; by default one a core")
+    parser.add_argument("--peers", nargs="+", choices=list(peers.PEERS), help="these alone")
     parser.add_argument("--clock", choices=list(CLOCKS), default="wall", help="cpu: busy machines")
     options = parser.parse_args()
     if options.threads:
@@ -195,7 +196,7 @@ def main() -> None:
     head = ["threat", "", "seconds", "time / ours", "loss", "mAP", "over budget"]
     if options.size != "paper":
         model, clips = demo(options)
-        attacks = peers.here(model, clips[0])
+        attacks = peers.here(model, clips[0], options.peers)
         print(f"\nthe pipeline's model, {sum(len(c.labels) for c in clips)} clips, {BATCH} a batch")
         print(table(head, measure(model, clips, attacks, options, options.rounds)))
         print("\nthe pipeline's sweep: every threat at every budget")
@@ -203,7 +204,7 @@ def main() -> None:
         print(table(swept, measure_sweeps(model, clips, attacks, options)), flush=True)
     if options.size != "demo":
         model, clips = paper(options)
-        attacks = peers.here(model, clips[0])
+        attacks = peers.here(model, clips[0], options.peers)
         width = f"CSN width {options.width}, R(2+1)D-18 width {2 * options.width}"
         print(f"\nthe paper's proportions, {width}, {options.paper_clips} clips in one batch")
         print(table(head, measure(model, clips, attacks, options, options.paper_rounds)))

@@ -6,7 +6,7 @@ for label 0 grows with the BCE: the sign of every gradient is that of BCE.
 """
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from copy import deepcopy
 
 import numpy as np
@@ -122,10 +122,15 @@ PEERS: dict[str, Attack] = {
 }
 
 
-def here(model: Model, clips: LabelledBatch) -> dict[str, Attack]:
-    """Those that are installed; each runs one step, so that no later timing holds its import."""
+def here(model: Model, clips: LabelledBatch, wanted: Collection[str] | None) -> dict[str, Attack]:
+    """Ours, and the wanted ones that are installed (None: all).
+
+    Each runs one step, so that no later timing holds its import.
+    """
     found = {}
     for name, peer in PEERS.items():
+        if wanted is not None and name not in {"ours", *wanted}:
+            continue
         try:
             peer(model, [clips], "A", 0.01, 1)
             found[name] = peer

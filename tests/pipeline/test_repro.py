@@ -38,6 +38,8 @@ STALE = {
     ("decode.fps", "3.0"): {"decode"},
     ("data.events.size", "72"): {"download", "report"},
     ("report.title", "x"): {"report"},
+    ("study.seeds", "2"): {"report"},
+    ("attack.domain", "waveform"): each("attack") | {"check", "theorem", "report"},
     ("model.csn.width", "8"): TRAIN,
     ("blend.from_epoch", "1"): {"blend"},
     ("embed.batch_size", "32"): each("embed"),
