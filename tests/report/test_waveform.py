@@ -52,9 +52,9 @@ def test_units_and_examples_are_those_of_the_sound(tmp_path: Path) -> None:
     assert "sound 0.001 of full-scale amplitude = −60.0 dBFS" in page.text
     assert "the sound may change by 0.05 ε and the picture by 1 ε" in page.text
     assert "int16 sound" in page.text
-    assert "SNR of the waveform, dB" in page.text
+    assert "sound SNR, dB" in page.text
     assert "Perturbed: the attacked sound itself, SNR 40.0 dB" in page.text
     assert "attack.scale:" not in before
-    for words in ("SNR of the log-mel", "float16 log-mel", "rebuilt from its log-mel"):
+    for words in ("log-mel SNR", "float16 log-mel", "rebuilt from its log-mel"):
         assert words in before
         assert words not in page.text

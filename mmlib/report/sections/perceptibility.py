@@ -13,14 +13,14 @@ from mmlib.report.tables import Cell, Head, Row, Table
 
 # column of data/attacks/<run>.parquet -> heading, digits
 DISTANCES = {
-    "snr_log_mel": ("SNR of the log-mel, dB", 1),
-    "snr_waveform": ("SNR of the waveform, dB", 1),
-    "psnr_video": ("PSNR of the frames, dB", 1),
-    "ssim_video": ("SSIM of the frames", 3),
-    "mean_abs_audio": ("mean |δ|, sound", 4),
-    "max_abs_audio": ("max |δ|, sound", 4),
-    "mean_abs_video": ("mean |δ|, picture", 4),
-    "max_abs_video": ("max |δ|, picture", 4),
+    "snr_log_mel": ("log-mel SNR, dB", 1),
+    "snr_waveform": ("sound SNR, dB", 1),
+    "psnr_video": ("PSNR, dB", 1),
+    "ssim_video": ("SSIM", 3),
+    "mean_abs_audio": ("sound, mean |δ|", 4),
+    "max_abs_audio": ("max", 4),
+    "mean_abs_video": ("picture, mean |δ|", 4),
+    "max_abs_video": ("max", 4),
 }
 
 

@@ -17,8 +17,8 @@ from mmlib.report.tables import Cell, Group, Head, Row, Table
 OFF = (
     "One trained model a method cannot tell a better method from a luckier seed. The study trains"
     " every method, and each part of the mixup rule taken away, under several seeds, at matched"
-    " epochs and at matched passes; it is off here. `make profile NAME=study` switches it on, and"
-    " `dvc repro` then adds its tables to this page."
+    " epochs and at matched passes; it is off here. “make profile NAME=study” switches it on, and"
+    " “dvc repro” then adds its tables to this page."
 )
 OUTCOMES = {1: "better", 0: "undecided", -1: "worse"}
 
