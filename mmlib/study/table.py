@@ -34,11 +34,13 @@ def cells(model: Path, settings: Params, data: Path, scratch: Scratch) -> Iterat
     chosen = np.sort(rng.choice(len(clips), size, replace=False))
     labels = clips.labels[chosen].astype(np.bool_)
     form, each = settings.attack.domain, settings.attack.batch_size
-    attacked = domain.load_model(model, devices.select(), data / "shards", form)
+    device = devices.select()
+    attacked = domain.load_model(model, device, data / "shards", form)
     batches = [
         domain.gather(clips, rows, attacked.modalities, domain=form)
         for rows in np.split(chosen, range(each, size, each))
     ]
+    attacked = inference.frozen(attacked, to_device(batches[0].inputs, device))
     threat = threat_names(attacked.modalities)[-1]
     for multiple in (0.0, *table.multiples):
         for steps in table.steps if multiple else (0,):
@@ -63,11 +65,8 @@ def _attack(
     found = []
     for batch in batches:
         inputs, labels = to_device(batch.inputs, device), batch.labels.to(device)
-        cheap = inference.frozen(model, {key: tensor[:4] for key, tensor in inputs.items()})
         threat = build_threat(name, attack, multiple, inputs)
-        with torch.no_grad():
-            embeddings = cheap.encode_all(inputs)
-        carried, forward = inference.cached(cheap, inputs, embeddings, threat)
+        carried, forward = inference.cached(model, inputs, None, threat)
         seeds = [derive(settings.seed, clip, "table", str(multiple)) for clip in batch.clip_ids]
         attacked = pgd(forward, carried, labels, threat, steps=steps, loss=attack.loss, seeds=seeds)
         with torch.no_grad():

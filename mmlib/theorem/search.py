@@ -104,7 +104,7 @@ def _radii(
 ) -> NDArray[np.float64]:
     """The clips' radii in one model, which encodes the modality that is not attacked only once."""
     net = domain.load_model(model, labels.device, part.shards, part.attack.domain)
-    frozen = inference.frozen(net, {name: value[:4] for name, value in inputs.items()})
+    frozen = inference.frozen(net, inputs)
     threat = build_threat(part.threat, part.attack, part.settings.reach, inputs)
     with torch.no_grad():
         embeddings = frozen.encode_all(inputs)

@@ -45,10 +45,10 @@ def pgd(
     """
     search = Search(model, batch, labels, threat, loss, seeds)
     begun, path = search.begin(start), lengths(steps, step_size, schedule)
+    leaving = None if broken is None else resolve(broken)
     for restart in range(restarts):
         warm = restart == 0 and start is not None
         points = begun if warm else search.random("restart", restart)
-        leaving = None if broken is None else resolve(broken)
         climb(search, points, path, broken=leaving, momentum=momentum)
     return search.result()
 
