@@ -28,12 +28,11 @@ from bench.peers import Attack
 from bench.tables import quartiles, table
 from mmlib import checkpoint, params
 from mmlib.attacks.losses import bce
-from mmlib.batch import Batch, LabelledBatch
+from mmlib.batch import THREATS, Batch, LabelledBatch
 from mmlib.loader import ShardSet
 from mmlib.metrics import present_mean, rank
 from mmlib.models.base import Model
 from mmlib.sweep.chunk import ChunkSweep
-from mmlib.sweep.threats import THREATS
 
 BATCH = 50
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}

@@ -27,12 +27,11 @@ from mmlib.attacks.losses import bce
 from mmlib.attacks.methods.pgd import pgd
 from mmlib.attacks.methods.rechecked import rechecked
 from mmlib.attacks.threat import Budget
-from mmlib.batch import Batch
+from mmlib.batch import THREATS, Batch
 from mmlib.metrics import present_mean, rank
 from mmlib.models.base import Model
 from mmlib.models.build import build
 from mmlib.models.r2plus1d import R2plus1d
-from mmlib.sweep.threats import THREATS
 
 CLASSES = 527
 EPS = 0.008

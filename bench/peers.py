@@ -17,9 +17,8 @@ from mmlib import inference
 from mmlib.attacks.losses import bce
 from mmlib.attacks.methods.pgd import pgd
 from mmlib.attacks.threat import Budget
-from mmlib.batch import Batch, LabelledBatch
+from mmlib.batch import THREATS, Batch, LabelledBatch
 from mmlib.models.base import Model
-from mmlib.sweep.threats import THREATS
 
 Attack = Callable[[Model, list[LabelledBatch], str, float, int], list[Batch]]
 """(model, clips in batches, threat, eps, steps) -> the attacked batches."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mmlib.attacks.search import Search
 from mmlib.attacks.threat import Budget, Threat, comparable_radius
-from mmlib.batch import LabelledBatch
+from mmlib.batch import THREATS, LabelledBatch
 from mmlib.models.base import Model
 from mmlib.objectives import Objective, Row
 from mmlib.params import Guard
@@ -23,8 +23,6 @@ FGSM_RS_STEP = 1.25
 """Step of FGSM with random start in multiples of eps (Wong et al. 2020)."""
 PGD_STEP = 2.5
 """Step of PGD in multiples of eps / steps (Madry et al. 2018)."""
-
-THREATS: dict[str, tuple[str, ...]] = {"A": ("audio",), "V": ("video",), "AV": ("audio", "video")}
 
 
 class Probe(NamedTuple):

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 
 MODALITIES = ("audio", "video")
+THREATS: dict[str, tuple[str, ...]] = {"A": ("audio",), "V": ("video",), "AV": ("audio", "video")}
+"""The modalities that each threat attacks."""
 
 Batch = dict[str, torch.Tensor]
 """Modality name -> float32 tensor in [0, 1].

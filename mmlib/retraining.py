@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmlib import checkpoint
-from mmlib.adversarial import THREATS, AdversarialObjective, build_threat
-from mmlib.batch import LabelledBatch
+from mmlib.adversarial import AdversarialObjective, build_threat
+from mmlib.batch import THREATS, LabelledBatch
 from mmlib.errors import UserError
 from mmlib.fitting import Fitted, Recipe, fitted
 from mmlib.gblend import read_weights

@@ -10,12 +10,12 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from mmlib.batch import Batch, to_device
+from mmlib.batch import THREATS, Batch, to_device
 from mmlib.checks import stored
 from mmlib.checks.outcome import Outcome
 from mmlib.models.base import Model
 from mmlib.params import Attack
-from mmlib.sweep.threats import THREATS, build_threat
+from mmlib.sweep.threats import build_threat
 
 
 def check_examples(

@@ -136,7 +136,7 @@ def _probe(
     threat = build_threat(name, task.attack, 1.0, inputs)
     stored = table.scores(Condition(name, "pgd", task.attack.eps))
     attacked = stored[np.searchsorted(table.clip_ids, np.array(batch.clip_ids))]
-    model = inference.frozen(net, {key: value[:4] for key, value in inputs.items()})
+    model = inference.frozen(net, inputs)
     return probe.Probe(
         model, inputs, labels, threat, task.attack, torch.from_numpy(attacked).to(device), task.seed
     )

@@ -5,7 +5,6 @@ import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,14 +75,9 @@ def _member(
             for threat, values in resampled.items()
         ],
     }
-    # d' is infinite where the AUC is 1, which Python's JSON can say.
-    text = json.dumps(found)
-    scratch.write(f"{seed}.json", partial(_write, text))
+    # d' is infinite where the AUC is 1, which Python's JSON can say and publish_json refuses.
+    publish_text(json.dumps(found), scratch.path(f"{seed}.json"))
     fitted.scratch.clear()
-
-
-def _write(text: str, path: Path) -> None:
-    path.write_text(text, encoding="utf-8")
 
 
 def _csv(pieces: Sequence[Piece]) -> str:

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 
 from mmlib.attacks.search import Points
 from mmlib.attacks.threat import Budget, Threat, comparable_radius
-from mmlib.batch import is_waveform
+from mmlib.batch import THREATS, is_waveform
 from mmlib.params import Attack
-
-THREATS: dict[str, tuple[str, ...]] = {"A": ("audio",), "V": ("video",), "AV": ("audio", "video")}
 
 
 def threat_names(modalities: Sequence[str]) -> list[str]:
