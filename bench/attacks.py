@@ -26,13 +26,17 @@ from torch import Tensor
 from bench import gpu, peers
 from bench.peers import Attack
 from bench.tables import quartiles, table
-from mmlib import checkpoint, params
-from mmlib.attacks.losses import bce
+from mmlib import params
+from mmlib.attacks.core.losses import bce
 from mmlib.batch import THREATS, Batch, LabelledBatch
-from mmlib.loader import ShardSet
-from mmlib.metrics import present_mean, rank
+from mmlib.evaluation.sweep.chunk import ChunkSweep
+from mmlib.metrics.ranking import (
+    present_mean,
+    rank,
+)
+from mmlib.models import checkpoint
 from mmlib.models.base import Model
-from mmlib.sweep.chunk import ChunkSweep
+from mmlib.shards.read.loader import ShardSet
 
 BATCH = 50
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}

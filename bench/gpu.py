@@ -22,13 +22,17 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from bench.tables import quartiles, table
-from mmlib import devices, inference
-from mmlib.attacks.losses import bce
+from mmlib.attacks.core.losses import bce
+from mmlib.attacks.core.threat import Budget
 from mmlib.attacks.methods.pgd import pgd
 from mmlib.attacks.methods.rechecked import rechecked
-from mmlib.attacks.threat import Budget
 from mmlib.batch import THREATS, Batch
-from mmlib.metrics import present_mean, rank
+from mmlib.evaluation.attacked import frozen
+from mmlib.metrics.ranking import (
+    present_mean,
+    rank,
+)
+from mmlib.models import devices
 from mmlib.models.base import Model
 from mmlib.models.build import build
 from mmlib.models.r2plus1d import R2plus1d
@@ -115,12 +119,12 @@ def precision(name: str, device: torch.device) -> Any:
 def attack_rows(model: Model, options: Any, device: torch.device) -> list[list[str]]:
     """PGD steps x clips a second, by threat, precision and compilation."""
     batch, labels = clips(model, options.clips, device)
-    net = inference.frozen(model, {name: tensor[:2] for name, tensor in batch.items()})
+    net = frozen.frozen(model, {name: tensor[:2] for name, tensor in batch.items()})
     with torch.no_grad():
         embeddings = net.encode_all(batch)
     rows = []
     for threat, names in THREATS.items():
-        carried, forward = inference.cached(net, batch, embeddings, names)
+        carried, forward = frozen.cached(net, batch, embeddings, names)
         budgets = {name: Budget(EPS) for name in names}
         for compiled in options.compile:
             run: Forward = torch.compile(forward) if compiled else forward

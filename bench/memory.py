@@ -20,7 +20,10 @@ import numpy as np
 
 from bench.tables import table
 from mmlib import params
-from mmlib.clips import (
+from mmlib.media.ffmpeg import Limits
+from mmlib.media.graph import Form
+from mmlib.shards.decode import decode_clips
+from mmlib.shards.rows.clips import (
     DECODED_SCHEMA,
     OK,
     SPLITS,
@@ -31,12 +34,9 @@ from mmlib.clips import (
     write_rows,
     write_vocabulary,
 )
-from mmlib.computed import Computed
-from mmlib.decoding import decode_clips
-from mmlib.download import download
-from mmlib.media.ffmpeg import Limits
-from mmlib.media.graph import Form
 from mmlib.sources.base import ClipList, Fetched, Request
+from mmlib.sources.download import download
+from mmlib.sources.lazy import Computed
 
 STAGES = ("download", "decode", "shard")
 CLASSES = tuple(f"class {number}" for number in range(20))
@@ -98,7 +98,7 @@ def run_stage(stage: str, clips: int, root: Path) -> None:
         )  # fmt: skip
     else:
         # Here, since torch, which it brings, is no part of the other stages.
-        from mmlib.sharding import make_shards
+        from mmlib.shards.make.shard import make_shards
 
         shard = params.load().shard
         mel = shard.mel.model_copy(update={"sample_rate_hz": _RATE_HZ, "max_hz": _RATE_HZ / 2})

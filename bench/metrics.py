@@ -16,8 +16,12 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from bench.tables import quartiles, table
-from mmlib import bootstrap, metrics
-from mmlib.geometry.spaces import affine_space, measure
+from mmlib.metrics import ranking as metrics
+from mmlib.metrics.geometry.spaces import (
+    affine_space,
+    measure,
+)
+from mmlib.metrics.scores import bootstrap
 
 Labels = NDArray[np.bool_]
 Scores = NDArray[np.float32]

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmlib import inference
-from mmlib.attacks.losses import bce
+from mmlib.attacks.core.losses import bce
+from mmlib.attacks.core.threat import Budget
 from mmlib.attacks.methods.pgd import pgd
-from mmlib.attacks.threat import Budget
 from mmlib.batch import THREATS, Batch, LabelledBatch
+from mmlib.evaluation.attacked import frozen
 from mmlib.models.base import Model
 
 Attack = Callable[[Model, list[LabelledBatch], str, float, int], list[Batch]]
@@ -54,11 +54,11 @@ def ours(
     model: Model, clips: list[LabelledBatch], threat: str, eps: float, steps: int
 ) -> list[Batch]:
     """As the sweep does it: parameters frozen, norms folded, the other branch encoded once."""
-    net, names = inference.frozen(model, clips[0].inputs), THREATS[threat]
+    net, names = frozen.frozen(model, clips[0].inputs), THREATS[threat]
     budgets = {name: Budget(eps) for name in names}
     found = []
     for chunk in clips:
-        batch, forward = inference.cached(net, chunk.inputs, None, names)
+        batch, forward = frozen.cached(net, chunk.inputs, None, names)
         found.append(pgd(forward, batch, chunk.labels, budgets, steps=steps))
     return found
 

@@ -20,10 +20,19 @@ import torch
 from numpy.typing import NDArray
 
 from bench.tables import quartiles, table
-from mmlib.loader import ShardSet
-from mmlib.manifest import MANIFEST_NAME, ids_hash
-from mmlib.scratch import publish_json
-from mmlib.shards import Layout, Payload, ShardReader, ShardRow, write_shard
+from mmlib.runtime.scratch import publish_json
+from mmlib.shards.read.format import (
+    Layout,
+    Payload,
+    ShardReader,
+    ShardRow,
+    write_shard,
+)
+from mmlib.shards.read.loader import ShardSet
+from mmlib.shards.read.manifest import (
+    MANIFEST_NAME,
+    ids_hash,
+)
 
 # The paper's signals: log-mel 400 x 64, 16 frames of 112 x 112.
 LAYOUT = Layout(

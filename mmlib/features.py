@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchaudio.functional import melscale_fbanks
 
-from mmlib.errors import UserError
 from mmlib.params import Mel
+from mmlib.runtime.errors import UserError
 
 PCM_FULL_SCALE = 32768.0
 # Bands a matrix product: few enough to skip most of the zeros, enough to fill a vector register.

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from mmlib import params, stage
-from mmlib.errors import UserError
-from mmlib.sweep.work import attack_split
+from mmlib import params
+from mmlib.evaluation.sweep.attack import attack_split
+from mmlib.runtime import stage
+from mmlib.runtime.errors import UserError
 
 
 def main(arguments: list[str]) -> None:

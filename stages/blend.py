@@ -2,10 +2,15 @@
 
 from pathlib import Path
 
-from mmlib import params, stage
-from mmlib.errors import UserError
-from mmlib.gblend import HEADS, estimate, read_curve
-from mmlib.scratch import publish_json
+from mmlib import params
+from mmlib.runtime import stage
+from mmlib.runtime.errors import UserError
+from mmlib.runtime.scratch import publish_json
+from mmlib.training.gblend import (
+    HEADS,
+    estimate,
+    read_curve,
+)
 
 
 def main(arguments: list[str]) -> None:

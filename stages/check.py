@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
-from mmlib import params, stage
-from mmlib.checks.outcome import summary
-from mmlib.checks.run import Places, check_runs
-from mmlib.errors import UserError
-from mmlib.scratch import publish_json
+from mmlib import params
+from mmlib.evaluation.checks.check import (
+    Places,
+    check_runs,
+)
+from mmlib.evaluation.checks.outcome import summary
+from mmlib.runtime import stage
+from mmlib.runtime.errors import UserError
+from mmlib.runtime.scratch import publish_json
 
 OUT = Path("metrics/checks.json")
 

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from mmlib import params, stage
-from mmlib.decoding import decode_clips
+from mmlib import params
 from mmlib.media.ffmpeg import Limits
 from mmlib.media.graph import Form
+from mmlib.runtime import stage
+from mmlib.shards.decode import decode_clips
 
 
 def main(arguments: list[str]) -> None:

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from mmlib import params, stage
-from mmlib.download import download
+from mmlib import params
+from mmlib.runtime import stage
 from mmlib.sources.catalogue import clip_list
+from mmlib.sources.download import download
 
 
 def main(arguments: list[str]) -> None:

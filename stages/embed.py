@@ -2,11 +2,16 @@
 
 from pathlib import Path
 
-from mmlib import checkpoint, devices, params, stage
-from mmlib.embeddings import write_embeddings
-from mmlib.errors import UserError
-from mmlib.evaluate import predict_splits
-from mmlib.loader import ShardSet
+from mmlib import params
+from mmlib.models import (
+    checkpoint,
+    devices,
+)
+from mmlib.models.embed import write_embeddings
+from mmlib.models.predict import predict_splits
+from mmlib.runtime import stage
+from mmlib.runtime.errors import UserError
+from mmlib.shards.read.loader import ShardSet
 
 SPLITS = ("train", "val", "eval")
 

@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
-from mmlib import params, stage
-from mmlib.artefacts import read_embeddings
-from mmlib.errors import UserError
-from mmlib.geometry import table
-from mmlib.geometry.head import read_head
-from mmlib.geometry.spaces import measure, penultimate_space
-from mmlib.scratch import publish_text
+from mmlib import params
+from mmlib.metrics.geometry import table
+from mmlib.metrics.geometry.head import read_head
+from mmlib.metrics.geometry.spaces import (
+    measure,
+    penultimate_space,
+)
+from mmlib.metrics.stored import read_embeddings
+from mmlib.runtime import stage
+from mmlib.runtime.errors import UserError
+from mmlib.runtime.scratch import publish_text
 
 
 def main(arguments: list[str]) -> None:
@@ -27,7 +31,7 @@ def main(arguments: list[str]) -> None:
     spaces = [top]
     if len(cached.vectors) > 1 or settings.input_points:
         # Only the spaces further down need torch, whose import takes seconds.
-        from mmlib.depths import spaces_below
+        from mmlib.evaluation.inner_spaces import spaces_below
 
         spaces += spaces_below(
             cached,

@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
-from mmlib import params, stage
-from mmlib.errors import UserError
+from mmlib import params
 from mmlib.report import exports, findings, inputs, page
 from mmlib.report.answers import answer
-from mmlib.scratch import publish_directory, publish_text
+from mmlib.runtime import stage
+from mmlib.runtime.errors import UserError
+from mmlib.runtime.scratch import (
+    publish_directory,
+    publish_text,
+)
 
 OUT = Path("report")
 

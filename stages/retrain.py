@@ -2,11 +2,16 @@
 
 from pathlib import Path
 
-from mmlib import checkpoint, params, stage
-from mmlib.errors import UserError
-from mmlib.retraining import retrain
-from mmlib.scratch import publish_json, publish_text
-from mmlib.seeds import derive
+from mmlib import params
+from mmlib.models import checkpoint
+from mmlib.retraining.retrain import retrain
+from mmlib.runtime import stage
+from mmlib.runtime.errors import UserError
+from mmlib.runtime.scratch import (
+    publish_json,
+    publish_text,
+)
+from mmlib.runtime.seeds import derive
 
 DATA = Path("data")
 

@@ -2,20 +2,37 @@
 
 from pathlib import Path
 
-from mmlib import params, stage
-from mmlib.artefacts import AttackScores, read_labels
-from mmlib.bootstrap import resample_counts
-from mmlib.errors import UserError
-from mmlib.geometry.table import GeometryTable
-from mmlib.outcomes import LEDGER_NAME
-from mmlib.scoring import tables
-from mmlib.scoring.common import shared
-from mmlib.scoring.conditions import score_run
-from mmlib.scoring.matched import equal_damages, matched_total
-from mmlib.scoring.missing import evaluated, read_missing
-from mmlib.scoring.surface import iso_csv, score_surface, surface_csv
-from mmlib.scoring.worst_case import worst_cases
-from mmlib.scratch import publish_json, publish_text
+from mmlib import params
+from mmlib.metrics.geometry.table import GeometryTable
+from mmlib.metrics.scores import tables
+from mmlib.metrics.scores.bootstrap import resample_counts
+from mmlib.metrics.scores.common import shared
+from mmlib.metrics.scores.conditions import score_run
+from mmlib.metrics.scores.matched import (
+    equal_damages,
+    matched_total,
+)
+from mmlib.metrics.scores.missing import (
+    evaluated,
+    read_missing,
+)
+from mmlib.metrics.scores.surface import (
+    iso_csv,
+    score_surface,
+    surface_csv,
+)
+from mmlib.metrics.scores.worst_case import worst_cases
+from mmlib.metrics.stored import (
+    AttackScores,
+    read_labels,
+)
+from mmlib.runtime import stage
+from mmlib.runtime.errors import UserError
+from mmlib.runtime.scratch import (
+    publish_json,
+    publish_text,
+)
+from mmlib.shards.ledger import LEDGER_NAME
 
 
 def main(arguments: list[str]) -> None:

@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
-from mmlib import params, stage
-from mmlib.errors import UserError
-from mmlib.outcomes import LEDGER_NAME, write_manifest_csv
-from mmlib.scratch import publish_file
-from mmlib.sharding import make_shards
+from mmlib import params
+from mmlib.runtime import stage
+from mmlib.runtime.errors import UserError
+from mmlib.runtime.scratch import publish_file
+from mmlib.shards.ledger import (
+    LEDGER_NAME,
+    write_manifest_csv,
+)
+from mmlib.shards.make.shard import make_shards
 
 
 def main(arguments: list[str]) -> None:

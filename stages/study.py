@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from mmlib import params, stage
-from mmlib.errors import UserError
-from mmlib.study.work import run_row
+from mmlib import params
+from mmlib.evaluation.study.study import run_row
+from mmlib.runtime import stage
+from mmlib.runtime.errors import UserError
 
 
 def main(arguments: list[str]) -> None:

@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
-from mmlib import params, stage
-from mmlib.errors import UserError
-from mmlib.guidance import Measured, make_guide
-from mmlib.guide import to_json
-from mmlib.scratch import publish_text
+from mmlib import params
+from mmlib.retraining.guide import to_json
+from mmlib.retraining.guided import (
+    Measured,
+    make_guide,
+)
+from mmlib.runtime import stage
+from mmlib.runtime.errors import UserError
+from mmlib.runtime.scratch import publish_text
 
 
 def main(arguments: list[str]) -> None:

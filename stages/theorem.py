@@ -2,11 +2,18 @@
 
 from pathlib import Path
 
-from mmlib import params, stage
-from mmlib.errors import UserError
-from mmlib.scratch import publish_json, publish_text
-from mmlib.theorem.compare import compare, radii_csv
-from mmlib.theorem.search import measure
+from mmlib import params
+from mmlib.evaluation.theorem.compare import (
+    compare,
+    radii_csv,
+)
+from mmlib.evaluation.theorem.theorem import measure
+from mmlib.runtime import stage
+from mmlib.runtime.errors import UserError
+from mmlib.runtime.scratch import (
+    publish_json,
+    publish_text,
+)
 
 
 def main(arguments: list[str]) -> None:

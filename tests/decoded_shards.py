@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mmlib.clips import (
+from mmlib.params import ClipTensor, Leaks, Mel, Shard
+from mmlib.shards.rows.clips import (
     DECODED_SCHEMA,
     VOCABULARY_NAME,
     DecodedClip,
@@ -16,7 +17,6 @@ from mmlib.clips import (
     write_rows,
     write_vocabulary,
 )
-from mmlib.params import ClipTensor, Leaks, Mel, Shard
 
 CLASSES = ("Bell", "Rain", "Siren")
 RATE = 8000

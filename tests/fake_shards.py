@@ -6,8 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mmlib.manifest import ids_hash
-from mmlib.shards import Layout, Payload, ShardRow, write_shard
+from mmlib.shards.read.format import (
+    Layout,
+    Payload,
+    ShardRow,
+    write_shard,
+)
+from mmlib.shards.read.manifest import ids_hash
 from tests.memory_clips import MemoryClips
 from tests.models.examples import manifest
 

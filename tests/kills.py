@@ -17,13 +17,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
-from mmlib.decoding import decode_clips
-from mmlib.download import download
 from mmlib.media.ffmpeg import Limits
 from mmlib.media.graph import Form
 from mmlib.params import Data
-from mmlib.sharding import make_shards
+from mmlib.shards.decode import decode_clips
+from mmlib.shards.make.shard import make_shards
 from mmlib.sources import folder
+from mmlib.sources.download import download
 from tests.decoded_shards import RATE, SETTINGS
 from tests.samples import small_rows, write_folder
 

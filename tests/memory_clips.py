@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from mmlib.batch import LabelledBatch
-from mmlib.seeds import derive
+from mmlib.runtime.seeds import derive
 
 MODALITIES = ("audio", "video")
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from mmlib.errors import UserError
 from mmlib.features import LogMel, clip_frames, waveform_from_pcm
 from mmlib.params import Mel
+from mmlib.runtime.errors import UserError
 
 PAPER = Mel(
     sample_rate_hz=16000,

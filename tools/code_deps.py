@@ -1,4 +1,4 @@
-"""Keep each stage's code dependencies in dvc.yaml equal to what the stage imports.
+"""Keep each stage's code dependencies in dvc.yaml equal to the packages that the stage imports.
 
 DVC does not follow Python imports. `python -m tools.code_deps` prints the stages whose list differs
 and exits with 1; `--write` rewrites the lists, comments and all other text kept.
@@ -9,35 +9,66 @@ import io
 import sys
 from pathlib import Path
 
-from mmlib.profiles import round_trip_yaml
+from tools.profiles import round_trip_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("mmlib", "stages")
 
+UNITS = (
+    "runtime",
+    "params",
+    "batch.py",
+    "features.py",
+    "media",
+    "shards/rows",
+    "shards/retry.py",
+    "shards/ledger.py",
+    "shards/decode.py",
+    "shards/read",
+    "shards/make",
+    "sources",
+    "metrics/ranking.py",
+    "metrics/intervals.py",
+    "metrics/stored.py",
+    "metrics/geometry",
+    "metrics/scores",
+    "models",
+    "training",
+    "attacks/core",
+    "attacks/methods",
+    "retraining",
+    "evaluation/threat_card.py",
+    "evaluation/inner_spaces.py",
+    "evaluation/attacked",
+    "evaluation/sweep",
+    "evaluation/theorem",
+    "evaluation/checks",
+    "evaluation/study",
+    "report",
+)
+"""What a stage may name: a unit imports itself and units that stand before it, no others."""
+
+
+def unit_of(file: Path) -> str | None:
+    """The unit that holds a file of mmlib; None for a face, an `__init__` above all units."""
+    path = file.relative_to(ROOT / "mmlib").as_posix()
+    return next((u for u in UNITS if path == u or path.startswith(f"{u}/")), None)
+
 
 def import_closure(script: Path) -> set[Path]:
-    """The project's files that importing `script` runs, itself and package __init__ files included.
-
-    Also counts the non-Python files beside a module of a package that are its data (`*.jinja`).
-    Imports inside functions count: a stage may reach them.
-    """
+    """The project's files that running `script` may reach: imported, or named as a module."""
     found: set[Path] = set()
     waiting = [script]
     while waiting:
         file = waiting.pop()
-        if file in found:
-            continue
-        found.add(file)
-        if file.suffix != ".py":
-            continue
-        waiting.extend(_imported(file))
-        if file.name != "__init__.py":
-            waiting.extend(file.parent.glob(f"{file.stem}*.jinja"))
-            waiting.extend(file.parent.glob("template*.jinja") if file.stem == "page" else ())
+        if file not in found:
+            found.add(file)
+            waiting.extend(imported(file))
     return found
 
 
-def _imported(file: Path) -> set[Path]:
+def imported(file: Path) -> set[Path]:
+    """The project's files that a file names in an import, or as `python -m` takes them."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -45,24 +76,23 @@ def _imported(file: Path) -> set[Path]:
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names.add(node.value)
     return {path for name in names if name.split(".")[0] in PACKAGES for path in _files(name)}
 
 
 def _files(module: str) -> set[Path]:
-    files: set[Path] = set()
-    parts = module.split(".")
-    for length in range(1, len(parts) + 1):
-        base = ROOT.joinpath(*parts[:length])
-        for candidate in (base / "__init__.py", base.with_suffix(".py")):
-            if candidate.is_file():
-                files.add(candidate)
-    return files
+    base = ROOT.joinpath(*module.split("."))
+    return {path for path in (base / "__init__.py", base.with_suffix(".py")) if path.is_file()}
 
 
 def expected(stage: str) -> list[str]:
-    """The code deps that the stage should list: sorted paths from the project's root."""
-    closure = import_closure(ROOT / "stages" / f"{stage}.py")
-    return sorted(str(path.relative_to(ROOT)) for path in closure)
+    """The code deps that the stage should list: itself, then its units in their order."""
+    script = ROOT / "stages" / f"{stage}.py"
+    reached = {
+        unit_of(file) for file in import_closure(script) if file.is_relative_to(ROOT / "mmlib")
+    }
+    return [f"stages/{stage}.py", *(f"mmlib/{unit}" for unit in UNITS if unit in reached)]
 
 
 def _is_code(dep: object) -> bool:

@@ -9,9 +9,15 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmlib import stage
-from mmlib.clips import OK, SPLITS
-from mmlib.outcomes import LEDGER_NAME, read_rows
+from mmlib.runtime import stage
+from mmlib.shards.ledger import (
+    LEDGER_NAME,
+    read_rows,
+)
+from mmlib.shards.rows.clips import (
+    OK,
+    SPLITS,
+)
 
 LEDGER = Path("data/shards") / LEDGER_NAME
 COLUMNS = ("clip_id", "split", "status", "stage", "error", "message")

@@ -5,16 +5,24 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from mmlib import params, stage
-from mmlib.clips import Vocabulary
-from mmlib.errors import UserError
-from mmlib.executor import worker_count
-from mmlib.planning import SHARD_S, Rates, Stage, availability, losses, measure, plan
+from mmlib import params
+from mmlib.runtime import stage
+from mmlib.runtime.errors import UserError
+from mmlib.runtime.workers import worker_count
+from mmlib.shards.rows.clips import Vocabulary
 from mmlib.sources.base import ClipList
 from mmlib.sources.catalogue import clip_list
-from mmlib.sources.columns import Columns, columns_of
+from mmlib.sources.columns import Columns, check_requests, columns_of
 from mmlib.sources.youtube.pacing import pacing
-from mmlib.splits import check_requests
+from tools.planning import (
+    SHARD_S,
+    Rates,
+    Stage,
+    availability,
+    losses,
+    measure,
+    plan,
+)
 
 
 def main(arguments: list[str]) -> None:

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from mmlib import profiles, stage
-from mmlib.errors import UserError
+from mmlib.runtime import stage
+from mmlib.runtime.errors import UserError
+from tools import profiles
 
 FOLDER = Path("profiles")
 

@@ -12,10 +12,21 @@ from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
-from mmlib import stage
-from mmlib.clips import FAILED, read_columns, read_facts, shard_paths
-from mmlib.earlier import PASSING, end_retry, plan_retry, read_plan, restore
-from mmlib.errors import UserError
+from mmlib.runtime import stage
+from mmlib.runtime.errors import UserError
+from mmlib.shards.retry import (
+    PASSING,
+    end_retry,
+    plan_retry,
+    read_plan,
+    restore,
+)
+from mmlib.shards.rows.clips import (
+    FAILED,
+    read_columns,
+    read_facts,
+    shard_paths,
+)
 
 OUTS = {"clips": Path("data/clips"), "decoded": Path("data/decoded")}
 STAGES = {"clips": "download", "decoded": "decode"}

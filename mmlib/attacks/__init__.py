@@ -8,23 +8,23 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "Budget": "threat",
+    "Budget": "core.threat",
     "apgd": "methods.apgd",
     "fgsm": "methods.fgsm",
-    "hide": "goals",
-    "inject": "goals",
+    "hide": "methods.goals",
+    "inject": "methods.goals",
     "mim": "methods.mim",
     "minimal": "methods.minimal",
     "minimal_radius": "methods.minimal",
     "noise": "methods.noise",
-    "on_tensor": "single",
+    "on_tensor": "methods.on_tensor",
     "pgd": "methods.pgd",
     "rechecked": "methods.rechecked",
     "several": "methods.several",
     "shared": "methods.joint",
     "square": "methods.square",
     "strongest": "methods.ensemble",
-    "swap": "goals",
+    "swap": "methods.goals",
     "transfer": "methods.transfer",
     "universal": "methods.universal",
 }

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import imageio_ffmpeg
 
-from mmlib.errors import UserError
+from mmlib.runtime.errors import UserError
 
 # The first with an option that tells the time of each frame (-stats_enc_pre).
 _OLDEST = 6

@@ -5,7 +5,6 @@ from typing import Any, TypeVar
 
 import torch
 
-from mmlib.errors import UserError
 from mmlib.models.base import Encoder, Model, UniModal
 from mmlib.models.cnn14 import Cnn14
 from mmlib.models.csn import Csn
@@ -13,6 +12,7 @@ from mmlib.models.fusion import Early, Fusion, Gated, Late, Mid, Sum
 from mmlib.models.layers import Normalise
 from mmlib.models.r2plus1d import R2plus1d
 from mmlib.params import ModelSizes, TrainRun
+from mmlib.runtime.errors import UserError
 
 Values = Mapping[str, Any]
 Kind = TypeVar("Kind")

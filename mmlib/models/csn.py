@@ -4,9 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmlib.errors import UserError
 from mmlib.models.base import Encoder
 from mmlib.models.layers import conv_bn_relu
+from mmlib.runtime.errors import UserError
 
 POOLS = ((2, 2), (2, 2), (1, 2), (1, 2), (1, 2))
 """(time, band) pooling after every second convolution."""

@@ -7,7 +7,6 @@ from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from mmlib.errors import UserError
 from mmlib.params.attacks import Attack, Domain, Scale, Surface, Theorem
 from mmlib.params.data import ClipTensor, Data, Decode, EventsData, Leaks, Mel, Shard
 from mmlib.params.models import Cnn14, Csn, Fusion, ModelSizes, R2plus1d
@@ -24,6 +23,7 @@ from mmlib.params.retraining import (
 from mmlib.params.study import JointRun, Study, StudyRun, StudyTable
 from mmlib.params.training import Augment, Blend, Optimiser, SourceRuns, TrainRun
 from mmlib.params.values import FRESH, Section, Task
+from mmlib.runtime.errors import UserError
 
 __all__ = [
     "FRESH",

@@ -3,13 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from mmlib.comparison.claim import THREAT_WORDS, Claim, Verdict
-from mmlib.predictors import Prediction
+from mmlib.metrics.intervals import Interval
 from mmlib.report import wording
+from mmlib.report.comparison.claim import (
+    THREAT_WORDS,
+    Claim,
+    Verdict,
+)
+from mmlib.report.comparison.predictors import Prediction
 from mmlib.report.evidence import Evidence, evidence, side
 from mmlib.report.findings import Findings, main_run
 from mmlib.report.inputs import Inputs
-from mmlib.stats import Interval
 
 QUESTIONS = (
     "Is a multi-modal model more robust than its uni-modal parts?",

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from mmlib.metrics.intervals import Interval
 from mmlib.report import wording
-from mmlib.stats import Interval
 
 
 class Evidence(NamedTuple):

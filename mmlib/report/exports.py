@@ -4,14 +4,17 @@ import csv
 import io
 from collections.abc import Sequence
 
-from mmlib.comparison.study import Study
-from mmlib.comparison.study_claims import Pair, pairs
-from mmlib.correlation import Correlation
+from mmlib.metrics.intervals import Interval
 from mmlib.report import wording
 from mmlib.report.answers import Answer
+from mmlib.report.comparison.correlation import Correlation
+from mmlib.report.comparison.study import Study
+from mmlib.report.comparison.study_claims import (
+    Pair,
+    pairs,
+)
 from mmlib.report.findings import Findings
 from mmlib.report.inputs import THREAT_SHORT, Inputs, band
-from mmlib.stats import Interval
 
 
 def results_text(inputs: Inputs, answers: Sequence[Answer]) -> str:

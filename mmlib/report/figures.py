@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from mmlib.predictors import trend
 from mmlib.report import theme
+from mmlib.report.comparison.predictors import trend
 from mmlib.report.labels import name_points
 
 Floats = NDArray[np.float64]

@@ -4,14 +4,26 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import NamedTuple
 
-from mmlib import predictors
-from mmlib.comparison import study_claims, theorem
-from mmlib.comparison.claim import Claim, adjusted
-from mmlib.comparison.claims import FUSED, claims
-from mmlib.comparison.paired import PairedRuns, Where
-from mmlib.predictors import Prediction
+from mmlib.metrics.intervals import Interval
+from mmlib.report.comparison import (
+    predictors,
+    study_claims,
+    theorem,
+)
+from mmlib.report.comparison.claim import (
+    Claim,
+    adjusted,
+)
+from mmlib.report.comparison.claims import (
+    FUSED,
+    claims,
+)
+from mmlib.report.comparison.paired import (
+    PairedRuns,
+    Where,
+)
+from mmlib.report.comparison.predictors import Prediction
 from mmlib.report.inputs import Inputs, Run
-from mmlib.stats import Interval
 
 NOISE_KEY = "noise_"
 

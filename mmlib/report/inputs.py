@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmlib.comparison import study
-from mmlib.errors import UserError
 from mmlib.params import AdversarialRun, MixupRun, Params, TrainRun
+from mmlib.report.comparison import study
+from mmlib.runtime.errors import UserError
 
 Table = Mapping[str, NDArray[Any]]
 """Columns of a csv by name: float64 where every cell is a number or empty (nan), else str."""

@@ -7,8 +7,8 @@ import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
 
-from mmlib.errors import UserError
-from mmlib.scratch import write_whole
+from mmlib.runtime.errors import UserError
+from mmlib.runtime.scratch import write_whole
 from mmlib.sources.audioset_lists import find_list
 
 # Seconds without a byte; the longest list has about 100 MB.

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mmlib.clips import SPLITS
-from mmlib.errors import UserError
+from mmlib.runtime.errors import UserError
+from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources.segments import Segments
 
 CLASSES_NAME = "class_labels_indices.csv"

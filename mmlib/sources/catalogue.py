@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from mmlib.errors import UserError
 from mmlib.params import Data
+from mmlib.runtime.errors import UserError
 from mmlib.sources import audioset, events, folder, kinetics_sounds
 from mmlib.sources.base import ClipList
 

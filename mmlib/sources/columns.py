@@ -15,8 +15,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mmlib.clips import SPLITS
-from mmlib.errors import UserError
+from mmlib.runtime.errors import UserError
+from mmlib.shards.rows.clips import SPLITS, Vocabulary
+from mmlib.shards.rows.splits import NAMED, some
 from mmlib.sources.base import Request
 
 
@@ -104,3 +105,57 @@ def columns_of(requests: Sequence[Request], classes: Sequence[str]) -> Columns:
 
 def _seconds(request: Request) -> float:
     return math.nan if request.end_s is None else request.end_s - (request.start_s or 0.0)
+
+
+def check_requests(
+    columns: Columns, vocabulary: Vocabulary, *, same_source: str = "stop"
+) -> list[str]:
+    """Refuse a list with repeated ids, or other than one label a clip where the task wants one.
+
+    A recording in two splits is refused when `same_source` is "stop", else returned as a warning.
+    Unknown splits and labels were refused when the columns were made (see `columns_of`).
+    """
+    codes = columns.clip_ids.dictionary_encode()
+    if len(codes.dictionary) < len(columns):
+        again = _first_places(codes)[1]
+        raise UserError(
+            f"clip id {columns.clip_ids[int(again[0])]} occurs twice: every clip needs its own"
+        )
+    counts = columns.label_counts
+    if vocabulary.task == "single_label" and (counts != 1).any():
+        place = int(np.argmax(counts != 1))
+        raise UserError(
+            f"clip {columns.clip_ids[place]} has {counts[place]} labels: data.task=single_label "
+            "needs exactly one; mend the list or set data.task=multi_label"
+        )
+    return _check_recordings(columns, same_source)
+
+
+def _check_recordings(columns: Columns, same_source: str) -> list[str]:
+    codes = columns.source_ids.dictionary_encode()
+    first = columns.splits[_first_places(codes)[0]][codes.indices.to_numpy()]
+    repeated = np.flatnonzero(columns.splits != first)
+    if len(repeated) == 0:
+        return []
+    leaks = [
+        f"{columns.source_ids[int(i)]} ({SPLITS[first[i]]} and {SPLITS[columns.splits[i]]})"
+        for i in repeated[:NAMED]
+    ]
+    line = (
+        f"the same recording is in two splits, {len(repeated)} times: {some(leaks, len(repeated))}"
+    )
+    if same_source == "stop":
+        raise UserError(
+            f"{line}; put all clips of a recording into one split, or set "
+            "shard.leaks.same_source=drop (stage shard leaves those of the earlier split out)"
+        )
+    return [f"{line} (shard.leaks.same_source={same_source})"]
+
+
+def _first_places(codes: pa.DictionaryArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where each value of a column is seen first, and the places of all later ones."""
+    indices = codes.indices.to_numpy()
+    places = np.arange(len(indices))
+    first = np.empty(len(codes.dictionary), np.int64)
+    first[indices[::-1]] = places[::-1]
+    return first, np.flatnonzero(first[indices] != places)

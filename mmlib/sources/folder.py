@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from mmlib.clips import SPLITS
-from mmlib.errors import UserError
 from mmlib.params import Data
+from mmlib.runtime.errors import UserError
+from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources.base import ClipList, Fetched, Request
 from mmlib.sources.local import take
 from mmlib.sources.validation import carve_validation

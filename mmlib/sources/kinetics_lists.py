@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mmlib.clips import SPLITS
-from mmlib.errors import UserError
+from mmlib.runtime.errors import UserError
+from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources.kinetics_classes import plain
 from mmlib.sources.segments import Segments
 

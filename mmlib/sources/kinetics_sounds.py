@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mmlib.errors import UserError
 from mmlib.params import Data
+from mmlib.runtime.errors import UserError
 from mmlib.sources.base import ClipList
 from mmlib.sources.kinetics_classes import CLASS_LISTS, plain
 from mmlib.sources.kinetics_lists import annotation_files, read_annotations

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mmlib.errors import UserError
+from mmlib.runtime.errors import UserError
 
 _VIDEO = (b"mp4", b"mkv", b"webm", b"mov", b"m4v", b"avi", b"flv", b"3gp", b"mpg", b"mpeg", b"ts")
 _AUDIO = (b"wav", b"flac", b"m4a", b"mp3", b"ogg", b"opus", b"aac", b"aiff", b"aif")

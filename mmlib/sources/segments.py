@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mmlib.clips import SPLITS
-from mmlib.computed import Computed
+from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources.base import Request, Value
 from mmlib.sources.columns import Columns
+from mmlib.sources.lazy import Computed
 from mmlib.sources.mirror import Mirror
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mmlib.clips import SPLITS
+from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources.base import Request
 from mmlib.sources.columns import Columns, columns_of
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mmlib.clips import SPLITS
 from mmlib.params import Data
 from mmlib.params.data import VideoData
+from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources.base import ClipList, Fetched, FetchError, Request
 from mmlib.sources.local import take_section
 from mmlib.sources.mirror import Mirror, index

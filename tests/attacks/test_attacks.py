@@ -6,18 +6,22 @@ from typing import Any
 import pytest
 import torch
 
-from mmlib.attacks.losses import resolve
+from mmlib.attacks.core.losses import resolve
+from mmlib.attacks.core.region import Region
+from mmlib.attacks.core.search import Model
+from mmlib.attacks.core.threat import (
+    NORMS,
+    Budget,
+    Norm,
+)
 from mmlib.attacks.methods.apgd import apgd
 from mmlib.attacks.methods.fgsm import fgsm
 from mmlib.attacks.methods.mim import mim
 from mmlib.attacks.methods.noise import noise
 from mmlib.attacks.methods.pgd import pgd
 from mmlib.attacks.methods.square import square
-from mmlib.attacks.region import Region
-from mmlib.attacks.search import Model
-from mmlib.attacks.threat import NORMS, Budget, Norm
 from mmlib.batch import Batch
-from mmlib.errors import UserError
+from mmlib.runtime.errors import UserError
 from tests.attacks import toys
 
 ATTACKS: dict[str, tuple[Any, dict[str, Any]]] = {

@@ -5,12 +5,16 @@ from typing import Any
 import pytest
 import torch
 
+from mmlib.attacks.core.search import Search
+from mmlib.attacks.core.threat import (
+    NORMS,
+    Budget,
+    Norm,
+)
 from mmlib.attacks.methods.apgd import apgd
 from mmlib.attacks.methods.fgsm import fgsm
 from mmlib.attacks.methods.mim import mim
 from mmlib.attacks.methods.pgd import pgd
-from mmlib.attacks.search import Search
-from mmlib.attacks.threat import NORMS, Budget, Norm
 from tests.attacks import toys
 
 ATTACKS: dict[str, tuple[Any, dict[str, Any]]] = {

@@ -3,7 +3,12 @@
 import pytest
 import torch
 
-from mmlib.attacks.losses import resolve
+from mmlib.attacks.core.losses import resolve
+from mmlib.attacks.core.threat import (
+    NORMS,
+    Budget,
+    Norm,
+)
 from mmlib.attacks.methods.apgd import apgd
 from mmlib.attacks.methods.ensemble import (
     apgd_targeted,
@@ -14,9 +19,8 @@ from mmlib.attacks.methods.ensemble import (
 from mmlib.attacks.methods.joint import shared, spent, surface
 from mmlib.attacks.methods.pgd import pgd
 from mmlib.attacks.methods.transfer import transfer
-from mmlib.attacks.threat import NORMS, Budget, Norm
 from mmlib.batch import Batch
-from mmlib.errors import UserError
+from mmlib.runtime.errors import UserError
 from tests.attacks import toys
 
 EPS = {"linf": 0.1, "l2": 0.5, "l1": 2.0}

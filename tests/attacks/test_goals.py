@@ -3,9 +3,16 @@
 import pytest
 import torch
 
-from mmlib.attacks.goals import hide, inject, reach, reached, swap, wish
+from mmlib.attacks.core.threat import Budget
+from mmlib.attacks.methods.goals import (
+    hide,
+    inject,
+    reach,
+    reached,
+    swap,
+    wish,
+)
 from mmlib.attacks.methods.pgd import pgd
-from mmlib.attacks.threat import Budget
 from tests.attacks import toys
 
 TAGS = torch.tensor([[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 0.0]])

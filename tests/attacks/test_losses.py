@@ -4,8 +4,12 @@ import pytest
 import torch
 from torch.nn import functional
 
-from mmlib.attacks.losses import LOSSES, dlr_targeted, resolve
-from mmlib.errors import UserError
+from mmlib.attacks.core.losses import (
+    LOSSES,
+    dlr_targeted,
+    resolve,
+)
+from mmlib.runtime.errors import UserError
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5, 1.0], [-3.0, 0.2, 4.0, 1.0]])
 TAGS = torch.tensor([[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 0.0]])

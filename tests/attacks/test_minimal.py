@@ -6,10 +6,14 @@ import pytest
 import torch
 from scipy.optimize import brentq
 
+from mmlib.attacks.core.region import Region
+from mmlib.attacks.core.threat import (
+    NORMS,
+    Budget,
+    Norm,
+)
 from mmlib.attacks.methods.apgd import apgd
 from mmlib.attacks.methods.minimal import minimal, minimal_radius
-from mmlib.attacks.region import Region
-from mmlib.attacks.threat import NORMS, Budget, Norm
 from mmlib.batch import Batch
 from tests.attacks import toys
 

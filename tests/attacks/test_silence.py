@@ -4,10 +4,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmlib.attacks.region import Region
-from mmlib.attacks.search import Search
-from mmlib.attacks.silence import pgd_raised, raised
-from mmlib.attacks.threat import NORMS, Budget, Norm
+from mmlib.attacks.core.region import Region
+from mmlib.attacks.core.search import Search
+from mmlib.attacks.core.threat import (
+    NORMS,
+    Budget,
+    Norm,
+)
+from mmlib.attacks.methods.silence import (
+    pgd_raised,
+    raised,
+)
 from mmlib.batch import Batch
 
 FLOOR = 0.03

@@ -7,14 +7,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmlib.attacks.losses import resolve
+from mmlib.attacks.core.losses import resolve
+from mmlib.attacks.core.search import (
+    Model,
+    Search,
+)
+from mmlib.attacks.core.threat import (
+    NORMS,
+    Budget,
+    Norm,
+)
 from mmlib.attacks.methods.apgd import apgd
 from mmlib.attacks.methods.mim import mim
 from mmlib.attacks.methods.pgd import climb, pgd
 from mmlib.attacks.methods.rechecked import climb_rechecked, rechecked
 from mmlib.attacks.methods.several import several
-from mmlib.attacks.search import Model, Search
-from mmlib.attacks.threat import NORMS, Budget, Norm
 from mmlib.batch import Batch
 from tests.attacks import toys
 

@@ -3,10 +3,14 @@
 import pytest
 import torch
 
-from mmlib.attacks.losses import bce
+from mmlib.attacks.core.losses import bce
+from mmlib.attacks.core.threat import (
+    NORMS,
+    Budget,
+    Norm,
+)
 from mmlib.attacks.methods.pgd import pgd
 from mmlib.attacks.methods.square import square
-from mmlib.attacks.threat import NORMS, Budget, Norm
 from mmlib.batch import Batch
 from tests.attacks import toys
 

@@ -4,9 +4,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmlib.attacks.region import Region
-from mmlib.attacks.storage import quantise
-from mmlib.attacks.threat import NORMS, Budget, Norm, Threat
+from mmlib.attacks.core.region import Region
+from mmlib.attacks.core.threat import (
+    NORMS,
+    Budget,
+    Norm,
+    Threat,
+)
+from mmlib.attacks.methods.quantise import quantise
 from mmlib.batch import Batch
 from tests.attacks import toys
 

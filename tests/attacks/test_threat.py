@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmlib.attacks import projection
-from mmlib.attacks.region import Region
-from mmlib.attacks.threat import (
+from mmlib.attacks.core import projection
+from mmlib.attacks.core.region import Region
+from mmlib.attacks.core.threat import (
     NORMS,
     Budget,
     Norm,
@@ -19,7 +19,7 @@ from mmlib.attacks.threat import (
     derive_seed,
     rows,
 )
-from mmlib.errors import UserError
+from mmlib.runtime.errors import UserError
 from tests.attacks import toys
 
 SEEDS = list(range(toys.CLIPS))

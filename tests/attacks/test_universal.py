@@ -3,11 +3,15 @@
 import pytest
 import torch
 
+from mmlib.attacks.core.region import Region
+from mmlib.attacks.core.threat import (
+    NORMS,
+    Budget,
+    Norm,
+)
 from mmlib.attacks.methods.universal import fit, play, universal
-from mmlib.attacks.region import Region
-from mmlib.attacks.threat import NORMS, Budget, Norm
 from mmlib.batch import Batch
-from mmlib.errors import UserError
+from mmlib.runtime.errors import UserError
 from tests.attacks import toys
 
 EPS = {"linf": 0.1, "l2": 0.5, "l1": 1.5}

@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import linprog, minimize_scalar
 from torch import Tensor
 
-from mmlib.attacks.threat import Budget
+from mmlib.attacks.core.threat import Budget
 from mmlib.batch import Batch
 
 CLIPS = 5

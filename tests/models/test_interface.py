@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from mmlib.errors import UserError
 from mmlib.models.base import Model
 from mmlib.models.build import architecture, build
 from mmlib.models.fusion import Gated, Late
 from mmlib.params import load
+from mmlib.runtime.errors import UserError
 from tests.conftest import ROOT
 from tests.models.examples import (
     FUSIONS,

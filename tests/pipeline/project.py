@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mmlib import profiles
 from tests.conftest import ROOT
+from tools import profiles
 
 STAGE_TIMEOUT_S = 1800
 

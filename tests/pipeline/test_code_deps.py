@@ -1,7 +1,6 @@
 """What dvc.yaml says of the code is what the code says of itself."""
 
 import ast
-from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
@@ -9,30 +8,8 @@ from ruamel.yaml import YAML
 from tests.conftest import ROOT
 from tools import code_deps
 
-# Who may import whom inside mmlib: a module may import those of its own and of lower layers only.
-LAYERS = [
-    {"errors", "batch", "seeds", "computed"},
-    {"params", "scratch", "pieces", "executor", "stage", "devices", "threat_card"},
-    {"profiles", "clips", "shards", "media", "features", "augment", "perceptibility"},
-    {"artefacts", "metrics", "stats", "guide", "gblend", "manifest", "ledger", "sources"},
-    {"leaks", "outcomes", "listed", "earlier", "fetched_shard", "decoded_shard"},
-    {"bootstrap", "geometry", "splits", "loader", "models", "attacks", "selection", "decided"},
-    {
-        "download",
-        "planning",
-        "decoding",
-        "sharding",
-        "average",
-        "checkpoint",
-        "domain",
-        "inference",
-        "objectives",
-    },
-    {"evaluate", "embeddings", "history", "temperature", "pairs", "mixup", "adversarial"},
-    {"training", "fitting", "guidance", "retraining", "sweep", "depths", "scoring", "correlation"},
-    {"checks", "comparison", "predictors", "theorem", "study"},
-    {"report"},
-]
+MOST_UNITS = {"study": 20}
+"""Units that a stage may name at most; 14 where nothing is said."""
 
 
 def test_dvc_yaml_lists_every_stage_s_import_closure(capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,25 +25,33 @@ def test_every_stage_of_dvc_yaml_has_a_script_and_a_description() -> None:
     assert len(stages) <= 15
 
 
-def _modules() -> dict[Path, str]:
-    files = [path for path in (ROOT / "mmlib").rglob("*.py") if path != ROOT / "mmlib/__init__.py"]
-    return {path: path.relative_to(ROOT / "mmlib").parts[0].removesuffix(".py") for path in files}
+def test_a_stage_names_few_units() -> None:
+    for script in (ROOT / "stages").glob("[a-z]*.py"):
+        units = code_deps.expected(script.stem)[1:]
+        assert len(units) <= MOST_UNITS.get(script.stem, 14), (script.stem, units)
 
 
-def test_imports_run_one_way() -> None:
-    level = {name: depth for depth, names in enumerate(LAYERS) for name in names}
+def test_every_module_belongs_to_one_unit_and_imports_run_up_the_list() -> None:
+    place = {unit: index for index, unit in enumerate(code_deps.UNITS)}
     faults = []
-    for path, name in _modules().items():
-        assert name in level, f"mmlib/{name} has no layer yet: add it to LAYERS"
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            imported = _imported(node)
-            for other in imported:
-                if other.startswith("stages") or other.startswith("tests"):
-                    faults.append(f"{path.relative_to(ROOT)} imports {other}")
-                inner = other.split(".")[1:2]
-                if other.startswith("mmlib.") and level.get(inner[0], 99) > level[name]:
-                    faults.append(f"{path.relative_to(ROOT)} imports mmlib.{inner[0]}")
+    for path in sorted((ROOT / "mmlib").rglob("*.py")):
+        unit, name = code_deps.unit_of(path), path.relative_to(ROOT)
+        if unit is None:
+            assert path.name == "__init__.py", f"{name} is in no unit: add it to code_deps.UNITS"
+            continue
+        for other in code_deps.imported(path):
+            if not other.is_relative_to(ROOT / "mmlib"):
+                faults.append(f"{name} imports {other.relative_to(ROOT)}")
+            elif (reached := code_deps.unit_of(other)) and place[reached] > place[unit]:
+                faults.append(f"{name} imports {other.relative_to(ROOT)}, which stands below it")
     assert not faults, "\n".join(faults)
+
+
+def test_a_unit_holds_no_other_and_few_modules_lie_loose() -> None:
+    for unit in code_deps.UNITS:
+        assert (ROOT / "mmlib" / unit).exists(), unit
+        assert not [other for other in code_deps.UNITS if other.startswith(f"{unit}/")]
+    assert len([path for path in (ROOT / "mmlib").glob("*.py") if path.stem != "__init__"]) <= 6
 
 
 def _imported(node: ast.AST) -> list[str]:
@@ -79,10 +64,10 @@ def _imported(node: ast.AST) -> list[str]:
     return []
 
 
-def test_models_know_no_data_code() -> None:
-    for path in (ROOT / "mmlib" / "models").glob("*.py"):
-        text = path.read_text(encoding="utf-8")
-        for forbidden in ("mmlib.loader", "mmlib.shards", "mmlib.clips", "pyarrow"):
+def test_nets_know_no_data_code() -> None:
+    for name in ("base", "build", "cnn14", "csn", "fusion", "layers", "r2plus1d"):
+        text = (ROOT / "mmlib" / "models" / f"{name}.py").read_text(encoding="utf-8")
+        for forbidden in ("mmlib.shards", "mmlib.media", "pyarrow"):
             assert f"import {forbidden}" not in text
             assert f"from {forbidden}" not in text
 

@@ -10,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from mmlib.clips import Clip, DecodedClip, read_clips, read_decoded, shard_paths
+from mmlib.shards.rows.clips import (
+    Clip,
+    DecodedClip,
+    read_clips,
+    read_decoded,
+    shard_paths,
+)
 from tests.pipeline.project import Project
 from tests.samples import media, small_rows, write_folder
 

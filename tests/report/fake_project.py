@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 
-from mmlib.metrics import summary
+from mmlib.metrics.ranking import summary
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CLASSES = (
@@ -306,7 +306,10 @@ def _classwise(
     difficulty: np.ndarray,
     rng: np.random.Generator,
 ) -> None:
-    from mmlib.metrics import average_precision, roc_auc
+    from mmlib.metrics.ranking import (
+        average_precision,
+        roc_auc,
+    )
 
     clean = average_precision(labels, rows[0][3])
     kappa = np.clip(0.35 + 0.45 * difficulty + rng.normal(0, 0.08, len(CLASSES)), 0, 1)

@@ -2,12 +2,12 @@ import math
 
 import pytest
 
-from mmlib.comparison.claim import Claim
-from mmlib.correlation import Correlation
-from mmlib.predictors import Prediction
+from mmlib.metrics.intervals import Interval
 from mmlib.report import answers
+from mmlib.report.comparison.claim import Claim
+from mmlib.report.comparison.correlation import Correlation
+from mmlib.report.comparison.predictors import Prediction
 from mmlib.report.evidence import evidence, side
-from mmlib.stats import Interval
 
 UP, DOWN, OPEN = Interval(0.1, 0.05, 0.2), Interval(-0.1, -0.2, -0.05), Interval(0.0, -0.1, 0.1)
 

@@ -9,11 +9,14 @@ import pytest
 from markupsafe import Markup
 
 from mmlib import params
-from mmlib.checks.outcome import Outcome, summary
-from mmlib.errors import UserError
+from mmlib.evaluation.checks.outcome import (
+    Outcome,
+    summary,
+)
 from mmlib.report import inputs
 from mmlib.report.sections.checks import checks
 from mmlib.report.sections.theorem import survivors
+from mmlib.runtime.errors import UserError
 from tests.report import fake_project
 from tests.report.conftest import render
 from tests.report.markup import Page

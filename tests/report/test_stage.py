@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from mmlib.errors import UserError
+from mmlib.runtime.errors import UserError
 from stages import report
 from tests import fake_study
 from tests.report import fake_project

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmlib.download import download
-from mmlib.errors import UserError
 from mmlib.media.decode import decode
 from mmlib.media.encode import encode
+from mmlib.runtime.errors import UserError
 from mmlib.sources import audioset, audioset_fetch
 from mmlib.sources.base import Fetched, FetchError, Request
 from mmlib.sources.columns import columns_of
+from mmlib.sources.download import download
 from mmlib.sources.youtube.fetch import Site
 from tests.samples import FORM, LIMITS, numbered, numbers, tone
 from tests.sources.video_lists import (

@@ -7,22 +7,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmlib.decoding import decode_clips
-from mmlib.download import download
-from mmlib.ledger import Ledger
-from mmlib.loader import ShardSet
 from mmlib.media.encode import encode
 from mmlib.media.ffmpeg import Limits
 from mmlib.media.graph import Form
 from mmlib.params import Shard, load
-from mmlib.planning import Rates, availability, plan
-from mmlib.sharding import make_shards
+from mmlib.shards.decode import decode_clips
+from mmlib.shards.make.shard import make_shards
+from mmlib.shards.read.loader import ShardSet
+from mmlib.shards.rows.tally import Ledger
 from mmlib.sources import audioset
 from mmlib.sources.base import ClipList
 from mmlib.sources.columns import columns_of
+from mmlib.sources.download import download
 from tests.conftest import ROOT
 from tests.samples import numbered, tone
 from tests.sources.video_lists import IDS, MIDS, NAMES, data_params, line, write_lists
+from tools.planning import (
+    Rates,
+    availability,
+    plan,
+)
 
 CLIPS = 9
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmlib.errors import UserError
-from mmlib.executor import map_ordered
 from mmlib.params import Data, load
+from mmlib.runtime.errors import UserError
+from mmlib.runtime.workers import map_ordered
 from mmlib.sources import events
 from mmlib.sources.events import render
 from mmlib.sources.events.classes import CLASSES

@@ -6,8 +6,8 @@ from typing import cast
 
 import pytest
 
-from mmlib.errors import UserError
 from mmlib.params import Data
+from mmlib.runtime.errors import UserError
 from mmlib.sources import folder, local
 from mmlib.sources.base import ClipList, FetchError
 from mmlib.sources.catalogue import SOURCES

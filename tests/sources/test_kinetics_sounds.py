@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from mmlib.download import download
-from mmlib.errors import UserError
+from mmlib.runtime.errors import UserError
 from mmlib.sources import kinetics_sounds
 from mmlib.sources.base import ClipList, FetchError
+from mmlib.sources.download import download
 from mmlib.sources.kinetics_classes import CLASS_LISTS, RENAMED, plain
 from tests.samples import media
 from tests.sources.video_lists import data_params

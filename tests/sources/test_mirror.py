@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmlib.errors import UserError
+from mmlib.runtime.errors import UserError
 from mmlib.sources.mirror import Mirror, index
 from tests.sources.video_lists import IDS
 

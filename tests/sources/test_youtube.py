@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from mmlib.errors import UserError
 from mmlib.media.decode import decode
 from mmlib.media.graph import Form
+from mmlib.runtime.errors import UserError
 from mmlib.sources.base import Fetched, FetchError, Request
 from mmlib.sources.youtube.fetch import Site, fetch, kept_path
 from tests.samples import LIMITS, RATE_HZ, numbers

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mmlib.errors import UserError
+from mmlib.runtime.errors import UserError
 from mmlib.sources.youtube.child import read_limit
 from mmlib.sources.youtube.gate import Gate
 from mmlib.sources.youtube.outcomes import broken_off, classify

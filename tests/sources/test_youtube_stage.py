@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from mmlib.clips import read_clips, shard_paths
-from mmlib.download import download
-from mmlib.errors import UserError
-from mmlib.ledger import Ledger
+from mmlib.runtime.errors import UserError
+from mmlib.shards.rows.clips import (
+    read_clips,
+    shard_paths,
+)
+from mmlib.shards.rows.tally import Ledger
 from mmlib.sources.base import ClipList, Request
+from mmlib.sources.download import download
 from mmlib.sources.youtube.fetch import Site, fetch
 from tests.sources.video_site import VideoSite, video_site
 

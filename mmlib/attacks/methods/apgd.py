@@ -6,9 +6,17 @@ from math import ceil
 import torch
 from torch import Tensor
 
-from mmlib.attacks.losses import Loss, resolve
-from mmlib.attacks.search import Model, Points, Search, Start
-from mmlib.attacks.threat import Threat
+from mmlib.attacks.core.losses import (
+    Loss,
+    resolve,
+)
+from mmlib.attacks.core.search import (
+    Model,
+    Points,
+    Search,
+    Start,
+)
+from mmlib.attacks.core.threat import Threat
 from mmlib.batch import Batch
 
 _MOMENTUM = 0.75

@@ -6,11 +6,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmlib.attacks.losses import Loss, dlr_targeted, multi_hot, resolve
+from mmlib.attacks.core.losses import (
+    Loss,
+    dlr_targeted,
+    multi_hot,
+    resolve,
+)
+from mmlib.attacks.core.search import (
+    Model,
+    Search,
+)
+from mmlib.attacks.core.threat import (
+    Threat,
+    rows,
+)
 from mmlib.attacks.methods.apgd import apgd
 from mmlib.attacks.methods.square import square
-from mmlib.attacks.search import Model, Search
-from mmlib.attacks.threat import Threat, rows
 from mmlib.batch import Batch
 
 Member = tuple[Callable[..., Batch], dict[str, Any]]

@@ -4,9 +4,13 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from mmlib.attacks.losses import Loss
-from mmlib.attacks.search import Model, Search, Start
-from mmlib.attacks.threat import Threat
+from mmlib.attacks.core.losses import Loss
+from mmlib.attacks.core.search import (
+    Model,
+    Search,
+    Start,
+)
+from mmlib.attacks.core.threat import Threat
 from mmlib.batch import Batch
 
 

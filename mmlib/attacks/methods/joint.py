@@ -10,13 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmlib.attacks.losses import Loss
+from mmlib.attacks.core.losses import Loss
+from mmlib.attacks.core.region import Region
+from mmlib.attacks.core.search import (
+    Model,
+    Search,
+    Start,
+)
+from mmlib.attacks.core.threat import Threat
 from mmlib.attacks.methods.pgd import pgd
-from mmlib.attacks.region import Region
-from mmlib.attacks.search import Model, Search, Start
-from mmlib.attacks.threat import Threat
 from mmlib.batch import Batch
-from mmlib.errors import UserError
+from mmlib.runtime.errors import UserError
 
 
 def shared(

@@ -6,10 +6,21 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from mmlib.attacks.losses import Loss, resolve
+from mmlib.attacks.core.losses import (
+    Loss,
+    resolve,
+)
+from mmlib.attacks.core.search import (
+    Model,
+    Search,
+)
+from mmlib.attacks.core.threat import (
+    Threat,
+    clip_seeds,
+    rows,
+    scaled,
+)
 from mmlib.attacks.methods.pgd import pgd
-from mmlib.attacks.search import Model, Search
-from mmlib.attacks.threat import Threat, clip_seeds, rows, scaled
 from mmlib.batch import Batch
 
 _HALVINGS = 6

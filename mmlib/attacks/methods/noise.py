@@ -5,10 +5,21 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mmlib.attacks.losses import Loss
-from mmlib.attacks.region import ORDERS, Region, unit_ball
-from mmlib.attacks.search import Model, Points, Search
-from mmlib.attacks.threat import Threat, derive_seed
+from mmlib.attacks.core.losses import Loss
+from mmlib.attacks.core.region import (
+    ORDERS,
+    Region,
+    unit_ball,
+)
+from mmlib.attacks.core.search import (
+    Model,
+    Points,
+    Search,
+)
+from mmlib.attacks.core.threat import (
+    Threat,
+    derive_seed,
+)
 from mmlib.batch import Batch
 
 

@@ -5,10 +5,18 @@ from typing import Literal
 
 from torch import Tensor
 
-from mmlib.attacks.losses import Loss, resolve
-from mmlib.attacks.momentum import gathered
-from mmlib.attacks.search import Model, Points, Search, Start
-from mmlib.attacks.threat import Threat
+from mmlib.attacks.core.losses import (
+    Loss,
+    resolve,
+)
+from mmlib.attacks.core.search import (
+    Model,
+    Points,
+    Search,
+    Start,
+)
+from mmlib.attacks.core.threat import Threat
+from mmlib.attacks.methods.momentum import gathered
 from mmlib.batch import Batch
 
 Schedule = Literal["linear", "constant"]

@@ -5,10 +5,15 @@ from typing import Any
 
 from torch import Tensor
 
-from mmlib.attacks.losses import Loss
+from mmlib.attacks.core.losses import Loss
+from mmlib.attacks.core.search import (
+    Model,
+    Points,
+    Search,
+    Start,
+)
+from mmlib.attacks.core.threat import Threat
 from mmlib.attacks.methods.pgd import climb, pgd
-from mmlib.attacks.search import Model, Points, Search, Start
-from mmlib.attacks.threat import Threat
 from mmlib.batch import Batch
 
 

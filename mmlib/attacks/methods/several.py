@@ -6,10 +6,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmlib.attacks.losses import Loss
+from mmlib.attacks.core.losses import Loss
+from mmlib.attacks.core.search import Model
+from mmlib.attacks.core.threat import (
+    Threat,
+    clip_seeds,
+    rows,
+    scaled,
+)
 from mmlib.attacks.methods.pgd import pgd
-from mmlib.attacks.search import Model
-from mmlib.attacks.threat import Threat, clip_seeds, rows, scaled
 from mmlib.batch import Batch
 
 

@@ -11,12 +11,17 @@ from math import prod
 import torch
 from torch import Tensor
 
-from mmlib.attacks.losses import Loss
-from mmlib.attacks.region import Region
-from mmlib.attacks.search import Model, Points, Search, Start
-from mmlib.attacks.threat import Threat
+from mmlib.attacks.core.losses import Loss
+from mmlib.attacks.core.region import Region
+from mmlib.attacks.core.search import (
+    Model,
+    Points,
+    Search,
+    Start,
+)
+from mmlib.attacks.core.threat import Threat
 from mmlib.batch import Batch
-from mmlib.seeds import derive
+from mmlib.runtime.seeds import derive
 
 _SHRINK_AT = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 """Shares of all queries after which a block's share of the clip is halved (as the paper's code)."""

@@ -5,12 +5,15 @@ from typing import Any
 
 from torch import Tensor
 
-from mmlib.attacks.losses import Loss
+from mmlib.attacks.core.losses import Loss
+from mmlib.attacks.core.search import (
+    Model,
+    Search,
+)
+from mmlib.attacks.core.threat import Threat
 from mmlib.attacks.methods.pgd import pgd
-from mmlib.attacks.search import Model, Search
-from mmlib.attacks.threat import Threat
 from mmlib.batch import Batch
-from mmlib.errors import UserError
+from mmlib.runtime.errors import UserError
 
 
 def transfer(

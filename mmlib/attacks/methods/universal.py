@@ -5,12 +5,22 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from mmlib.attacks.losses import Loss, resolve
-from mmlib.attacks.region import Region
-from mmlib.attacks.search import Model, Points, Search
-from mmlib.attacks.threat import Budget, Threat
+from mmlib.attacks.core.losses import (
+    Loss,
+    resolve,
+)
+from mmlib.attacks.core.region import Region
+from mmlib.attacks.core.search import (
+    Model,
+    Points,
+    Search,
+)
+from mmlib.attacks.core.threat import (
+    Budget,
+    Threat,
+)
 from mmlib.batch import Batch
-from mmlib.errors import UserError
+from mmlib.runtime.errors import UserError
 
 Labelled = tuple[Batch, Tensor]
 """Inputs and their labels."""

@@ -2,9 +2,12 @@
 
 import math
 
-from mmlib.correlation import Correlation
-from mmlib.predictors import METRICS, Prediction
 from mmlib.report import figures, wording
+from mmlib.report.comparison.correlation import Correlation
+from mmlib.report.comparison.predictors import (
+    METRICS,
+    Prediction,
+)
 from mmlib.report.findings import Findings, main_run
 from mmlib.report.inputs import THREAT_NAMES, Inputs, Run
 from mmlib.report.sections.blocks import Block, Panel, Section

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Sequence
 
-from mmlib.comparison.claim import Claim
 from mmlib.report import examples, wording
 from mmlib.report.answers import Answer
+from mmlib.report.comparison.claim import Claim
 from mmlib.report.findings import NOISE_KEY, Findings, main_run
 from mmlib.report.inputs import Inputs
 from mmlib.report.sections.blocks import Block, Section

@@ -4,10 +4,13 @@ from typing import Any
 
 from markupsafe import Markup
 
+from mmlib.evaluation.threat_card import (
+    loudest,
+    threat_card,
+)
 from mmlib.report import wording
 from mmlib.report.inputs import Inputs
 from mmlib.report.sections.blocks import Block, Section
-from mmlib.threat_card import loudest, threat_card
 
 
 def measured(inputs: Inputs) -> Section:

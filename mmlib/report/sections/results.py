@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from mmlib.evaluation.threat_card import scales
 from mmlib.report import figures, wording
 from mmlib.report.figures import Line
 from mmlib.report.inputs import THREAT_NAMES, THREAT_SHORT, Inputs, Run, band
@@ -9,7 +10,6 @@ from mmlib.report.sections.blocks import Block, Panel, Section, legend, rule
 from mmlib.report.sections.perceptibility import perceptibility
 from mmlib.report.sections.worst_case import worst_case
 from mmlib.report.tables import PAPER, PAPER_ROWS, Cell, Group, Head, Row, Table
-from mmlib.threat_card import scales
 
 STORED = {"log_mel": "float16 log-mel", "waveform": "int16 sound"}
 

@@ -4,11 +4,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmlib.comparison.claim import THREAT_WORDS
-from mmlib.comparison.study import Study, StudyRow
-from mmlib.comparison.study_claims import adversarial, find, pairs, plain
 from mmlib.params import AdversarialRun, JointRun
 from mmlib.report import wording
+from mmlib.report.comparison.claim import THREAT_WORDS
+from mmlib.report.comparison.study import (
+    Study,
+    StudyRow,
+)
+from mmlib.report.comparison.study_claims import (
+    adversarial,
+    find,
+    pairs,
+    plain,
+)
 from mmlib.report.evidence import side
 from mmlib.report.inputs import Inputs
 from mmlib.report.sections.blocks import Block, Section

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from mmlib.evaluation.threat_card import scales
 from mmlib.report import wording
 from mmlib.report.inputs import THREAT_SHORT, Inputs, Run
 from mmlib.report.plane import plane
 from mmlib.report.sections.blocks import Block, Panel, Section
 from mmlib.report.tables import Cell, Head, Row, Table
-from mmlib.threat_card import scales
 
 TOTALS = {
     "A": "sound alone: (1, 0)",

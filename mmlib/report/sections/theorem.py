@@ -4,11 +4,11 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from mmlib.evaluation.threat_card import scales
 from mmlib.report import theme, wording
 from mmlib.report.figures import SMALL, WIDE
 from mmlib.report.inputs import Inputs, Run, Table, read_table
 from mmlib.report.sections.blocks import Block, Panel, Section, legend
-from mmlib.threat_card import scales
 
 Floats = NDArray[np.float64]
 

@@ -3,10 +3,10 @@
 import json
 from collections.abc import Iterator
 
-from mmlib.clips import SPLITS
-from mmlib.errors import UserError
 from mmlib.media.encode import encode
 from mmlib.params import Data, EventsData
+from mmlib.runtime.errors import UserError
+from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources.base import ClipList, Fetched, Request
 from mmlib.sources.events import render
 from mmlib.sources.events.classes import CLASSES

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmlib.clips import SPLITS
 from mmlib.params import EventsData
+from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources.events.classes import CLASSES, EVENTS
 from mmlib.sources.events.distractors import HEARD, SEEN
 from mmlib.sources.events.event import Colour, Event

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from mmlib.errors import UserError
 from mmlib.params import Data
-from mmlib.scratch import publish_json
+from mmlib.runtime.errors import UserError
+from mmlib.runtime.scratch import publish_json
 from mmlib.sources.base import Fetched, FetchError, Request
 from mmlib.sources.youtube.gate import Gate
 from mmlib.sources.youtube.outcomes import NO_ANSWER, TRANSIENT, Failure

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mmlib.errors import UserError
+from mmlib.runtime.errors import UserError
 from mmlib.sources.youtube.pacing import Pacing
 
 _LOOK_AGAIN_S = 1.0

@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmlib.errors import UserError
+from mmlib.runtime.errors import UserError
 
 _PREFIX = "MMLIB_YOUTUBE_"
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from mmlib.errors import UserError
 from mmlib.media import ffmpeg
 from mmlib.media.log import Log
+from mmlib.runtime.errors import UserError
 from mmlib.sources.youtube.outcomes import Failure, broken_off, classify
 from mmlib.sources.youtube.pacing import Pacing
 

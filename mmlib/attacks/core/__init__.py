@@ -1,0 +1,1 @@
+"""What every attack is made of: threat, region, projection, losses, search."""

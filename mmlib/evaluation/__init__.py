@@ -1,0 +1,1 @@
+"""What is done to trained runs: sweep, theorem, checks, study."""

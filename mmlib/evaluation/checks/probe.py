@@ -1,0 +1,124 @@
+"""Attacks of the checks' own, on a few eval clips of a run, beside what its sweep did to them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mmlib.attacks.core.losses import resolve
+from mmlib.attacks.core.search import Model
+from mmlib.attacks.core.threat import Threat
+from mmlib.attacks.methods.fgsm import fgsm
+from mmlib.attacks.methods.pgd import pgd
+from mmlib.attacks.methods.square import square
+from mmlib.attacks.methods.universal import Labelled, fit, play
+from mmlib.batch import Batch
+from mmlib.evaluation.checks import scores as score_checks
+from mmlib.evaluation.checks.outcome import Outcome
+from mmlib.params import Attack
+from mmlib.runtime.seeds import derive
+
+_UNIVERSAL_STEPS = 5
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Some eval clips of a run under its widest threat at the headline budget.
+
+    `model` is the attacked one; `attacked` (B, K) are the logits that the sweep has stored for
+    these clips under `threat`; `seed` drives every random draw.
+    """
+
+    model: Model
+    inputs: Batch
+    labels: Tensor
+    threat: Threat
+    settings: Attack
+    attacked: Tensor
+    seed: int
+
+    def run(self, attack: Callable[..., Batch], **settings: Any) -> Tensor:
+        """The logits (B, K) after another attack under the same threat."""
+        seeds = [derive(self.seed, "check", row) for row in range(len(self.labels))]
+        chosen = {"loss": self.settings.loss, "seeds": seeds, **settings}
+        return self.score(attack(self.model, self.inputs, self.labels, self.threat, **chosen))
+
+    def score(self, batch: Batch) -> Tensor:
+        """The model's logits."""
+        with torch.no_grad():
+            return self.model(batch)
+
+    def stronger(self, logits: Tensor) -> Tensor:
+        """For each clip the stored logits or these, whichever has the higher loss."""
+        loss = resolve(self.settings.loss)
+        higher = loss(logits, self.labels) > loss(self.attacked, self.labels)
+        return torch.where(higher[:, None], logits, self.attacked)
+
+    def mean_ap(self, logits: Tensor) -> float:
+        """MAP of these clips."""
+        return score_checks.mean_ap(_array(self.labels).astype(np.bool_), _array(logits))
+
+
+def check_effort(probe: Probe, queries: int) -> list[Outcome]:
+    """One step, twice the steps, twice the restarts, and `queries` queries without a gradient.
+
+    Twice the effort counts as what an attacker gains who runs the doubled attack too: each clip
+    keeps the stronger of the two results.
+    """
+    settings = probe.settings
+    known = probe.mean_ap(probe.attacked)
+
+    def with_more(**effort: Any) -> float:
+        return probe.mean_ap(probe.stronger(probe.run(pgd, **effort)))
+
+    return [
+        score_checks.iterated_beats_single(known, probe.mean_ap(probe.run(fgsm))),
+        score_checks.more_effort("doubling_steps", known, with_more(steps=2 * settings.steps)),
+        score_checks.more_effort(
+            "doubling_restarts",
+            known,
+            with_more(steps=settings.steps, restarts=settings.restarts),
+        ),
+        score_checks.weaker_knowledge(
+            "gradient_free", known, probe.mean_ap(probe.run(square, queries=queries))
+        ),
+    ]
+
+
+def check_transfer(probe: Probe, sources: Mapping[str, tuple[str, Model]]) -> Outcome:
+    """Play perturbations that were made for other runs; `sources`: modality -> run and model.
+
+    Those of the modalities are made apart and played together.
+    """
+    if not sources:
+        return Outcome("transfer", "warn", "not measured: there is no other run to transfer from")
+    played = dict(probe.inputs)
+    for modality, (_, source) in sources.items():
+        found = pgd(
+            source,
+            probe.inputs,
+            probe.labels,
+            {modality: probe.threat[modality]},
+            steps=probe.settings.steps,
+            loss=probe.settings.loss,
+            seeds=probe.seed,
+        )
+        played[modality] = found[modality]
+    known, other = probe.mean_ap(probe.attacked), probe.mean_ap(probe.score(played))
+    outcome = score_checks.weaker_knowledge("transfer", known, other)
+    made = ", ".join(f"{modality} from {run}" for modality, (run, _) in sources.items())
+    return outcome._replace(message=f"{outcome.message}; {made}")
+
+
+def universal_map(probe: Probe, fit_on: list[Labelled]) -> float:
+    """MAP of the probe's clips under one perturbation that was fitted on other clips."""
+    delta = fit(probe.model, fit_on, probe.threat, steps=_UNIVERSAL_STEPS, loss=probe.settings.loss)
+    return probe.mean_ap(probe.score(play(probe.inputs, delta, probe.threat)))
+
+
+def _array(values: Tensor) -> NDArray[np.float32]:
+    return values.detach().cpu().numpy()

@@ -1,0 +1,124 @@
+"""Checks of a finished sweep: do the attacked scores behave as a working attack's must?
+
+Rules of spec section 10. mAP of nan classes (without positives) is left out throughout.
+"""
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmlib.evaluation.checks.outcome import (
+    Outcome,
+    graded,
+)
+from mmlib.metrics.ranking import (
+    average_precision,
+    present_mean,
+)
+
+POINT = 0.01
+"""One point of mAP: differences below it are not held against an attack."""
+
+Curve = Mapping[float, float]
+"""Budget -> mAP."""
+
+
+def mean_ap(labels: NDArray[np.bool_], scores: NDArray[np.float32]) -> float:
+    """Mean average precision over the classes with positives; (N, K) each."""
+    return present_mean(average_precision(labels, scores))
+
+
+def prevalence(labels: NDArray[np.bool_]) -> float:
+    """The mAP that random scores tend to: the mean share of positives over classes with any."""
+    shares = labels.mean(0)
+    return float(shares[shares > 0].mean())
+
+
+def monotone_eps(clean: float, curves: Mapping[str, Curve]) -> Outcome:
+    """mAP must not rise as the budget grows: by over a point warns, by over three fails."""
+    rises = {
+        threat: max(
+            (after - before for before, after in pairwise([clean, *_ascending(curve)])),
+            default=0.0,
+        )
+        for threat, curve in curves.items()
+    }
+    worst = max(rises.values())
+    where = max(rises, key=lambda threat: rises[threat])
+    message = f"largest rise of mAP from one budget to the next: {max(worst, 0):.3f}, under {where}"
+    return graded("monotone_eps", worst, POINT, 3 * POINT, message)
+
+
+def large_eps_collapse(clean: float, curves: Mapping[str, Curve], floor: float) -> Outcome:
+    """At the largest budget mAP must come down to the prevalence floor.
+
+    Up to a fifth of the way from the floor to the clean mAP passes, up to a half warns. Threats on
+    one modality of a fused model may leave the other's evidence: the strongest threat decides.
+    """
+    lowest = min(curve[max(curve)] for curve in curves.values())
+    left = max(0.0, lowest - floor) / max(clean - floor, 1e-9)
+    message = (
+        f"mAP {lowest:.3f} at the largest budget, clean {clean:.3f}, floor of random scores "
+        f"{floor:.3f}"
+    )
+    return graded("large_eps_collapse", left, 0.2, 0.5, message)
+
+
+def random_noise(attacked: Mapping[str, Curve], noisy: Mapping[str, Curve]) -> Outcome:
+    """Noise of the same norm must not be stronger: by over a point of mAP it fails."""
+    leads = [
+        (attacked[threat][eps] - noise, threat, eps)
+        for threat, curve in noisy.items()
+        for eps, noise in curve.items()
+    ]
+    worst, threat, eps = max(leads)
+    if worst <= 0:
+        message = "the attack is below equal-norm noise in mAP at every budget"
+    else:
+        message = f"noise under {threat} at eps {eps:g} is {worst:.3f} mAP below the attack"
+    return graded("random_noise", worst, 0.0, POINT, message)
+
+
+def joint_beats_single(curves: Mapping[str, Curve]) -> Outcome:
+    """A+V at (e, e) must be at least as strong as A and as V at e: over a point weaker fails."""
+    name = "joint_beats_single"
+    if "AV" not in curves:
+        return Outcome(name, "pass", "one modality only: nothing to join")
+    gaps = [
+        (joint - curves[single][eps], single, eps)
+        for eps, joint in curves["AV"].items()
+        for single in ("A", "V")
+    ]
+    worst, single, eps = max(gaps)
+    if worst <= 0:
+        message = "A+V is below A and V in mAP at every budget"
+    else:
+        message = f"A+V is {worst:.3f} mAP above {single} at eps {eps:g}"
+    return graded(name, worst, 0.0, POINT, message)
+
+
+def iterated_beats_single(iterated: float, single: float) -> Outcome:
+    """The iterated attack must be at least as strong as its one-step form (mAP after each)."""
+    gap = iterated - single
+    message = f"mAP {iterated:.3f} after the iterated attack, {single:.3f} after one step"
+    return graded("iterated_beats_single", gap, 0.0, POINT, message)
+
+
+def more_effort(name: str, usual: float, doubled: float) -> Outcome:
+    """Twice the steps, or restarts, must gain less than a point of mAP (5 points fail)."""
+    gain = usual - doubled
+    message = f"mAP {usual:.3f} as run, {doubled:.3f} with twice the effort"
+    return graded(name, gain, POINT, 5 * POINT, message)
+
+
+def weaker_knowledge(name: str, white_box: float, other: float) -> Outcome:
+    """An attack that knows less (transfer, gradient-free) must not be stronger."""
+    lead = white_box - other
+    message = f"mAP {other:.3f} by the attack that knows less, {white_box:.3f} by the white-box one"
+    return graded(name, lead, 0.0, POINT, message)
+
+
+def _ascending(curve: Curve) -> list[float]:
+    return [curve[eps] for eps in sorted(curve)]

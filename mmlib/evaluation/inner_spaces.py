@@ -1,0 +1,187 @@
+"""Convexity below the penultimate vector: through a model's fusion block, and from its input."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mmlib.batch import LabelledBatch, to_device
+from mmlib.metrics.geometry.convexity import (
+    Floats,
+    Margins,
+    Pairs,
+    Rule,
+    interpolate,
+)
+from mmlib.metrics.geometry.head import Head
+from mmlib.metrics.geometry.spaces import (
+    Space,
+    rule_for,
+)
+from mmlib.metrics.stored import Embeddings
+from mmlib.models import (
+    checkpoint,
+    devices,
+)
+from mmlib.models.base import Model
+from mmlib.runtime.errors import UserError
+from mmlib.shards.read.loader import ShardSet
+
+JOINT = "joint"
+INPUT = "input"
+
+# Embeddings, and clips, that go through the network at once.
+VECTORS = 4096
+CLIPS = 32
+
+
+class Clips(Protocol):
+    """A split of clips with random access; `mmlib.loader.ShardSet` is one."""
+
+    def gather(self, indices: NDArray[np.intp], modalities: tuple[str, ...]) -> LabelledBatch: ...
+
+
+def spaces_below(
+    cached: Embeddings,
+    head: Head,
+    model_path: Path,
+    shards: Path,
+    *,
+    split: str,
+    threshold: float,
+    sample: int,
+    input_sample: int,
+) -> list[Space]:
+    """Every space below the penultimate vector that the run has.
+
+    Those before the fusion block when there are several modalities, on `sample` points a class; the
+    input when `input_sample` is not 0. Raises UserError when embeddings, model and shards do not
+    belong together.
+    """
+    model = checkpoint.load(model_path, devices.select())[0]
+    rule = rule_for(cached.task, threshold)
+    vectors = {name: v for name, v in cached.vectors.items() if name in model.modalities}
+    present = {name: head.present(name, vector) for name, vector in vectors.items()}
+    spaces = []
+    if len(vectors) > 1:
+        spaces += fusion_spaces(model, vectors, present, rule, sample=sample)
+    if input_sample:
+        clips = ShardSet(shards, split)
+        everywhere = np.ones(len(cached.clip_ids), dtype=np.bool_)
+        whole = np.logical_and.reduce([everywhere, *present.values()])
+        rows = places(clips.clip_ids, cached.clip_ids)
+        spaces.append(input_space(model, clips, rows, whole, rule, sample=input_sample))
+    return spaces
+
+
+def places(stored: Sequence[str], wanted: NDArray[np.str_]) -> NDArray[np.intp]:
+    """Where each wanted clip is among the stored ones, (N,); UserError when one is not there."""
+    place = {clip_id: row for row, clip_id in enumerate(stored)}
+    absent = [clip_id for clip_id in wanted.tolist() if clip_id not in place]
+    if absent:
+        raise UserError(f"clip {absent[0]} has an embedding but is in no shard; run `dvc repro`")
+    return np.array([place[clip_id] for clip_id in wanted.tolist()], dtype=np.intp)
+
+
+def fusion_spaces(
+    model: Model,
+    vectors: Mapping[str, Floats],
+    present: Mapping[str, NDArray[np.bool_]],
+    rule: Rule,
+    *,
+    sample: int,
+) -> list[Space]:
+    """The spaces in front of a fusion block: each modality's own vector, and all of them joined.
+
+    `vectors` and `present` map the model's modalities to (N, D) and (N,). In a modality's own space
+    its vector moves from one clip to the other while the rest stay the first clip's [choice]:
+    moving all of them at once is the joint space, which tells the modalities nothing apart. Both
+    ends of a joint segment are real clips; of a modality's own segment only the first is.
+    """
+    modalities = tuple(vectors)
+    spaces = [
+        Space(
+            name, vectors[name], _fused(model, vectors, (name,), rule), sample, None, present[name]
+        )
+        for name in modalities
+    ]
+    joined = np.concatenate([vectors[name] for name in modalities], axis=1)
+    every = np.logical_and.reduce([present[name] for name in modalities])
+    margins = _fused(model, vectors, modalities, rule)
+    return [*spaces, Space(JOINT, joined, margins, sample, None, every)]
+
+
+def input_space(
+    model: Model,
+    clips: Clips,
+    places: NDArray[np.intp],
+    present: NDArray[np.bool_],
+    rule: Rule,
+    *,
+    sample: int,
+) -> Space:
+    """The raw input, all modalities moving together; convexity alone, since it costs a forward pass
+    a point.
+
+    `places` (N,) says where in `clips` each row of the embeddings is, `present` (N,) which rows
+    have all modalities.
+    """
+    device = next(model.parameters()).device
+
+    def margins(pairs: Pairs, column: int) -> Floats:
+        parts = []
+        for start in range(0, len(pairs.theta), CLIPS):
+            chunk = slice(start, start + CLIPS)
+            ends = [
+                to_device(clips.gather(places[rows[chunk]], model.modalities).inputs, device)
+                for rows in (pairs.first, pairs.second)
+            ]
+            theta = torch.from_numpy(pairs.theta[chunk]).to(device, torch.float32)
+            with torch.inference_mode():
+                mixed = {
+                    name: torch.lerp(
+                        ends[1][name],
+                        ends[0][name],
+                        theta.view(-1, *[1] * (ends[0][name].ndim - 1)),
+                    )
+                    for name in model.modalities
+                }
+                logits = model(mixed).float().cpu().numpy()
+            parts.append(rule(logits, column))
+        return np.concatenate(parts)
+
+    return Space(INPUT, None, margins, sample, None, present)
+
+
+def _fused(
+    model: Model, vectors: Mapping[str, Floats], moving: tuple[str, ...], rule: Rule
+) -> Margins:
+    """Margins where the `moving` modalities are interpolated and the others stay the first's."""
+    device = next(model.parameters()).device
+
+    def margins(pairs: Pairs, column: int) -> Floats:
+        parts = []
+        for start in range(0, len(pairs.theta), VECTORS):
+            chunk = slice(start, start + VECTORS)
+            first, second, theta = pairs.first[chunk], pairs.second[chunk], pairs.theta[chunk]
+            points = {
+                name: interpolate(vector[first], vector[second], theta)
+                if name in moving
+                else vector[first]
+                for name, vector in vectors.items()
+            }
+            tensors = {name: torch.from_numpy(point).to(device) for name, point in points.items()}
+            with torch.inference_mode():
+                logits = model.classify(tensors).float().cpu().numpy()
+            parts.append(rule(logits, column))
+        return np.concatenate(parts)
+
+    return margins
+
+
+def _between(first: torch.Tensor, second: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
+    """theta first + (1 - theta) second: (M, ...) each, theta (M,)."""
+    return torch.lerp(second, first, theta.view(-1, *[1] * (first.ndim - 1)))

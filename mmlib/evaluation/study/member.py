@@ -1,0 +1,114 @@
+"""One row of the study under one seed: trained, attacked at the headline budget, scored."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmlib.evaluation.sweep.attack import (
+    SPLIT,
+    attack_split,
+)
+from mmlib.metrics.ranking import summary
+from mmlib.metrics.scores.bootstrap import (
+    rank_resampled,
+    resample_counts,
+)
+from mmlib.metrics.scores.common import shared
+from mmlib.metrics.scores.conditions import (
+    CLEAN_CONDITION,
+    HEADLINE_ATTACK,
+)
+from mmlib.metrics.stored import (
+    CLEAN,
+    AttackScores,
+    Condition,
+)
+from mmlib.models import checkpoint
+from mmlib.params import Attack, JointRun, Params, StudyRun, Surface
+from mmlib.retraining.retrain import retrain
+from mmlib.runtime.scratch import Scratch
+from mmlib.runtime.seeds import derive
+from mmlib.shards.read.loader import ShardSet
+from mmlib.training.train import (
+    Fitted,
+    train,
+)
+
+FIGURES = ("mAP", "AUC", "dprime", "accuracy")
+
+Line = dict[str, Any]
+"""A row of metrics/study/<row>.csv."""
+
+
+def fit(row: StudyRun, settings: Params, data: Path, *, name: str, seed: int) -> Fitted:
+    """Train the row's model.
+
+    The seed's use is the same for all rows, so that under one seed they see the clips in the same
+    order and with the same augmentation, as far as their methods let them: what differs between two
+    rows is then less a matter of luck.
+    """
+    seed = derive(seed, "study")
+    if not isinstance(row, JointRun):
+        return retrain(row, settings, data, name=name, seed=seed)
+    own = row.model_dump(exclude={"method", "init"})
+    return train(
+        settings.train[row.init].model_copy(update=own), settings, data, name=name, seed=seed
+    )
+
+
+def headline(attack: Attack) -> Attack:
+    """The pipeline's own attack at the headline budget alone."""
+    return attack.model_copy(update={"sweep": (1.0,), "examples": 0, "surface": Surface()})
+
+
+def score(
+    fitted: Fitted, settings: Params, data: Path, scratch: Scratch, name: str
+) -> tuple[list[Line], Mapping[str, NDArray[np.float64]]]:
+    """Attack the eval split under every threat; return a line a threat, and its resampled mAP.
+
+    The resamples are those of stage score's seed: the same clips for every row and seed.
+    """
+    model = scratch.path(name)
+    checkpoint.save(fitted.model, model, fitted.description)
+    attack_split(
+        data / "shards", model, scratch.directory, headline(settings.attack), settings.seed
+    )
+    scores = AttackScores(scratch.path(f"{name}.parquet"))
+    labels = eval_labels(data / "shards", scores.clip_ids)
+    chosen = shared(scores.clip_ids, labels, Path(settings.score.common_with))
+    labels = labels[chosen]
+    counts = resample_counts(len(labels), settings.score.resamples, settings.seed)
+    lines, resampled = [], {}
+    for threat in (CLEAN, *scores.threats):
+        eps = 0.0 if threat == CLEAN else scores.eps
+        at = CLEAN_CONDITION if threat == CLEAN else Condition(threat, HEADLINE_ATTACK, eps)
+        logits = scores.scores(at)[chosen]
+        steps = 0 if threat == CLEAN else settings.attack.steps
+        lines.append(line("headline", threat, eps, steps, labels, logits, scores.task))
+        resampled[threat] = rank_resampled(labels, logits, counts).mean_average_precision()
+    return lines, resampled
+
+
+def line(
+    part: str,
+    threat: str,
+    eps: float,
+    steps: int,
+    labels: NDArray[np.bool_],
+    logits: NDArray[np.float32],
+    task: str,
+) -> Line:
+    """The figures of one condition; `part` is headline, or table."""
+    found = summary(labels, logits, task)
+    figures = {name: found[name] for name in FIGURES if name in found}
+    return {"part": part, "threat": threat, "eps": eps, "steps": steps, **figures}
+
+
+def eval_labels(shards: Path, clip_ids: NDArray[np.str_]) -> NDArray[np.bool_]:
+    """Labels (N, K) of the eval clips of these ids, in their order."""
+    clips = ShardSet(shards, SPLIT)
+    place = {clip_id: index for index, clip_id in enumerate(clips.clip_ids)}
+    return clips.labels[[place[clip_id] for clip_id in clip_ids]].astype(np.bool_)

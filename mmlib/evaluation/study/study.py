@@ -1,0 +1,104 @@
+"""A row of the study: every seed of it, kept through a kill, published as two tables."""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mmlib.evaluation.study import member
+from mmlib.evaluation.study.table import cells
+from mmlib.params import Params
+from mmlib.runtime.scratch import (
+    Scratch,
+    fingerprint,
+    publish_file,
+    publish_text,
+)
+
+Piece = Mapping[str, Any]
+
+
+def run_row(name: str, settings: Params, data: Path, out: Path) -> None:
+    """Train, attack and score the row under every seed; write `out`/<name>.csv and .parquet.
+
+    The csv has a line a seed and condition, with the costs of the seed's training; the Parquet file
+    the mAP of every resample of the eval clips, a row a seed and threat at the headline budget. A
+    stopped row goes on from its last finished epoch or chunk of clips.
+    """
+    row, models = settings.study.rows[name], data / "models"
+    table = settings.study.table if name in settings.study.table.rows else None
+    mark = fingerprint(
+        settings.seed,
+        settings.model,
+        settings.optimiser,
+        settings.augment,
+        row,
+        settings.train[row.init],
+        member.headline(settings.attack),
+        settings.score,
+        table,
+        data / f"guides/{row.guide}.json",
+        data / "shards/manifest.json",
+        models / f"{row.init}.safetensors",
+        models / f"{row.init}.json",
+    )
+    scratch = Scratch(f"study-{name}", mark)
+    pieces = []
+    for seed in range(settings.seed, settings.seed + settings.study.seeds):
+        if not scratch.has(f"{seed}.json"):
+            first = seed == settings.seed
+            _member(name, seed, settings, data, scratch, with_table=first and table is not None)
+        pieces.append(json.loads(scratch.path(f"{seed}.json").read_text(encoding="utf-8")))
+    publish_text(_csv(pieces), out / f"{name}.csv")
+    publish_file(lambda path: _write_resamples(path, pieces), out / f"{name}.parquet")
+    scratch.clear()
+
+
+def _member(
+    name: str, seed: int, settings: Params, data: Path, scratch: Scratch, *, with_table: bool
+) -> None:
+    row = settings.study.rows[name]
+    fitted = member.fit(row, settings, data, name=f"study-{name}-{seed}", seed=seed)
+    lines, resampled = member.score(fitted, settings, data, scratch, f"{name}-{seed}")
+    if with_table:
+        lines += cells(scratch.path(f"{name}-{seed}"), settings, data, scratch)
+    costs = fitted.history.costs.as_dict()
+    figures = ", ".join(
+        f"{line['threat']} {line['mAP']:.3f}" for line in lines if line["part"] == "headline"
+    )
+    print(f"{name}, seed {seed}: mAP {figures}; {costs['seconds']:.0f} s", file=sys.stderr)
+    found = {
+        "lines": [{"seed": seed, **line, **costs} for line in lines],
+        "resampled": [
+            {"seed": seed, "threat": threat, "mAP": values.tolist()}
+            for threat, values in resampled.items()
+        ],
+    }
+    # d' is infinite where the AUC is 1, which Python's JSON can say and publish_json refuses.
+    publish_text(json.dumps(found), scratch.path(f"{seed}.json"))
+    fitted.scratch.clear()
+
+
+def _csv(pieces: Sequence[Piece]) -> str:
+    lines = [line for piece in pieces for line in piece["lines"]]
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(lines[0]), lineterminator="\n")
+    writer.writeheader()
+    for line in lines:
+        writer.writerow({key: _cell(value) for key, value in line.items()})
+    return stream.getvalue()
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.9g}" if isinstance(value, float) else str(value)
+
+
+def _write_resamples(path: Path, pieces: Sequence[Piece]) -> None:
+    rows = [row for piece in pieces for row in piece["resampled"]]
+    pq.write_table(pa.Table.from_pylist(rows), path)

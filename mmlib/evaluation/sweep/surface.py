@@ -1,0 +1,192 @@
+"""The plane of two budgets, one for the sound and one for the picture, over one chunk of clips.
+
+The sweep has solved the axes (A and V) and the diagonal (A+V); here are the points between, and
+one budget that both share. Points ascend, and each competes with the solutions of its smaller
+neighbours, so that no clip's loss falls as either budget grows.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from mmlib.attacks.core.region import Region
+from mmlib.attacks.core.search import (
+    Points,
+    Search,
+)
+from mmlib.attacks.core.threat import Threat
+from mmlib.attacks.methods.joint import shared
+from mmlib.attacks.methods.pgd import lengths
+from mmlib.attacks.methods.rechecked import climb_rechecked
+from mmlib.evaluation.attacked import frozen
+from mmlib.evaluation.attacked.threats import build_threat
+from mmlib.evaluation.sweep.chunk import ChunkSweep
+from mmlib.evaluation.sweep.methods import Solution
+from mmlib.evaluation.sweep.table import (
+    described,
+    packed,
+)
+from mmlib.runtime.scratch import publish_file
+from mmlib.runtime.seeds import derive
+
+GRID, SHARED = "grid", "shared"
+
+
+class Point(NamedTuple):
+    """The clips of one chunk at one point of the plane; tensors have a row a clip, on the CPU.
+
+    `audio` and `video` are multiples of the headline budget: those allowed (grid), or those that
+    each clip's change spends of the shared one.
+    """
+
+    kind: str
+    audio: Tensor
+    video: Tensor
+    loss: Tensor
+    scores: Tensor
+
+
+def attack_surface(sweep: ChunkSweep) -> Iterator[Point]:
+    """Attack the points off the axes and the diagonal, then the shared budget.
+
+    `sweep` has run; its model has both modalities.
+    """
+    multiples = sorted(sweep.settings.surface.multiples)
+    solved = _solved(sweep, multiples)
+    for audio in multiples:
+        for video in multiples:
+            if (audio, video) not in solved:
+                solved[audio, video] = _between(sweep, solved, multiples, audio, video)
+                yield _point(sweep, GRID, solved[audio, video], audio, video)
+    if multiples:
+        yield _shared(sweep)
+
+
+def _solved(sweep: ChunkSweep, multiples: Sequence[float]) -> dict[tuple[float, float], Solution]:
+    """What the sweep knows of the plane, as points of both modalities."""
+    found = {}
+    for multiple in multiples:
+        for name, place in (("A", (multiple, 0.0)), ("V", (0.0, multiple)), ("AV", None)):
+            alone = sweep.solutions[name, multiple]
+            whole = Solution({**sweep.clean.points, **alone.points}, alone.logits)
+            found[place or (multiple, multiple)] = whole
+    return found
+
+
+def _between(
+    sweep: ChunkSweep,
+    solved: dict[tuple[float, float], Solution],
+    multiples: Sequence[float],
+    audio: float,
+    video: float,
+) -> Solution:
+    threat = {
+        "audio": build_threat("AV", sweep.settings, audio, sweep.inputs)["audio"],
+        "video": build_threat("AV", sweep.settings, video, sweep.inputs)["video"],
+    }
+    batch, forward = frozen.cached(sweep.model, sweep.inputs, sweep.embeddings, threat)
+    search = Search(forward, batch, sweep.labels, threat, sweep.settings.loss)
+    axis = [0.0, *multiples]
+    for place in (
+        (axis[axis.index(audio) - 1], video),
+        (audio, axis[axis.index(video) - 1]),
+    ):
+        neighbour = solved[place]
+        search.offer(neighbour.points, neighbour.logits)
+    sound, picture = solved[audio, 0.0].points, solved[0.0, video].points
+    search.losses({"audio": sound["audio"], "video": picture["video"]})
+    settings = sweep.settings.surface
+    rough = frozen.rough(forward, sweep.labels.device)
+    path = lengths(settings.steps, sweep.settings.step_size)
+    climb_rechecked(search, rough, search.best, path, sweep.settings.momentum)
+    assert search.best_logits is not None
+    return Solution(search.best, search.best_logits)
+
+
+def _shared(sweep: ChunkSweep) -> Point:
+    """One headline budget for both, split for each clip as hurts it most."""
+    settings = sweep.settings
+    threat = build_threat("AV", settings, 1.0, sweep.inputs)
+    batch, forward = frozen.cached(sweep.model, sweep.inputs, sweep.embeddings, threat)
+    half = [sweep.solutions["AV", 0.5].points] if ("AV", 0.5) in sweep.solutions else []
+    found = shared(
+        forward,
+        batch,
+        sweep.labels,
+        threat,
+        splits=settings.surface.splits,
+        refinements=settings.surface.refinements,
+        steps=settings.surface.steps,
+        step_size=settings.step_size,
+        loss=settings.loss,
+        seeds=[derive(sweep.seed, clip, "shared") for clip in sweep.clip_ids],
+        start=[sweep.solutions["A", 1.0].points, sweep.solutions["V", 1.0].points, *half],
+    )
+    points: Points = {name: found[name] for name in threat}
+    with torch.no_grad():
+        logits = forward({**batch, **points})
+    spent = _spent(sweep, threat, points)
+    return _point(sweep, SHARED, Solution(points, logits), spent["audio"], spent["video"])
+
+
+def _spent(sweep: ChunkSweep, threat: Threat, points: Points) -> dict[str, Tensor]:
+    sizes = {}
+    for name, budget in threat.items():
+        region = Region(sweep.inputs[name], budget, None, name)
+        sizes[name] = region.size(points[name]) / region.eps.clamp_min(1e-300)
+    return sizes
+
+
+def _point(
+    sweep: ChunkSweep, kind: str, found: Solution, audio: float | Tensor, video: float | Tensor
+) -> Point:
+    clips = len(sweep.clip_ids)
+    first, second = (
+        torch.as_tensor(value, dtype=torch.float64).expand(clips).cpu() for value in (audio, video)
+    )
+    loss = sweep.loss(found.logits, sweep.labels)
+    return Point(kind, first, second, loss.cpu(), found.logits.cpu())
+
+
+def write_piece(path: Path, clip_ids: Sequence[str], points: Sequence[Point]) -> None:
+    """Write one chunk: a row a clip and point."""
+    columns: dict[str, list[Any]] = {}
+    for point in points:
+        for name, values in (
+            ("clip_id", list(clip_ids)),
+            ("kind", [point.kind] * len(clip_ids)),
+            ("audio", point.audio.tolist()),
+            ("video", point.video.tolist()),
+            ("loss", point.loss.tolist()),
+            ("scores", packed(point.scores).to_pylist()),
+        ):
+            columns.setdefault(name, []).extend(values)
+    width = points[0].scores.shape[1] if points else 1
+    pq.write_table(pa.table(columns, schema=_schema(width)), path)
+
+
+def publish(pieces: Sequence[Path], path: Path, classes: int, metadata: dict[str, Any]) -> None:
+    """Write data/attacks/<run>-surface.parquet; without pieces it has no rows."""
+    schema = _schema(classes)
+    tables = [pq.read_table(piece) for piece in pieces]
+    table = pa.concat_tables(tables) if tables else schema.empty_table()
+    described_table = table.replace_schema_metadata(described(metadata))
+    publish_file(lambda p: pq.write_table(described_table, p), path)
+
+
+def _schema(classes: int) -> pa.Schema:
+    return pa.schema(
+        [
+            pa.field("clip_id", pa.string(), nullable=False),
+            pa.field("kind", pa.string(), nullable=False),
+            pa.field("audio", pa.float64(), nullable=False),
+            pa.field("video", pa.float64(), nullable=False),
+            pa.field("loss", pa.float32(), nullable=False),
+            pa.field("scores", pa.binary(4 * classes), nullable=False),
+        ]
+    )

@@ -1,0 +1,1 @@
+"""Every figure: scores, intervals, geometry; numpy alone (docs/metrics.md)."""

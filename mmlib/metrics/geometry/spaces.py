@@ -1,0 +1,189 @@
+"""Density and convexity of every class in every space that a run offers."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmlib.metrics.geometry.convexity import (
+    Convexity,
+    Floats,
+    Indices,
+    Margins,
+    Rule,
+    affine_kappa,
+    argmax_rule,
+    convexity,
+    draw_pairs,
+    margins_of_affine,
+    margins_of_affine_threshold,
+    threshold_rule,
+)
+from mmlib.metrics.geometry.density import (
+    Density,
+    ShellDensity,
+    centroid_distances,
+    density,
+    shell_density,
+)
+from mmlib.metrics.geometry.head import Head
+from mmlib.metrics.stored import Embeddings
+from mmlib.runtime.workers import worker_count
+
+
+@dataclass(frozen=True)
+class Space:
+    """A space to measure classes in: its name, its points (N, D) and the classifier on it.
+
+    Without points (the raw input) only convexity is measured, on `sample` points a class. `logits`
+    (N, K) are given where the classifier is affine on the space, which has kappa in closed form.
+    `present` (N,) leaves out clips that have no point of their own: those without the modality.
+    """
+
+    name: str
+    points: NDArray[np.floating] | None
+    margins: Margins
+    sample: int
+    logits: Floats | None = None
+    present: NDArray[np.bool_] | None = None
+
+    def members_of(self, carriers: NDArray[np.bool_]) -> Indices:
+        """The rows of a class in this space, from those that carry its label, (N,) bool."""
+        return np.flatnonzero(carriers if self.present is None else carriers & self.present)
+
+
+@dataclass(frozen=True)
+class ClassGeometry:
+    """One class in one space; `dims` 0 and no densities where the space has no points.
+
+    `kappa_exact` is kappa with theta integrated in closed form, nan where the head is not affine.
+    """
+
+    name: str
+    space: str
+    members: int
+    dims: int
+    densities: tuple[Density, ...]
+    shells: tuple[ShellDensity, ...]
+    convexity: Convexity
+    kappa_exact: float
+
+
+def rule_for(task: str, threshold: float) -> Rule:
+    """How a point is assigned to a class: `threshold` on its probability, or argmax."""
+    return argmax_rule if task == "single_label" else threshold_rule(threshold)
+
+
+def affine_space(
+    name: str,
+    points: Floats,
+    logits: Floats,
+    *,
+    task: str,
+    threshold: float,
+    sample: int,
+    present: NDArray[np.bool_] | None = None,
+) -> Space:
+    """The space of penultimate vectors, on which the classifier is one linear layer."""
+    margins = (
+        margins_of_affine(logits, argmax_rule)
+        if task == "single_label"
+        else margins_of_affine_threshold(logits, threshold)
+    )
+    return Space(name, points, margins, sample, logits, present)
+
+
+def penultimate_space(
+    cached: Embeddings, head: Head, where: str, *, threshold: float, sample: int
+) -> Space:
+    """The space that a run's head reads; `where` names the embeddings in errors.
+
+    Raises UserError when the head is not the one that the cached logits came from.
+    """
+    name = "fused" if "fused" in cached.vectors else next(iter(cached.vectors))
+    vectors = cached.vectors[name]
+    head.check(vectors, cached.logits, where)
+    present = head.present(name, vectors)
+    return affine_space(
+        name,
+        vectors,
+        cached.logits,
+        task=cached.task,
+        threshold=threshold,
+        sample=sample,
+        present=present,
+    )
+
+
+def measure(
+    spaces: Sequence[Space],
+    classes: Sequence[str],
+    labels: NDArray[np.bool_],
+    logits: Floats,
+    *,
+    task: str,
+    threshold: float,
+    taus: Sequence[float],
+    p: float,
+    seed: int,
+) -> list[ClassGeometry]:
+    """Measure every class in every space, spaces outermost.
+
+    `labels` (N, K) and `logits` (N, K) are the clips' own; `taus` and `p` are the density's. A
+    class's pairs depend on the seed, its place and its members only: runs on the same clips, and
+    the spaces of a run, are measured on the same pairs.
+    """
+
+    rule = rule_for(task, threshold)
+    bar = None if task == "single_label" else threshold
+
+    def one(space: Space, column: int) -> ClassGeometry:
+        rows = space.members_of(labels[:, column])
+        found = convexity(
+            rows,
+            rows[rule(logits[rows], column) >= 0],
+            column,
+            space.margins,
+            points=space.sample,
+            generator=np.random.default_rng([seed, column]),
+        )
+        densities, shells, dims = _densities(space, rows, taus, p)
+        exact = _exact(space, rows, column, bar, seed)
+        name = classes[column]
+        return ClassGeometry(name, space.name, len(rows), dims, densities, shells, found, exact)
+
+    results: list[ClassGeometry] = []
+    for space in spaces:
+        # A network in torch brings its own threads; numpy's sums and gathers profit from these.
+        workers = 1 if space.logits is None else worker_count()
+        with ThreadPoolExecutor(workers) as pool:
+            results.extend(pool.map(one, [space] * len(classes), range(len(classes))))
+    return results
+
+
+def _densities(
+    space: Space, rows: Indices, taus: Sequence[float], p: float
+) -> tuple[tuple[Density, ...], tuple[ShellDensity, ...], int]:
+    if space.points is None:
+        return (), (), 0
+    dims = space.points.shape[1]
+    distances = centroid_distances(space.points[rows], p) if len(rows) else np.empty(0)
+    ordered = sorted(taus)
+    return (
+        tuple(density(distances, dims, tau=tau, p=p) for tau in ordered),
+        tuple(
+            shell_density(distances, dims, inner_tau=inner, outer_tau=outer, p=p)
+            for inner, outer in pairwise(ordered)
+        ),
+        dims,
+    )
+
+
+def _exact(space: Space, rows: Indices, column: int, threshold: float | None, seed: int) -> float:
+    if space.logits is None or len(rows) < 2:
+        return float("nan")
+    pairs = draw_pairs(rows, space.sample, np.random.default_rng([seed, column]))
+    return affine_kappa(space.logits, pairs, column, threshold)

@@ -1,0 +1,154 @@
+"""Every stored condition of a run, scored: figures, classes and intervals."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmlib.metrics.intervals import (
+    Interval,
+    bootstrap_interval,
+)
+from mmlib.metrics.ranking import (
+    Ranking,
+    accuracy,
+    present_mean,
+    rank,
+    summarise,
+)
+from mmlib.metrics.scores.bootstrap import (
+    Counts,
+    rank_resampled,
+    resample_counts,
+)
+from mmlib.metrics.stored import (
+    CLEAN,
+    NOISE,
+    AttackScores,
+    Condition,
+)
+from mmlib.runtime.errors import UserError
+
+HEADLINE_ATTACK = "pgd"
+CLEAN_CONDITION = Condition(CLEAN, CLEAN, 0.0)
+
+Labels = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Score:
+    """One condition: its figures by name, its classes' AP and AUC (K,), mAP with its interval."""
+
+    figures: Mapping[str, float]
+    ranking: Ranking
+    mean_ap: Interval
+
+
+@dataclass(frozen=True)
+class RunScore:
+    """A run's scores; `attacked`, `noise` and `quantised` map threat -> budget -> score.
+
+    Noise and quantised inputs have mAP alone. `quantised` is the attack at the headline budget
+    `eps` after storage as uint8 and float16.
+    """
+
+    classes: tuple[str, ...]
+    task: str
+    eps: float
+    clips: int
+    positives: NDArray[np.int64]
+    clean: Score
+    attacked: Mapping[str, Mapping[float, Score]]
+    noise: Mapping[str, Mapping[float, float]]
+    quantised: Mapping[str, float]
+
+    def headline(self, threat: str) -> Score:
+        """The score under the threat at the headline budget."""
+        return self.attacked[threat][self.eps]
+
+
+def score_run(
+    attacks: AttackScores,
+    clip_ids: NDArray[np.str_],
+    labels: Labels,
+    *,
+    resamples: int,
+    confidence: float,
+    seed: int,
+) -> RunScore:
+    """Score every condition of a run; `labels` (N, K) belong to `clip_ids`, sorted.
+
+    Raises UserError when the clips differ from the attacked ones, a score is NaN, the headline
+    budget was not attacked, or no class has a positive.
+    """
+    if not np.array_equal(clip_ids, attacks.clip_ids):
+        raise UserError(
+            f"{attacks.path}: {len(attacks.clip_ids)} clips, but embeddings of {len(clip_ids)} "
+            "others; run `dvc repro`, which makes both from the same shards"
+        )
+    if not labels.any():
+        raise UserError(f"{attacks.path}: no clip of the eval split has a label; check the data")
+    counts = resample_counts(len(labels), resamples, seed)
+
+    def score(condition: Condition) -> Score:
+        scores = _finite(attacks, condition)
+        return score_condition(labels, scores, attacks.task, counts, confidence)
+
+    def mean_ap(condition: Condition, quantised: bool = False) -> float:
+        scores = _finite(attacks, condition, quantised)
+        return present_mean(rank(labels, scores).average_precision)
+
+    attacked: dict[str, dict[float, Score]] = {}
+    noise: dict[str, dict[float, float]] = {}
+    quantised: dict[str, float] = {}
+    for threat in attacks.threats:
+        budgets = attacks.sweep(threat, HEADLINE_ATTACK)
+        if attacks.eps not in budgets:
+            raise UserError(
+                f"{attacks.path}: threat {threat} was not attacked at the headline eps "
+                f"{attacks.eps:g}; put 1.0 into attack.sweep"
+            )
+        headline = Condition(threat, HEADLINE_ATTACK, attacks.eps)
+        attacked[threat] = {e: score(Condition(threat, HEADLINE_ATTACK, e)) for e in budgets}
+        noise[threat] = {
+            e: mean_ap(Condition(threat, NOISE, e)) for e in attacks.sweep(threat, NOISE)
+        }
+        quantised[threat] = mean_ap(headline, quantised=True)
+    return RunScore(
+        attacks.classes,
+        attacks.task,
+        attacks.eps,
+        len(labels),
+        labels.sum(axis=0),
+        score(CLEAN_CONDITION),
+        attacked,
+        noise,
+        quantised,
+    )
+
+
+def score_condition(
+    labels: Labels, scores: NDArray[np.floating], task: str, counts: Counts, confidence: float
+) -> Score:
+    """Score one set of scores (N, K), with the interval that the resampled clips give."""
+    ranking = rank(labels, scores)
+    figures = summarise(ranking)
+    if task == "single_label":
+        figures["accuracy"] = accuracy(labels, scores)
+    samples = rank_resampled(labels, scores, counts).mean_average_precision()
+    mean, lo, hi = bootstrap_interval(samples, figures["mAP"], confidence)
+    return Score(figures, ranking, Interval(mean, max(lo, 0.0), min(hi, 1.0)))
+
+
+def _finite(
+    attacks: AttackScores, condition: Condition, quantised: bool = False
+) -> NDArray[np.float32]:
+    scores = attacks.scores(condition, quantised=quantised)
+    bad = int((~np.isfinite(scores)).any(axis=1).sum())
+    if bad:
+        raise UserError(
+            f"{attacks.path}: {bad} clips have NaN or infinite scores under {condition.threat} at "
+            f"eps {condition.eps:g}; the model has diverged: lower its learning_rate"
+        )
+    return scores

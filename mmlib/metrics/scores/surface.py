@@ -1,0 +1,153 @@
+"""The plane of two budgets, scored: mAP at each point, and the lines of equal damage."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from mmlib.metrics.intervals import Interval
+from mmlib.metrics.scores.bootstrap import Counts
+from mmlib.metrics.scores.conditions import (
+    CLEAN_CONDITION,
+    HEADLINE_ATTACK,
+    Labels,
+    score_condition,
+)
+from mmlib.metrics.stored import (
+    AttackScores,
+    Condition,
+    rows_of,
+)
+from mmlib.runtime.errors import UserError
+
+KEPT = (0.9, 0.75, 0.5, 0.25)
+"""The shares of the clean mAP whose lines of equal damage are drawn."""
+
+Floats = NDArray[np.float64]
+
+
+class Surface(NamedTuple):
+    """mAP over the plane: `axis` (M,) the multiples of both budgets, 0 first; `mean_ap` (M, M) by
+    sound, then picture, each with its interval; `shared` under one budget for both, and the mean
+    share of it, (sound, picture), that the clips' changes spend.
+    """
+
+    axis: tuple[float, ...]
+    mean_ap: tuple[tuple[Interval, ...], ...]
+    shared: Interval
+    spent: tuple[float, float]
+
+    @property
+    def values(self) -> Floats:
+        """The estimates alone, (M, M)."""
+        return np.array([[cell.estimate for cell in row] for row in self.mean_ap])
+
+
+def score_surface(
+    path: Path, attacks: AttackScores, labels: Labels, counts: Counts, confidence: float
+) -> Surface | None:
+    """Score data/attacks/<run>-surface.parquet, the axes and the diagonal from the sweep itself.
+
+    None where the plane was not attacked. `labels` (N, K) are of the clips in order of their id.
+    Raises UserError when a clip of `attacks` is missing.
+    """
+    table = pq.read_table(path)
+    if not table.num_rows:
+        return None
+
+    def interval(scores: NDArray[np.float32]) -> Interval:
+        return score_condition(labels, scores, attacks.task, counts, confidence).mean_ap
+
+    grid = table.filter(pc.equal(table["kind"], "grid"))
+    axis = (0.0, *sorted(set(grid["audio"].to_pylist())))
+
+    def cell(audio: float, video: float) -> Interval:
+        if audio and video and audio != video:
+            there = pc.and_(pc.equal(grid["audio"], audio), pc.equal(grid["video"], video))
+            return interval(_scores(path, grid.filter(there), attacks))
+        threat = ("A" if audio else "") + ("V" if video else "")
+        eps = max(audio, video) * attacks.eps
+        return interval(attacks.scores(_nearest(attacks, threat, eps)))
+
+    shared = table.filter(pc.equal(table["kind"], "shared"))
+    shared = shared.filter(pc.is_in(shared["clip_id"], pa.array(attacks.clip_ids.tolist())))
+    spent = tuple(float(pc.mean(shared[name]).as_py()) for name in ("audio", "video"))
+    return Surface(
+        axis,
+        tuple(tuple(cell(audio, video) for video in axis) for audio in axis),
+        interval(_scores(path, shared, attacks)),
+        (spent[0], spent[1]),
+    )
+
+
+def _nearest(attacks: AttackScores, threat: str, eps: float) -> Condition:
+    if not threat:
+        return CLEAN_CONDITION
+    budgets = attacks.sweep(threat, HEADLINE_ATTACK)
+    return Condition(threat, HEADLINE_ATTACK, min(budgets, key=lambda known: abs(known - eps)))
+
+
+def _scores(path: Path, rows: pa.Table, attacks: AttackScores) -> NDArray[np.float32]:
+    scored = pc.is_in(rows["clip_id"], pa.array(attacks.clip_ids.tolist()))
+    ordered = rows.filter(scored).sort_by("clip_id")
+    if ordered["clip_id"].to_pylist() != attacks.clip_ids.tolist():
+        raise UserError(f"{path}: lacks clips of the sweep; delete it and run `dvc repro`")
+    return rows_of(ordered["scores"], np.float32)
+
+
+def iso_damage(surface: Surface, kept: float) -> list[tuple[float, float]]:
+    """The points (sound, picture), in multiples, at which `kept` of the clean mAP is left.
+
+    Where the surface crosses that height between two neighbours of the grid, by linear
+    interpolation along the edge; from the most picture to the most sound. Empty where it never
+    comes down so far.
+    """
+    values, axis = surface.values, surface.axis
+    level = kept * values[0, 0]
+    points = set()
+    for first in range(len(axis)):
+        for along in range(len(axis) - 1):
+            for swap in (False, True):
+                line = values[first] if not swap else values[:, first]
+                crossing = _crossing(axis[along : along + 2], line[along : along + 2], level)
+                if crossing is not None:
+                    fixed = axis[first]
+                    points.add((crossing, fixed) if swap else (fixed, crossing))
+    return sorted(points, key=lambda point: (point[0] - point[1], point))
+
+
+def _crossing(places: Sequence[float], heights: Floats, level: float) -> float | None:
+    low, high = sorted(float(height) for height in heights)
+    if not low <= level <= high or low == high:
+        return None
+    share = (float(heights[0]) - level) / float(heights[0] - heights[1])
+    return float(round(places[0] + share * (places[1] - places[0]), 9))
+
+
+def surface_csv(surface: Surface | None, eps: float) -> str:
+    """metrics/surface/<run>.csv: one row a point of the plane; none where it was not attacked."""
+    lines = ["eps_audio,eps_video,mAP,lo,hi"]
+    if surface is not None:
+        for audio, row in zip(surface.axis, surface.mean_ap, strict=True):
+            for video, cell in zip(surface.axis, row, strict=True):
+                figures = ",".join(f"{value:.6f}" for value in cell)
+                lines.append(f"{audio * eps:.8g},{video * eps:.8g},{figures}")
+    return "\n".join(lines) + "\n"
+
+
+def iso_csv(surface: Surface | None, eps: float) -> str:
+    """metrics/isodamage/<run>.csv: the points of each line of equal damage, in order.
+
+    `kept` is the share of the clean mAP that is left along the line.
+    """
+    lines = ["kept,eps_audio,eps_video"]
+    if surface is not None:
+        for kept in KEPT:
+            points = iso_damage(surface, kept)
+            lines += [f"{kept:g},{a * eps:.8g},{v * eps:.8g}" for a, v in points]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,136 @@
+"""A run's scores as the files that people compare: headline JSON, classes and curves as csv."""
+
+import csv
+import io
+import math
+from typing import Any
+
+from mmlib.metrics.geometry.table import (
+    GeometryTable,
+    number,
+)
+from mmlib.metrics.intervals import Interval
+from mmlib.metrics.ranking import (
+    Floats,
+    absolute_drop,
+    relative_drop,
+)
+from mmlib.metrics.scores.conditions import RunScore
+from mmlib.metrics.stored import (
+    CLEAN,
+    NOISE,
+)
+
+HEADLINE_KEYS = ("mAP", "AUC", "dprime", "dprime_class_mean")
+DECIMALS = 6
+
+
+def headline(scores: RunScore) -> dict[str, Any]:
+    """The figures of metrics/<run>.json: clean, each threat at the headline budget, the floors.
+
+    Six decimals; None where a figure is not finite (d' of a class ranked perfectly).
+    """
+    keys = HEADLINE_KEYS + (("accuracy",) if scores.task == "single_label" else ())
+    clean = scores.clean.figures
+    values: dict[str, Any] = {CLEAN: {key: rounded(clean[key]) for key in keys}}
+    for threat in scores.attacked:
+        figures = scores.headline(threat).figures
+        values[threat] = {key: rounded(figures[key]) for key in keys}
+        drop = float(relative_drop(clean["mAP"], figures["mAP"]))
+        values[threat]["relative_drop"] = rounded(drop)
+    values[NOISE] = {
+        threat: rounded(curve[scores.eps])
+        for threat, curve in scores.noise.items()
+        if scores.eps in curve
+    }
+    values["quantised"] = {threat: rounded(value) for threat, value in scores.quantised.items()}
+    values["clips"] = scores.clips
+    values["skipped_classes"] = int(clean["skipped_classes"])
+    return values
+
+
+def rounded(value: float) -> float | None:
+    """Six decimals, None where JSON has no number for it."""
+    return round(value, DECIMALS) if math.isfinite(value) else None
+
+
+def curves_csv(scores: RunScore) -> str:
+    """metrics/curves/<run>.csv: mAP against eps, one row a budget, eps 0 the clean clips.
+
+    Columns: eps; for each threat T its mAP `T`, bounds `T_lo` and `T_hi`, and `T_noise`, the mAP
+    under equal-norm noise; empty where a budget was not tried.
+    """
+    budgets = sorted({eps for curve in scores.attacked.values() for eps in curve})
+    rows = [{"eps": "0"} | _curve_cells(scores, None)]
+    rows += [{"eps": f"{eps:.8g}"} | _curve_cells(scores, eps) for eps in budgets]
+    return to_csv(rows)
+
+
+def _curve_cells(scores: RunScore, eps: float | None) -> dict[str, str]:
+    cells = {}
+    for threat, curve in scores.attacked.items():
+        clean = scores.clean
+        found = clean if eps is None else curve.get(eps)
+        interval = found.mean_ap if found else Interval(*[math.nan] * 3)
+        floor = clean.mean_ap.estimate if eps is None else scores.noise[threat].get(eps, math.nan)
+        for suffix, value in zip(("", "_lo", "_hi"), interval, strict=True):
+            cells[f"{threat}{suffix}"] = decimals(value)
+        cells[f"{threat}_noise"] = decimals(floor)
+    return cells
+
+
+def classwise_csv(scores: RunScore, geometry: GeometryTable) -> str:
+    """metrics/classwise/<run>.csv: one row a class at the headline budget.
+
+    Columns: class, n_eval, clean_ap, clean_auc; for each threat T `T_ap`, `T_drop` (absolute) and
+    `T_relative_drop`; then of the run's main embedding class_size (clips that geometry measured),
+    kappa with its bounds, kappa_conditioned, and rho, log_density at the lowest tau. Empty where
+    undefined.
+    """
+    measured = _geometry_cells(scores.classes, geometry)
+    clean = scores.clean.ranking
+    rows = []
+    for index, name in enumerate(scores.classes):
+        cells = {
+            "class": name,
+            "n_eval": str(int(scores.positives[index])),
+            "clean_ap": decimals(clean.average_precision[index]),
+            "clean_auc": decimals(clean.roc_auc[index]),
+        }
+        for threat in scores.attacked:
+            before = clean.average_precision[index]
+            after = scores.headline(threat).ranking.average_precision[index]
+            cells[f"{threat}_ap"] = decimals(after)
+            cells[f"{threat}_drop"] = decimals(float(absolute_drop(before, after)))
+            cells[f"{threat}_relative_drop"] = decimals(float(relative_drop(before, after)))
+        rows.append(cells | {column: number(v[index]) for column, v in measured.items()})
+    return to_csv(rows)
+
+
+def _geometry_cells(classes: tuple[str, ...], geometry: GeometryTable) -> dict[str, Floats]:
+    tau = geometry.quantiles()[0]
+    columns = {
+        "class_size": "n",
+        "kappa": "kappa",
+        "kappa_lo": "kappa_lo",
+        "kappa_hi": "kappa_hi",
+        "kappa_conditioned": "kappa_conditioned",
+        "rho": f"rho_{tau}",
+        "log_density": f"log_density_{tau}",
+    }
+    space = geometry.main_space
+    return {name: geometry.column(column, space, classes) for name, column in columns.items()}
+
+
+def decimals(value: float) -> str:
+    """Six decimals; empty for nan."""
+    return "" if math.isnan(value) else f"{value:.{DECIMALS}f}"
+
+
+def to_csv(rows: list[dict[str, str]]) -> str:
+    """Rows that share their keys as csv text."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue()

@@ -1,0 +1,94 @@
+"""The worst case of a ranking metric, three ways (spec section 8).
+
+mAP is a property of the set of clips, so "the worst attack" has no one meaning: (i) mAP of each
+clip's attack of highest loss; (ii) a lower envelope, each positive's lowest and each negative's
+highest score over all attacks, a bound that no single attack need reach; (iii) by clip, whether a
+true tag is still ranked first, and the share of its pairs that are misranked.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmlib.metrics.ranking import (
+    average_precision,
+    present_mean,
+)
+from mmlib.metrics.scores.conditions import (
+    Labels,
+    RunScore,
+)
+from mmlib.metrics.scores.tables import rounded
+from mmlib.metrics.stored import (
+    CLEAN,
+    AttackScores,
+    Condition,
+)
+
+Logits = NDArray[np.float32]
+
+
+def worst_cases(scores: RunScore, attacks: AttackScores, labels: Labels) -> dict[str, Any]:
+    """For each threat at the headline budget the three figures, over every stored attack within it.
+
+    Those are the clean clips, noise, smaller budgets, parts of the threat, and each of
+    attack.methods. `labels` (N, K) are of the clips in order of their id.
+    """
+    return {
+        threat: {"strongest": rounded(scores.headline(threat).figures["mAP"])}
+        | _over(labels, list(_within(attacks, threat, scores.eps)), attacks)
+        for threat in scores.attacked
+    }
+
+
+def _within(attacks: AttackScores, threat: str, eps: float) -> Iterator[Condition]:
+    for condition in attacks.conditions:
+        fits = condition.threat == CLEAN or condition.threat in threat
+        if fits and condition.eps <= eps * (1 + 1e-9):
+            yield condition
+
+
+def _over(labels: Labels, conditions: list[Condition], attacks: AttackScores) -> dict[str, Any]:
+    envelope = np.where(labels, np.inf, -np.inf).astype(np.float32)
+    kept = np.ones(len(labels), np.bool_)
+    misranked = np.zeros(len(labels))
+    for condition in conditions:
+        logits = attacks.scores(condition)
+        envelope = lower_envelope(labels, envelope, logits)
+        kept &= top_kept(labels, logits)
+        misranked = np.maximum(misranked, pairs_misranked(labels, logits))
+    tagged = labels.any(axis=1)
+    return {
+        "envelope": rounded(present_mean(average_precision(labels, envelope))),
+        "top_kept": rounded(float(kept[tagged].mean())),
+        "pairs_misranked": rounded(float(misranked.mean())),
+        "attacks": len(conditions),
+    }
+
+
+def lower_envelope(labels: Labels, envelope: Logits, logits: Logits) -> Logits:
+    """Lower the positives' scores and raise the negatives' to those of another attack, (N, K)."""
+    return np.where(labels, np.minimum(envelope, logits), np.maximum(envelope, logits))
+
+
+def top_kept(labels: Labels, logits: Logits) -> NDArray[np.bool_]:
+    """Tell which clips, (N,), rank a true tag above every other; for one label: which are right."""
+    present = np.where(labels, logits, -np.inf).max(axis=1)
+    absent = np.where(labels, -np.inf, logits).max(axis=1)
+    return np.asarray(present > absent)
+
+
+def pairs_misranked(labels: Labels, logits: Logits) -> NDArray[np.float64]:
+    """The share of each clip's pairs (true tag, other tag) with the other not below, (N,).
+
+    0 for clips without a true or without another tag.
+    """
+    shares = np.zeros(len(labels))
+    for row, (truth, scores) in enumerate(zip(labels, logits, strict=True)):
+        present, absent = scores[truth], np.sort(scores[~truth])
+        if len(present) and len(absent):
+            below = np.searchsorted(absent, present, side="left")
+            shares[row] = 1 - below.mean() / len(absent)
+    return shares

@@ -1,0 +1,200 @@
+"""Reading cached embeddings and attacked scores with pyarrow alone, clips in order of their id."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from mmlib.runtime.errors import UserError
+
+CLEAN = "clean"
+NOISE = "noise"
+EMBEDDINGS = ("audio", "video", "fused")
+
+
+class Embeddings(NamedTuple):
+    """The cached embeddings of one split, N clips sorted by id.
+
+    `labels` (N, K) bool, `logits` (N, K) float32, `vectors` name -> (N, D) float32.
+    """
+
+    classes: tuple[str, ...]
+    task: str
+    clip_ids: NDArray[np.str_]
+    labels: NDArray[np.bool_]
+    logits: NDArray[np.float32]
+    vectors: dict[str, NDArray[np.float32]]
+
+
+class Condition(NamedTuple):
+    """One way of scoring the eval clips: threat, attack and budget; clean is (clean, clean, 0)."""
+
+    threat: str
+    attack: str
+    eps: float
+
+
+def read_embeddings(path: Path, split: str, vectors: Sequence[str] = EMBEDDINGS) -> Embeddings:
+    """Read one split of data/embeddings/<run>.parquet; of `vectors`, those that the run has.
+
+    Raises UserError when the file is absent or broken, or has no clip of the split.
+    """
+    file = _open(path)
+    metadata = read_metadata(file, path)
+    present = [name for name in vectors if name in file.schema_arrow.names]
+    columns = ["split", "clip_id", "labels", "logits", *present]
+    table = pq.read_table(path, columns=columns, filters=[("split", "==", split)])
+    if table.num_rows == 0:
+        raise UserError(f"{path}: no clip of split {split!r}; check the data and run `dvc repro`")
+    clip_ids, order = _sorted_ids(table.column("clip_id"), path)
+    return Embeddings(
+        classes=tuple(metadata["classes"]),
+        task=str(metadata["task"]),
+        clip_ids=clip_ids,
+        labels=rows_of(table.column("labels"), np.uint8)[order].astype(np.bool_),
+        logits=rows_of(table.column("logits"), np.float32)[order],
+        vectors={name: rows_of(table.column(name), np.float32)[order] for name in present},
+    )
+
+
+def read_labels(path: Path, split: str) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
+    """The ids (N,) and labels (N, K) of one split of data/embeddings/<run>.parquet."""
+    embeddings = read_embeddings(path, split, ())
+    return embeddings.clip_ids, embeddings.labels
+
+
+class AttackScores:
+    """data/attacks/<run>.parquet: the scores of every eval clip under every condition.
+
+    `eps` is the headline budget, `threats` those that the run's modalities allow, `conditions`
+    every (threat, attack, eps) stored. Scores are read when asked for, so that a sweep over
+    20,000 clips and 527 classes needs the memory of one condition.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = _open(path)
+        metadata = read_metadata(self._file, path)
+        self.classes = tuple(metadata["classes"])
+        self.task = str(metadata["task"])
+        self.eps = float(metadata["eps"])
+        self.threats = tuple(metadata["threats"])
+        keys = self._file.read(columns=["clip_id", "threat", "attack", "eps"])
+        self._rows = _rows_by_condition(keys)
+        self.conditions = tuple(self._rows)
+        self._ids = keys.column("clip_id")
+        if Condition(CLEAN, CLEAN, 0.0) not in self._rows:
+            raise UserError(f"{path}: holds no clean scores; delete it and run `dvc repro`")
+        self._only: NDArray[np.str_] | None = None
+        self.clip_ids = self._order(Condition(CLEAN, CLEAN, 0.0))[0]
+
+    def restrict(self, clip_ids: NDArray[np.str_]) -> None:
+        """From now on tell of these clips alone, as if no others had been attacked."""
+        self._only = clip_ids
+        self.clip_ids = self._order(Condition(CLEAN, CLEAN, 0.0))[0]
+
+    def scores(self, condition: Condition, *, quantised: bool = False) -> NDArray[np.float32]:
+        """Logits (N, K) of the clips in order of their id.
+
+        `quantised`: of the inputs as stored, uint8 and float16. Raises UserError when the
+        condition is absent or does not cover the same clips as the clean scores.
+        """
+        if condition not in self._rows:
+            raise UserError(f"{self.path}: no scores for {condition}; run `dvc repro`")
+        clip_ids, rows = self._order(condition)
+        if not np.array_equal(clip_ids, self.clip_ids):
+            raise UserError(
+                f"{self.path}: {condition.threat} at eps {condition.eps:g} covers "
+                f"{len(clip_ids)} clips, clean {len(self.clip_ids)}; delete it and run `dvc repro`"
+            )
+        column = self._column("quantised_scores" if quantised else "scores", rows)
+        if column.null_count:
+            raise UserError(f"{self.path}: {column.null_count} scores of {condition} are missing")
+        return rows_of(column, np.float32)
+
+    def sweep(self, threat: str, attack: str) -> tuple[float, ...]:
+        """The budgets at which the attack was run under the threat, ascending."""
+        found = {c.eps for c in self.conditions if (c.threat, c.attack) == (threat, attack)}
+        return tuple(sorted(found))
+
+    def _order(self, condition: Condition) -> tuple[NDArray[np.str_], NDArray[np.intp]]:
+        rows = self._rows[condition]
+        clip_ids, order = _sorted_ids(self._ids.take(pa.array(rows)), self.path)
+        if self._only is not None:
+            chosen = np.isin(clip_ids, self._only)
+            clip_ids, order = clip_ids[chosen], order[chosen]
+        return clip_ids, rows[order]
+
+    def _column(self, name: str, rows: NDArray[np.intp]) -> pa.ChunkedArray:
+        """The rows of a column, reading only the row groups that hold them."""
+        metadata = self._file.metadata
+        sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        groups = np.unique(np.searchsorted(starts, rows, "right") - 1)
+        table = self._file.read_row_groups(groups.tolist(), columns=[name])
+        # where each row lies among the groups that were read
+        offsets = np.concatenate([[0], np.cumsum([sizes[group] for group in groups])])
+        places = np.searchsorted(groups, np.searchsorted(starts, rows, "right") - 1)
+        return table.column(name).take(pa.array(rows - starts[groups[places]] + offsets[places]))
+
+
+def read_metadata(file: pq.ParquetFile, path: Path) -> dict[str, Any]:
+    """The JSON under `mmlib` in a Parquet schema; UserError when it is not there."""
+    stored = (file.schema_arrow.metadata or {}).get(b"mmlib")
+    if stored is None:
+        raise UserError(f"{path}: not written by this pipeline; delete it and run `dvc repro`")
+    metadata: dict[str, Any] = json.loads(stored)
+    return metadata
+
+
+def rows_of(column: pa.ChunkedArray, dtype: Any) -> NDArray[Any]:
+    """A fixed_size_binary column as (N, width) numbers, without a copy where it is one chunk."""
+    width = column.type.byte_width // np.dtype(dtype).itemsize
+    parts = [
+        np.frombuffer(
+            chunk.buffers()[1], dtype, len(chunk) * width, chunk.offset * column.type.byte_width
+        )
+        for chunk in column.chunks
+        if len(chunk)
+    ]
+    flat = parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, dtype), *parts])
+    return flat.reshape(-1, width)
+
+
+def _open(path: Path) -> pq.ParquetFile:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; run `dvc repro`, which makes what a stage needs")
+    try:
+        return pq.ParquetFile(path)
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{path}: {error}; delete it and run `dvc repro`") from None
+
+
+def _sorted_ids(column: pa.ChunkedArray, path: Path) -> tuple[NDArray[np.str_], NDArray[np.intp]]:
+    clip_ids = np.array(column.to_pylist(), dtype=np.str_)
+    order = np.argsort(clip_ids, kind="stable")
+    clip_ids = clip_ids[order]
+    repeated = clip_ids[1:][clip_ids[1:] == clip_ids[:-1]]
+    if len(repeated):
+        raise UserError(f"{path}: clip {repeated[0]} is there twice; delete it and run `dvc repro`")
+    return clip_ids, order
+
+
+def _rows_by_condition(keys: pa.Table) -> dict[Condition, NDArray[np.intp]]:
+    threats, attacks = (
+        keys.column(name).combine_chunks().dictionary_encode() for name in ("threat", "attack")
+    )
+    eps = keys.column("eps").to_numpy()
+    budgets, budget_codes = np.unique(eps, return_inverse=True)
+    codes = np.stack([threats.indices.to_numpy(), attacks.indices.to_numpy(), budget_codes], axis=1)
+    found, inverse = np.unique(codes, axis=0, return_inverse=True)
+    names = (threats.dictionary.to_pylist(), attacks.dictionary.to_pylist())
+    return {
+        Condition(names[0][t], names[1][a], float(budgets[b])): np.flatnonzero(inverse == index)
+        for index, (t, a, b) in enumerate(found)
+    }

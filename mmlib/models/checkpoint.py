@@ -1,0 +1,100 @@
+"""Trained models on disk: weights as safetensors, and the JSON that rebuilds the model."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from mmlib.models.base import Model
+from mmlib.models.build import build
+from mmlib.runtime.errors import UserError
+from mmlib.runtime.scratch import (
+    publish_file,
+    publish_json,
+)
+
+REQUIRED = ("architecture", "inputs", "classes", "task")
+
+
+def save(model: Model, path: Path, description: dict[str, Any]) -> None:
+    """Write `<path>.safetensors` and then `<path>.json`, each whole or not at all.
+
+    `description` holds at least "classes" (names, in the order of the logits) and "task"; the
+    model's architecture, its inputs' shapes and normalisation and its parameter count are added, so
+    that the model is rebuilt from its own JSON and never from today's params.
+    """
+    weights = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
+    }
+    count = sum(parameter.numel() for parameter in model.parameters())
+    publish_file(lambda p: save_file(weights, p), path.with_name(f"{path.name}.safetensors"))
+    publish_json(
+        {**description, **model.description, "parameters": count},
+        path.with_name(f"{path.name}.json"),
+    )
+
+
+def load(path: Path, device: torch.device | str = "cpu") -> tuple[Model, dict[str, Any]]:
+    """Rebuild the model of `<path>.json` in eval mode with the weights of `<path>.safetensors`.
+
+    Returns it with its description. Raises UserError when a file is absent, broken, or does not
+    belong to the other.
+    """
+    description = read_description(path)
+    weights_path = path.with_name(f"{path.name}.safetensors")
+    model = build(description["architecture"], len(description["classes"]), description["inputs"])
+    try:
+        weights = load_file(weights_path)
+    except FileNotFoundError:
+        raise UserError(f"{weights_path}: no such file; run `dvc repro`") from None
+    except SafetensorError as error:
+        raise UserError(f"{weights_path}: {error}; delete it and run `dvc repro`") from None
+    try:
+        model.load_state_dict(weights, strict=True)
+    except RuntimeError as error:
+        fault = str(error).splitlines()[1].strip()
+        raise UserError(
+            f"{weights_path} does not fit {path.name}.json: {fault}; delete both, run `dvc repro`"
+        ) from None
+    return model.to(device).eval(), description
+
+
+def start_encoder(model: Model, modality: str, weights: Path) -> None:
+    """Copy the encoder of one modality from a trained model's `<path>.safetensors`.
+
+    Its head comes along where it reads that encoder alone and `model` has an auxiliary head for it:
+    a fresh one would first undo what the encoder has learnt. Raises UserError when that model
+    lacks the modality, or its encoder is of another size.
+    """
+    source, _ = load(weights.with_suffix(""))
+    if modality not in source.encoders or modality not in model.encoders:
+        raise UserError(
+            f"{weights}: has no {modality} encoder to start from; see params.yaml: train"
+        )
+    try:
+        model.encoders[modality].load_state_dict(source.encoders[modality].state_dict())
+        if source.main_head in model.auxiliary:
+            model.auxiliary[source.main_head].load_state_dict(source.head.state_dict())
+    except RuntimeError as error:
+        fault = str(error).splitlines()[1].strip()
+        raise UserError(
+            f"{weights}: its {modality} encoder or head is of another kind or size: {fault}"
+        ) from None
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """Read `<path>.json`; UserError when it is absent or does not describe a model."""
+    file = path.with_name(f"{path.name}.json")
+    try:
+        description = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{file}: no such file; run `dvc repro`") from None
+    except ValueError as error:
+        raise UserError(f"{file}: not JSON: {error}; delete it and run `dvc repro`") from None
+    absent = [key for key in REQUIRED if key not in description]
+    if absent:
+        raise UserError(f"{file}: has no {absent[0]!r}; delete it and run `dvc repro`")
+    return dict(description)

@@ -1,0 +1,76 @@
+"""Writing data/embeddings/<run>.parquet: a row a clip, vectors as raw float32."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from mmlib.models.predict import Prediction
+from mmlib.runtime.scratch import write_whole
+
+# Bytes of a row group: small enough to stream a large set, large enough to scan at full speed.
+_GROUP_BYTES = 32 << 20
+
+
+def write_embeddings(
+    path: Path, parts: Iterable[tuple[str, Prediction]], *, classes: list[str], task: str, run: str
+) -> None:
+    """Write (split, prediction) parts, which come in the order of the rows, whole or not at all.
+
+    Columns: split, clip_id; labels (K uint8), logits (K float32) and one column of D float32 for
+    each vector, as fixed-size binary. The schema's metadata under "mmlib" is JSON: run, classes,
+    task and the vectors' dims.
+    """
+
+    def write(temporary: Path) -> None:
+        writer: pq.ParquetWriter | None = None
+        waiting: list[pa.RecordBatch] = []
+        for split, part in parts:
+            batch = _record_batch(split, part, classes=classes, task=task, run=run)
+            if writer is None:
+                writer = pq.ParquetWriter(
+                    temporary, batch.schema, compression="none", use_dictionary=["split"]
+                )
+            waiting.append(batch)
+            if sum(b.nbytes for b in waiting) >= _GROUP_BYTES:
+                writer.write_table(pa.Table.from_batches(waiting))
+                waiting = []
+        if writer is None:
+            raise ValueError("there is no clip to write")
+        if waiting:
+            writer.write_table(pa.Table.from_batches(waiting))
+        writer.close()
+
+    write_whole(path, write)
+
+
+def _record_batch(
+    split: str, part: Prediction, *, classes: list[str], task: str, run: str
+) -> pa.RecordBatch:
+    columns: dict[str, pa.Array] = {
+        "split": pa.array([split] * len(part.clip_ids), pa.string()),
+        "clip_id": pa.array(part.clip_ids, pa.string()),
+        "labels": _binary(part.labels.astype(np.uint8)),
+        "logits": _binary(part.logits.astype(np.float32)),
+        **{name: _binary(vector.astype(np.float32)) for name, vector in part.vectors.items()},
+    }
+    facts = {
+        "run": run,
+        "classes": classes,
+        "task": task,
+        "dims": {name: vector.shape[1] for name, vector in part.vectors.items()},
+    }
+    fields = [pa.field(name, column.type, nullable=False) for name, column in columns.items()]
+    schema = pa.schema(fields, metadata={b"mmlib": json.dumps(facts).encode()})
+    return pa.RecordBatch.from_arrays(list(columns.values()), schema=schema)
+
+
+def _binary(rows: NDArray[np.generic]) -> pa.Array:
+    """(N, D) numbers as N fixed-size binaries, without a copy."""
+    rows = np.ascontiguousarray(rows)
+    width = rows.shape[1] * rows.itemsize
+    return pa.Array.from_buffers(pa.binary(width), len(rows), [None, pa.py_buffer(rows)])

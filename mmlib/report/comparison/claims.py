@@ -1,0 +1,206 @@
+"""The paper's claims (spec section 9), put to the runs at hand."""
+
+from collections.abc import Iterator, Mapping
+
+from mmlib.metrics.intervals import Interval
+from mmlib.report.comparison.claim import (
+    EQUAL,
+    THREAT_WORDS,
+    Claim,
+    about_zero,
+    adjusted,
+    claim,
+    difference_row,
+    words,
+)
+from mmlib.report.comparison.paired import (
+    PairedRuns,
+    Where,
+    noise_of,
+)
+
+Costs = Mapping[str, Mapping[str, float]]
+
+# The roles that stand for the paper's mid fusion (trained with G-Blend), best first.
+FUSED = ("gblend", "fusion")
+
+
+def claims(runs: PairedRuns, costs: Costs | None = None) -> list[Claim]:
+    """Every claim that the runs at hand can be put to; those that lack a run are left out.
+
+    `costs` maps roles to their metrics/costs/<run>.json. Roles: audio, video, fusion, gblend,
+    plain, mixup, adversarial; others only take part in the comparison with noise.
+    """
+    rows = [*_fusion(runs), *_order(runs), *_uni_modal(runs), *_retrained(runs)]
+    if costs is not None:
+        rows += _costs(runs, costs)
+    rows += _noise(runs)
+    return adjusted(rows)
+
+
+def fused_role(runs: PairedRuns) -> str | None:
+    """The role of the run that stands for the paper's mid fusion."""
+    return next((role for role in FUSED if role in runs.names), None)
+
+
+def _fusion(runs: PairedRuns) -> Iterator[Claim]:
+    """Does fusing help on clean clips?"""
+    fused = fused_role(runs)
+    if fused is None:
+        return
+    for role, paper in (("audio", "0.427 against 0.383"), ("video", "")):
+        statement = f"Fusion ranks clean clips better than {role} alone."
+        yield from difference_row(
+            runs, f"fusion_{role}", statement, paper, Where(fused), Where(role)
+        )
+    if fused == "gblend":
+        statement = "Gradient-Blending beats joint training with one loss on clean clips."
+        yield from difference_row(runs, "gblend", statement, "", Where("gblend"), Where("fusion"))
+
+
+def _order(runs: PairedRuns) -> Iterator[Claim]:
+    """A+V < A < V < clean."""
+    fused = fused_role(runs)
+    if fused is None:
+        return
+    order = (
+        ("AV", "A", "0.182 against 0.310"),
+        ("A", "V", "0.310 against 0.339"),
+        ("V", "clean", "0.339 against 0.427"),
+    )
+    for worse, better, paper in order:
+        harm = f"An attack on {THREAT_WORDS[worse]} harms fusion"
+        against = "at all" if better == "clean" else f"more than one on {THREAT_WORDS[better]}"
+        yield from difference_row(
+            runs,
+            f"order_{worse}_{better}",
+            f"{harm} {against}.",
+            paper,
+            Where(fused, better),
+            Where(fused, worse),
+        )
+
+
+def _uni_modal(runs: PairedRuns) -> Iterator[Claim]:
+    """Is fusion more robust than its parts, at unequal and at matched budgets?"""
+    fused = fused_role(runs)
+    if fused is None:
+        return
+    yield from difference_row(
+        runs,
+        "fused_as_low",
+        f"Under A+V fusion falls about as low as audio alone under A (within {EQUAL:g} mAP).",
+        "0.182 against 0.183",
+        Where(fused, "AV"),
+        Where("audio", "A"),
+        judge=about_zero,
+    )
+    for role, threat, paper in (("audio", "A", "0.310 against 0.183"), ("video", "V", "")):
+        inside, alone = Where(fused, threat), Where(role, threat)
+        yield from difference_row(
+            runs,
+            f"matched_{threat}",
+            f"With the same attack on {role} alone, fusion keeps a higher mAP than {role} alone.",
+            paper,
+            inside,
+            alone,
+        )
+        if runs.has(inside, alone, Where(fused), Where(role)):
+            ours, theirs = runs.relative_drop(inside), runs.relative_drop(alone)
+            yield claim(
+                runs,
+                f"matched_{threat}_relative",
+                f"With the same attack on {role} alone, fusion loses a smaller share of its mAP.",
+                "lost 27 % against 52 %" if threat == "A" else "",
+                f"lost: {words(runs, inside)} {ours.estimate:.0%}, "
+                f"{words(runs, alone)} {theirs.estimate:.0%}",
+                "share of mAP",
+                runs.difference(theirs, ours),
+            )
+    yield from difference_row(
+        runs,
+        "matched_total",
+        "With the audio attacker's budget halved between audio and video, fusion keeps a higher "
+        "mAP than audio alone.",
+        "",
+        Where(fused, "AV", multiple=0.5),
+        Where("audio", "A"),
+    )
+
+
+def _retrained(runs: PairedRuns) -> Iterator[Claim]:
+    """Mixup against adversarial training, and each against where it started."""
+    base = next((role for role in reversed(FUSED) if role in runs.names), None)
+    mixup, adversarial = Where("mixup", "AV"), Where("adversarial", "AV")
+    if base is not None:
+        for where, method, paper in (
+            (mixup, "Mixup", "0.234 against 0.182"),
+            (adversarial, "Adversarial training", "0.199 against 0.182"),
+        ):
+            statement = f"{method} protects fusion against A+V."
+            yield from difference_row(
+                runs, f"{where.role}_protects", statement, paper, where, Where(base, "AV")
+            )
+    control = Where("plain", "AV")
+    for where, method in ((mixup, "Mixup"), (adversarial, "Adversarial training")):
+        statement = f"{method} protects better than as much further training without it."
+        yield from difference_row(runs, f"{where.role}_plain", statement, "", where, control)
+    yield from difference_row(
+        runs,
+        "mixup_adversarial",
+        "Under A+V mixup protects at least as well as adversarial training.",
+        "0.234 against 0.199",
+        mixup,
+        adversarial,
+    )
+    yield from difference_row(
+        runs,
+        "mixup_clean",
+        "Mixup loses less on clean clips than adversarial training.",
+        "0.424 against 0.397",
+        Where("mixup"),
+        Where("adversarial"),
+    )
+
+
+def _costs(runs: PairedRuns, costs: Costs) -> Iterator[Claim]:
+    """Is mixup cheap? Passes are counted, so there is no interval."""
+    if "mixup" not in costs or "adversarial" not in costs:
+        return
+    passes = {
+        role: costs[role]["forward_passes"] + costs[role]["backward_passes"]
+        for role in ("mixup", "adversarial")
+    }
+    if not passes["adversarial"]:
+        return
+    saved = 1 - passes["mixup"] / passes["adversarial"]
+    nan = float("nan")
+    names = {role: runs.names.get(role, role) for role in passes}
+    yield Claim(
+        key="mixup_cost",
+        statement="Mixup costs a fraction of adversarial training (forward and backward passes).",
+        paper="“cheap”, no figure",
+        compared=", ".join(f"{names[role]} {count:,.0f} passes" for role, count in passes.items()),
+        unit="share of passes saved",
+        effect=Interval(saved, nan, nan),
+        n=int(costs["mixup"].get("clips_seen", 0)),
+        p=nan,
+        p_adjusted=nan,
+        verdict="supported" if saved > 0 else "not supported",
+    )
+
+
+def _noise(runs: PairedRuns) -> Iterator[Claim]:
+    """The floor that every attack must beat."""
+    for role, name in runs.names.items():
+        for threat in runs.threats(role):
+            where = Where(role, threat)
+            yield from difference_row(
+                runs,
+                f"noise_{role}_{threat}",
+                f"The attack on {THREAT_WORDS[threat]} of {name} is stronger than noise of its "
+                "norm.",
+                "",
+                noise_of(where),
+                where,
+            )

@@ -1,0 +1,195 @@
+"""mAP of several runs on the same resampled clips, so that differences are paired ones."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmlib.metrics.intervals import (
+    Interval,
+    benjamini_hochberg,
+    bootstrap_interval,
+    bootstrap_p,
+)
+from mmlib.metrics.ranking import (
+    Floats,
+    Ranking,
+    present_mean,
+    rank,
+)
+from mmlib.metrics.scores.bootstrap import (
+    Resampled,
+    rank_resampled,
+    resample_counts,
+)
+from mmlib.metrics.scores.common import shared
+from mmlib.metrics.scores.conditions import (
+    CLEAN_CONDITION,
+    HEADLINE_ATTACK,
+)
+from mmlib.metrics.stored import (
+    CLEAN,
+    NOISE,
+    AttackScores,
+    Condition,
+    read_labels,
+)
+from mmlib.runtime.errors import UserError
+
+
+class Where(NamedTuple):
+    """A run, by its role, under a condition: `multiple` is that of the headline budget."""
+
+    role: str
+    threat: str = CLEAN
+    attack: str = HEADLINE_ATTACK
+    multiple: float = 1.0
+
+
+class Sampled(NamedTuple):
+    """A figure of the eval clips, and of each of their resamples, (R,)."""
+
+    estimate: float
+    samples: Floats
+
+
+class Effect(NamedTuple):
+    """A difference with its interval and its two-sided bootstrap p."""
+
+    interval: Interval
+    p: float
+
+
+@dataclass(frozen=True)
+class ClassEffect:
+    """One class's difference in AP; `p_adjusted` is Benjamini-Hochberg's over all classes."""
+
+    name: str
+    positives: int
+    interval: Interval
+    p: float
+    p_adjusted: float
+
+
+class PairedRuns:
+    """The attacked scores of runs that share their eval clips.
+
+    `runs` maps roles (audio, video, fusion, gblend, mixup, adversarial, or any other) to the names
+    of runs below `root`. Scores are read and resampled when first asked for. `common_with` names a
+    manifest: only clips that it lists too are compared (see `scoring.common`). Raises UserError
+    when a file is absent or the runs' eval clips differ.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        runs: Mapping[str, str],
+        *,
+        resamples: int,
+        confidence: float,
+        seed: int,
+        common_with: Path | None = None,
+    ) -> None:
+        if not runs:
+            raise UserError("no runs to compare")
+        self.names = dict(runs)
+        self.confidence = confidence
+        self._attacks = {
+            role: AttackScores(root / f"data/attacks/{run}.parquet") for role, run in runs.items()
+        }
+        first = next(iter(runs.values()))
+        ids, self.labels = read_labels(root / f"data/embeddings/{first}.parquet", "eval")
+        for attacks in self._attacks.values():
+            if not np.array_equal(attacks.clip_ids, ids):
+                raise UserError(
+                    f"{attacks.path}: other eval clips than those of {first}; run `dvc repro`"
+                )
+        if common_with is not None:
+            chosen = shared(ids, self.labels, common_with)
+            ids, self.labels = ids[chosen], self.labels[chosen]
+            for attacks in self._attacks.values():
+                attacks.restrict(ids)
+        self._counts = resample_counts(len(ids), resamples, seed)
+        self._means: dict[Where, Sampled] = {}
+
+    @property
+    def clips(self) -> int:
+        """How many eval clips the runs share."""
+        return len(self.labels)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class list."""
+        return next(iter(self._attacks.values())).classes
+
+    def threats(self, role: str) -> tuple[str, ...]:
+        """The threats that the run was attacked under; none when no run plays the role."""
+        return self._attacks[role].threats if role in self._attacks else ()
+
+    def has(self, *wanted: Where) -> bool:
+        """Tell whether all of these were scored."""
+        return all(
+            where.role in self._attacks
+            and self._condition(where) in self._attacks[where.role].conditions
+            for where in wanted
+        )
+
+    def mean_ap(self, where: Where) -> Sampled:
+        """mAP with its resamples."""
+        if where not in self._means:
+            ranking, resampled = self._rank(where)
+            estimate = present_mean(ranking.average_precision)
+            self._means[where] = Sampled(estimate, resampled.mean_average_precision())
+        return self._means[where]
+
+    def relative_drop(self, where: Where) -> Sampled:
+        """The share of its clean mAP that the run loses under the condition."""
+        clean, attacked = self.mean_ap(Where(where.role)), self.mean_ap(where)
+        return Sampled(1 - attacked.estimate / clean.estimate, 1 - attacked.samples / clean.samples)
+
+    def difference(self, first: Sampled, second: Sampled) -> Effect:
+        """first - second, resample by resample."""
+        samples = first.samples - second.samples
+        estimate = first.estimate - second.estimate
+        interval = bootstrap_interval(samples, estimate, self.confidence)
+        return Effect(interval, float(bootstrap_p(samples, estimate)))
+
+    def class_differences(self, first: Where, second: Where) -> list[ClassEffect]:
+        """Each class's AP under `first` less that under `second`; classes without positives out."""
+        (one, one_resampled), (two, two_resampled) = self._rank(first), self._rank(second)
+        samples = one_resampled.average_precision - two_resampled.average_precision
+        gaps = one.average_precision - two.average_precision
+        kept = np.flatnonzero(~np.isnan(gaps))
+        p = bootstrap_p(samples[kept], gaps[kept])
+        adjusted = benjamini_hochberg(p)
+        return [
+            ClassEffect(
+                self.classes[column],
+                int(self.labels[:, column].sum()),
+                bootstrap_interval(samples[column], float(gaps[column]), self.confidence),
+                float(p[row]),
+                float(adjusted[row]),
+            )
+            for row, column in enumerate(kept)
+        ]
+
+    def _rank(self, where: Where) -> tuple[Ranking, Resampled]:
+        scores: NDArray[np.float32] = self._attacks[where.role].scores(self._condition(where))
+        return rank(self.labels, scores), rank_resampled(self.labels, scores, self._counts)
+
+    def _condition(self, where: Where) -> Condition:
+        if where.threat == CLEAN:
+            return CLEAN_CONDITION
+        attacks = self._attacks[where.role]
+        budgets: Sequence[float] = attacks.sweep(where.threat, where.attack)
+        target = where.multiple * attacks.eps
+        close = [eps for eps in budgets if np.isclose(eps, target, rtol=1e-9, atol=0)]
+        return Condition(where.threat, where.attack, close[0] if close else target)
+
+
+def noise_of(where: Where) -> Where:
+    """The same run and budget under equal-norm noise."""
+    return where._replace(attack=NOISE)

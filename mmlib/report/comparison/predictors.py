@@ -1,0 +1,194 @@
+"""Do the class-wise metrics predict robustness? Correlations over classes, and a verdict.
+
+The paper says that the less convex and less dense classes are the less robust ones: kappa and rho
+rise with the share of its AP that a class keeps. Its released data says r = -0.005 over 527 classes
+for kappa, and 0.70 with clean AP; so partial correlations, with clean AP and class size held fixed,
+stand beside the plain ones.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmlib.metrics.geometry.table import GeometryTable
+from mmlib.metrics.intervals import Interval
+from mmlib.report.comparison.claim import (
+    THREAT_WORDS,
+    Claim,
+    Verdict,
+)
+from mmlib.report.comparison.correlation import (
+    Correlation,
+    correlate,
+)
+
+Table = Mapping[str, NDArray[Any]]
+"""Columns of metrics/classwise/<run>.csv by name; numbers as float64, empty cells nan."""
+
+Drop = Literal["relative", "absolute"]
+
+METRICS = {
+    "kappa": "convexity (kappa)",
+    "kappa_conditioned": "convexity given that both ends are right (kappa~)",
+    "rho": "density (rho, the paper's form)",
+    "log_density": "density (size-invariant)",
+}
+DROPS: dict[Drop, str] = {
+    "relative": "the share of its AP that a class keeps",
+    "absolute": "the change of a class's AP",
+}
+# A correlation below this explains under a tenth of the spread: it predicts nothing. [choice]
+WEAK = 0.3
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """How one metric goes with robustness under one threat; positive r is what the paper claims.
+
+    Robustness is minus the drop, so that a class that keeps more has more. `partial` holds clean AP
+    and the logarithm of class size fixed.
+    """
+
+    run: str
+    threat: str
+    drop: Drop
+    metric: str
+    pearson: Correlation
+    spearman: Correlation
+    partial: Correlation
+
+    @property
+    def verdict(self) -> Verdict:
+        """Supported when r is above 0, and stays so given clean AP and class size.
+
+        Not supported when either is too weak to predict anything, undecided otherwise.
+        """
+        found = (self.pearson, self.partial)
+        if any(part.hi < WEAK for part in found):
+            return "not supported"
+        return "supported" if all(part.lo > 0 for part in found) else "undecided"
+
+    @property
+    def sentence(self) -> str:
+        """The finding in words, with its figures."""
+        metric, kept = METRICS[self.metric], DROPS[self.drop]
+        subject = f"Over {self.pearson.n} classes of {self.run}, {metric}"
+        if np.isnan(self.pearson.r):
+            return f"{subject} is the same everywhere or too seldom defined to predict anything."
+        return (
+            f"{subject} and {kept} under {THREAT_WORDS[self.threat]}: "
+            f"r = {_figures(self.pearson)}, by rank {_figures(self.spearman)}, "
+            f"given clean AP and class size {_figures(self.partial)}. {self._conclusion()}"
+        )
+
+    def _conclusion(self) -> str:
+        if self.verdict == "supported":
+            return "It predicts robustness, beyond what clean AP tells."
+        if self.verdict == "undecided":
+            return f"Whether it predicts robustness, {self.pearson.n} classes cannot tell."
+        if self.pearson.hi < WEAK:
+            return "It does not predict robustness."
+        return "It tells nothing about robustness that clean AP and class size do not."
+
+
+def predict(
+    run: str,
+    classwise: Table,
+    threats: Sequence[str],
+    *,
+    metrics: Sequence[str] = tuple(METRICS),
+    drops: Sequence[Drop] = ("relative", "absolute"),
+    resamples: int,
+    confidence: float,
+    seed: int,
+) -> list[Prediction]:
+    """Correlate each metric with each drop under each threat over a run's classes.
+
+    Metrics and threats without a column in the table are left out.
+    """
+    size = np.maximum(classwise["class_size"].astype(np.float64), 1.0)
+    given = np.column_stack([classwise["clean_ap"].astype(np.float64), np.log(size)])
+    settings: dict[str, Any] = {"resamples": resamples, "confidence": confidence, "seed": seed}
+    predictions = []
+    for threat in threats:
+        for drop in drops:
+            column = f"{threat}_relative_drop" if drop == "relative" else f"{threat}_drop"
+            for metric in metrics:
+                if column not in classwise or metric not in classwise:
+                    continue
+                x, y = classwise[metric], -classwise[column]
+                predictions.append(
+                    Prediction(
+                        run,
+                        threat,
+                        drop,
+                        metric,
+                        correlate(x, y, **settings),
+                        correlate(x, y, method="spearman", **settings),
+                        correlate(x, y, given=given, **settings),
+                    )
+                )
+    return predictions
+
+
+def in_space(classwise: Table, geometry: GeometryTable, space: str) -> dict[str, NDArray[Any]]:
+    """The class-wise table with its geometry taken from another space of the run."""
+    tau = geometry.quantiles()[0]
+    sources = {"rho": f"rho_{tau}", "log_density": f"log_density_{tau}", "class_size": "n"}
+    sources |= {"kappa": "kappa", "kappa_conditioned": "kappa_conditioned"}
+    classes = [str(name) for name in classwise["class"]]
+    return {
+        **classwise,
+        **{name: geometry.column(column, space, classes) for name, column in sources.items()},
+    }
+
+
+def trend(x: NDArray[Any], y: NDArray[Any]) -> tuple[float, float] | None:
+    """Slope and intercept of the least-squares line through the finite points.
+
+    None for fewer than 2 points, or when all have the same x.
+    """
+    kept = np.isfinite(x) & np.isfinite(y)
+    if kept.sum() < 2 or np.ptp(x[kept]) == 0:
+        return None
+    slope, intercept = np.polyfit(x[kept], y[kept], 1)
+    return float(slope), float(intercept)
+
+
+def claims(predictions: Sequence[Prediction]) -> list[Claim]:
+    """The paper's two claims about prediction as rows: kappa and rho against the relative drop."""
+    papers = {
+        "kappa": "claimed; r = -0.005 over 527 classes in the released outputs",
+        "rho": "claimed, no figure",
+        "log_density": "",
+    }
+    rows = []
+    for found in predictions:
+        if found.drop != "relative" or found.metric not in papers:
+            continue
+        plain = found.pearson
+        rows.append(
+            Claim(
+                key=f"predicts_{found.metric}_{found.run}_{found.threat}",
+                statement=f"Classes of higher {METRICS[found.metric]} keep more of their AP under "
+                f"{THREAT_WORDS[found.threat]}.",
+                paper=papers[found.metric],
+                compared=f"{found.run}: {_figures(found.partial)} given clean AP and class size",
+                unit="correlation",
+                effect=Interval(plain.r, plain.lo, plain.hi),
+                n=plain.n,
+                p=plain.p,
+                p_adjusted=float("nan"),
+                verdict=found.verdict,
+            )
+        )
+    return rows
+
+
+def _figures(found: Correlation) -> str:
+    if np.isnan(found.r):
+        return "undefined"
+    return f"{found.r:.2f} ({found.lo:.2f} to {found.hi:.2f})".replace("-", "−")

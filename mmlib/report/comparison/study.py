@@ -1,0 +1,144 @@
+"""The study's rows: what each keeps, over seeds, and paired differences between rows.
+
+A difference has two intervals. That over seeds is Student's t, on the differences of seeds that
+both rows have: other seeds, these clips. That over clips is the bootstrap of the mean over those
+seeds, on the same resamples for both: other clips, these models. A verdict asks both, so it rests
+on the hull of the two; with 3 seeds the first has 2 degrees of freedom, and is wide.
+"""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from mmlib.metrics.intervals import (
+    Floats,
+    Interval,
+    bootstrap_interval,
+    bootstrap_p,
+    t_interval,
+    t_p,
+)
+from mmlib.params import Params, StudyRun
+from mmlib.runtime.errors import UserError
+
+FIGURES = ("mAP", "AUC", "dprime", "accuracy")
+COSTS = ("forward_passes", "backward_passes", "optimiser_steps", "clips_seen", "seconds")
+# Passes that differ by no more than this share count as matched.
+MATCHED = 0.01
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """One row of params.study with its figures.
+
+    `figures`: threat -> figure -> seed -> value; `resamples`: threat -> seed -> mAP of each
+    resample (R,); `costs`: means over the seeds; `cells`: (eps, steps) -> mAP of the first seed on
+    the table's clips.
+    """
+
+    name: str
+    run: StudyRun
+    figures: Mapping[str, Mapping[str, Mapping[int, float]]]
+    resamples: Mapping[str, Mapping[int, Floats]]
+    costs: Mapping[str, float]
+    cells: Mapping[tuple[float, int], float]
+
+    @property
+    def passes(self) -> float:
+        """Passes of training, forward and backward."""
+        return self.costs["forward_passes"] + self.costs["backward_passes"]
+
+    @property
+    def threats(self) -> tuple[str, ...]:
+        """Clean, and what the row was attacked under, the widest last."""
+        return tuple(self.figures)
+
+    def values(self, threat: str, figure: str = "mAP") -> Floats:
+        """The figure under each seed, (S,)."""
+        return np.array(list(self.figures[threat].get(figure, {}).values()))
+
+
+class Gap(NamedTuple):
+    """mAP of one row less another's: over seeds, over clips, and what holds for both."""
+
+    seeds: Interval
+    clips: Interval
+    p: float
+
+    @property
+    def hull(self) -> Interval:
+        """The wider interval on either side; nan where one is unknown."""
+        lo, hi = (np.array([self.seeds[end], self.clips[end]]) for end in (1, 2))
+        return Interval(self.seeds.estimate, float(lo.min()), float(hi.max()))
+
+
+@dataclass(frozen=True)
+class Study:
+    """Every row of params.study that has figures, in the order of params."""
+
+    rows: Mapping[str, StudyRow]
+    confidence: float
+    eps: float
+
+    @property
+    def seeds(self) -> int:
+        """The most seeds that a row has."""
+        return max(len(row.values("clean")) for row in self.rows.values())
+
+    def gap(self, first: str, second: str, threat: str) -> Gap:
+        """mAP of `first` less that of `second` under the threat, paired by seed and by clip."""
+        one, two = self.rows[first], self.rows[second]
+        both = [s for s in one.figures[threat]["mAP"] if s in two.figures[threat]["mAP"]]
+        values = np.array(
+            [one.figures[threat]["mAP"][s] - two.figures[threat]["mAP"][s] for s in both]
+        )
+        samples = np.mean([one.resamples[threat][s] - two.resamples[threat][s] for s in both], 0)
+        over_clips = bootstrap_interval(samples, float(values.mean()), self.confidence)
+        p = float(np.maximum(t_p(values), bootstrap_p(samples, values.mean())))
+        return Gap(t_interval(values, self.confidence), over_clips, p)
+
+
+def read(root: Path, params: Params) -> Study | None:
+    """Read metrics/study below `root`; None when the study is off or has no figures yet.
+
+    Raises UserError when a file is there but cannot be read.
+    """
+    rows = {}
+    for name, run in params.study.rows.items():
+        path = root / f"metrics/study/{name}.csv"
+        if path.is_file():
+            rows[name] = _row(name, run, path)
+    return Study(rows, params.score.confidence, params.attack.eps) if rows else None
+
+
+def _row(name: str, run: StudyRun, path: Path) -> StudyRow:
+    with path.open(newline="", encoding="utf-8") as stream:
+        lines = list(csv.DictReader(stream))
+    figures: dict[str, dict[str, dict[int, float]]] = {}
+    cells: dict[tuple[float, int], float] = {}
+    costs: dict[str, dict[str, float]] = {cost: {} for cost in COSTS}
+    try:
+        for line in lines:
+            seed = int(line["seed"])
+            if line["part"] == "table":
+                cells[float(line["eps"]), int(line["steps"])] = float(line["mAP"])
+                continue
+            found = figures.setdefault(line["threat"], {})
+            for figure in FIGURES:
+                if figure in line:
+                    found.setdefault(figure, {})[seed] = float(line[figure])
+            for cost in COSTS:
+                costs[cost][line["seed"]] = float(line[cost])
+        table = pq.read_table(path.with_suffix(".parquet")).to_pylist()
+    except (KeyError, ValueError, OSError) as error:
+        raise UserError(f"{path}: no figures of a study ({error}); run `dvc repro`") from None
+    resamples: dict[str, dict[int, Floats]] = {}
+    for part in table:
+        resamples.setdefault(part["threat"], {})[part["seed"]] = np.array(part["mAP"])
+    means = {cost: float(np.mean(list(values.values()))) for cost, values in costs.items()}
+    return StudyRow(name, run, figures, resamples, means, cells)

@@ -1,0 +1,1 @@
+"""Mixup, adversarial training, and what guides them (stages temperature and retrain)."""

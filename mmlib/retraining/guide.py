@@ -1,0 +1,88 @@
+"""The file that steers mixup: data/guides/temperature.json."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmlib.runtime.errors import UserError
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Guide:
+    """What steers mixup; K classes in the order of `classes`.
+
+    `class_weight` (K,) sums to 1 and draws the anchor's class (None: clips as they come).
+    `beta` gives each modality its (K,) parameters a of Beta(a, a). `distances` gives each clip, for
+    each of its labels in class order, its distance to that class's centre in units of the class's
+    median; a partner's probability is proportional to exp(-distance / temperature) (None: uniform).
+    """
+
+    classes: tuple[str, ...]
+    class_weight: Floats | None
+    beta: dict[str, Floats]
+    temperature: float | None
+    same_class_share: float
+    distances: dict[str, tuple[float, ...]]
+
+
+def to_json(guide: Guide, account: Mapping[str, Any]) -> str:
+    """Write the guide, and what it was derived from, as JSON: one line a clip, 6 digits."""
+
+    def by_class(values: Floats) -> dict[str, float]:
+        return {
+            name: float(f"{value:.6g}") for name, value in zip(guide.classes, values, strict=True)
+        }
+
+    weight = guide.class_weight
+    head = {
+        "class_weight": None if weight is None else by_class(weight),
+        "beta": {modality: by_class(values) for modality, values in guide.beta.items()},
+        "temperature": guide.temperature,
+        "same_class_share": guide.same_class_share,
+        **account,
+    }
+    text = json.dumps(head, indent=2, allow_nan=False).removesuffix("\n}")
+    lines = (
+        f"    {json.dumps(clip_id)}: [{', '.join(f'{value:.6g}' for value in values)}]"
+        for clip_id, values in guide.distances.items()
+    )
+    return text + ',\n  "distances": {\n' + ",\n".join(lines) + "\n  }\n}\n"
+
+
+def read_guide(path: Path) -> Guide | None:
+    """Read a guide; None for the empty guide `{}`.
+
+    Raises UserError when the file is no guide for mixup.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such guide; `dvc repro` makes it, or name another") from None
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}: not JSON: {error}") from None
+    if values == {}:
+        return None
+    try:
+        weight = values["class_weight"]
+        drawn = None if weight is None else np.array(list(weight.values()), dtype=np.float64)
+        return Guide(
+            classes=tuple(next(iter(values["beta"].values()))),
+            class_weight=None if drawn is None else drawn / drawn.sum(),
+            beta={
+                m: np.array(list(a.values()), dtype=np.float64) for m, a in values["beta"].items()
+            },
+            temperature=values["temperature"],
+            same_class_share=values["same_class_share"],
+            distances={clip_id: tuple(d) for clip_id, d in values["distances"].items()},
+        )
+    except (KeyError, TypeError, AttributeError):
+        raise UserError(
+            f"{path}: not a guide for mixup; retrain rows take `temperature` or `none`"
+        ) from None

@@ -1,0 +1,118 @@
+"""Retraining by the method of a row: what it trains on, and what it minimises."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmlib.batch import THREATS, LabelledBatch
+from mmlib.models import checkpoint
+from mmlib.models.base import Model
+from mmlib.params import AdversarialRun, MixupRun, Params, RetrainRun
+from mmlib.retraining.adversarial import (
+    AdversarialObjective,
+    build_threat,
+)
+from mmlib.retraining.guide import read_guide
+from mmlib.retraining.mixup import MixupBatches
+from mmlib.runtime.errors import UserError
+from mmlib.runtime.scratch import fingerprint
+from mmlib.shards.read.loader import ShardSet
+from mmlib.training.gblend import read_weights
+from mmlib.training.objectives import (
+    BlendedObjective,
+    Objective,
+    plain,
+)
+from mmlib.training.train import (
+    Fitted,
+    Recipe,
+    fitted,
+)
+
+ATTACK_LOSS = {"multi_label": "bce", "single_label": "cross_entropy"}
+
+
+def retrain(row: RetrainRun, settings: Params, data: Path, *, name: str, seed: int) -> Fitted:
+    """Go on training the run `init` of `data`/models by the row's method; else as `fitting.train`.
+
+    Raises UserError when init, guide or shards do not fit the row.
+    """
+    guide, shards, models = data / f"guides/{row.guide}.json", data / "shards", data / "models"
+    splits = ShardSet(shards, "train"), ShardSet(shards, "val")
+    model, description = checkpoint.load(models / row.init)
+    if description["classes"] != splits[0].classes:
+        raise UserError(f"{models / row.init}.json: has other classes than the shards; train again")
+    method = recipe(row, model, splits[0], guide, seed)
+    mark = fingerprint(
+        seed,
+        settings.optimiser,
+        settings.augment,
+        row,
+        guide,
+        shards / "manifest.json",
+        models / f"{row.init}.safetensors",
+        models / f"{row.init}.json",
+    )
+    return fitted(model, method, row, settings, splits, name=name, mark=mark, seed=seed)
+
+
+def recipe(row: RetrainRun, model: Model, train: ShardSet, guide: Path, seed: int) -> Recipe:
+    """Say how to retrain a trained model by the row's method, on the split `train`.
+
+    `guide` is the file of the row's guide: steers mixup; for the other methods it may hold the
+    weights of Gradient-Blending's heads, and training then goes on with them. Raises UserError when
+    guide, threat or classes do not fit the model.
+    """
+
+    def shuffled(epoch: int) -> Iterator[LabelledBatch]:
+        return train.batches(row.batch_size, model.modalities, seed=seed, epoch=epoch)
+
+    if isinstance(row, MixupRun):
+        mixed = MixupBatches(
+            train,
+            read_guide(guide),
+            modalities=model.modalities,
+            batch_size=row.batch_size,
+            seed=seed,
+            anchors=row.anchors,
+            partners=row.partners,
+            beta=row.beta,
+            shared_lambda=row.shared_lambda,
+        )
+        return Recipe(mixed, plain(train.task), None)
+    objective = _supervised(model, train.task, guide)
+    if isinstance(row, AdversarialRun):
+        attacked = _adversarial(row, model, train, objective)
+        return Recipe(shuffled, attacked, attacked.begin_epoch)
+    return Recipe(shuffled, objective, None)
+
+
+def _supervised(model: Model, task: str, guide: Path) -> Objective:
+    weights = read_weights(guide)
+    if weights is None:
+        return plain(task)
+    if not model.auxiliary:
+        raise UserError(
+            f"{guide} weighs the heads A, V and AV, but the model has one head: set guide: none, "
+            "or init to a run that was trained with such a guide"
+        )
+    return BlendedObjective(weights, task)
+
+
+def _adversarial(
+    row: AdversarialRun, model: Model, train: ShardSet, objective: Objective
+) -> AdversarialObjective:
+    absent = [name for name in THREATS[row.threat] if name not in model.modalities]
+    if absent:
+        raise UserError(
+            f"threat {row.threat} attacks {absent[0]}, but the model reads "
+            f"{' and '.join(model.modalities)} only: set the run's threat to fit its init"
+        )
+    return AdversarialObjective(
+        objective,
+        build_threat(row.threat, row.eps, row.norm, train.input_shapes),
+        loss=ATTACK_LOSS[train.task],
+        attack=row.attack,
+        steps=row.steps,
+        share=row.adversarial_share,
+        guard=row.guard,
+    )

@@ -1,0 +1,1 @@
+"""The Parquet files of clips, from fetched to ready to train on."""

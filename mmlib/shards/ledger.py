@@ -1,0 +1,129 @@
+"""The ledger: a row for every clip that was asked for, with what became of it.
+
+Stage shard writes it beside the shards, and metrics/eval_clips.csv, the manifest of the evaluation
+as plain text. Rows stand in the order of the list, one split after another.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from mmlib.runtime.errors import UserError
+from mmlib.shards.rows.clips import (
+    FAILED,
+    OK,
+)
+
+LEDGER_NAME = "ledger.parquet"
+DROPPED = "dropped"
+STATUSES = (OK, FAILED, DROPPED)
+MANIFEST_HEADS = ("clip_id", "status", "error")
+# Perceptual hashes of the first seconds (see make/leaks/hashes.py): 64 steps of a sound's code, and
+# vectors of so many rows and columns.
+SOUND_STEPS = 64
+SOUND_VECTOR = (16, 8)
+PICTURE_VECTOR = (1, 63)
+PICTURE_CHANGES = (5, 143)
+SOUND = np.dtype(
+    [("vector", "<f2", SOUND_VECTOR), ("code", "<u4", SOUND_STEPS), ("mask", "<u4", SOUND_STEPS)]
+)
+PICTURE = np.dtype([("vector", "<f2", PICTURE_VECTOR), ("changes", "i1", PICTURE_CHANGES)])
+"""How hashes are stored: 768 bytes of sound, 841 of pictures."""
+
+LEDGER_SCHEMA = pa.schema(
+    [
+        pa.field("clip_id", pa.string(), nullable=False),
+        pa.field("source_id", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("labels", pa.list_(pa.string()), nullable=False),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("stage", pa.string()),
+        pa.field("error", pa.string()),
+        pa.field("message", pa.string()),
+        pa.field("attempts", pa.int32(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("sha256", pa.string()),
+        pa.field("audio_s", pa.float64()),
+        pa.field("video_s", pa.float64()),
+        pa.field("offset_s", pa.float64()),
+        pa.field("audio_present", pa.bool_(), nullable=False),
+        pa.field("video_present", pa.bool_(), nullable=False),
+        pa.field("damaged", pa.bool_(), nullable=False),
+        pa.field("sound_hash", pa.binary(SOUND.itemsize)),
+        pa.field("picture_hash", pa.binary(PICTURE.itemsize)),
+    ]
+)
+_GROUP_ROWS = 8192
+
+
+def write_ledger(path: Path, parts: Iterable[pa.Table]) -> None:
+    """Write tables of LEDGER_SCHEMA as one file, some thousand rows in memory at a time."""
+    with pq.ParquetWriter(path, LEDGER_SCHEMA, compression="zstd") as writer:
+        waiting: list[pa.Table] = []
+        for part in parts:
+            waiting.append(part)
+            if sum(len(table) for table in waiting) >= _GROUP_ROWS:
+                writer.write_table(pa.concat_tables(waiting))
+                waiting = []
+        if waiting:
+            writer.write_table(pa.concat_tables(waiting))
+
+
+def read_rows(path: Path, columns: Iterable[str], split: str | None = None) -> Iterator[pa.Table]:
+    """Some columns of the ledger, a part at a time; of one split, or of all.
+
+    UserError when the file is absent or not a ledger.
+    """
+    names = list(columns)
+    try:
+        with pq.ParquetFile(path) as file:
+            if not file.schema_arrow.equals(LEDGER_SCHEMA):
+                raise UserError(f"{path}: not a ledger of this version; run `dvc repro -f shard`")
+            for batch in file.iter_batches(_GROUP_ROWS, columns=[*{*names, "split"}]):
+                table = pa.Table.from_batches([batch])
+                if split is not None:
+                    table = table.filter(pc.equal(table["split"], split))
+                yield table.select(names)
+    except FileNotFoundError:
+        raise UserError(f"no {path}: run `dvc repro`, which makes it") from None
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{path}: not a Parquet file ({error}); run `dvc repro -f shard`") from None
+
+
+def write_manifest_csv(ledger: Path, path: Path, split: str = "eval") -> None:
+    """Write clip_id, status and error of each clip of a split that was asked for."""
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(MANIFEST_HEADS)
+        for table in read_rows(ledger, MANIFEST_HEADS, split):
+            columns = [table[name].to_pylist() for name in MANIFEST_HEADS]
+            writer.writerows(zip(*columns, strict=True))
+
+
+def read_manifest_csv(path: Path) -> set[str] | None:
+    """The usable clips of such a file, this project's or another's; None where it lists none.
+
+    Only the column `clip_id` is needed; where there is a `status`, it has to be ok. UserError when
+    the file is absent, has no such column, or names a clip twice.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            rows = list(csv.DictReader(stream))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; name a csv with a column clip_id") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: not a csv in UTF-8 ({error})") from None
+    if not rows:
+        return None
+    if "clip_id" not in rows[0]:
+        raise UserError(f"{path}: it has no column clip_id, but {', '.join(map(str, rows[0]))}")
+    (again, times), *_ = Counter(row["clip_id"] for row in rows).most_common(1)
+    if times > 1:
+        raise UserError(f"{path}: clip {again} is there twice")
+    return {row["clip_id"] for row in rows if row.get("status", OK) == OK}

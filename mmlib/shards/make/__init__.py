@@ -1,0 +1,1 @@
+"""How shards are made: survey, leaks, selection, manifest (stage shard)."""

@@ -1,0 +1,1 @@
+"""Shards that are ready to train on: their format, manifest and loader."""

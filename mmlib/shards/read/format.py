@@ -1,0 +1,226 @@
+"""Training shards: Parquet files of clips that are ready to be copied into a batch.
+
+Payloads are fixed_size_binary, not nullable, without dictionary or compression: a row group of 16
+clips is then one buffer a column, which a reader copies at the speed of memory. Pages carry
+checksums, which readers verify. A clip without sound or without pictures holds zeros there and is
+marked absent.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mmlib.runtime.errors import UserError
+
+ROW_GROUP_CLIPS = 16
+PAYLOADS = {"audio": "log_mel", "video": "frames"}
+WAVEFORM = "waveform"
+_METADATA = "mmlib"
+_SMALL = ["clip_id", "source_id", "labels", "audio_present", "video_present"]
+
+
+class Payload(BaseModel):
+    """Shape and dtype of one clip's array in a fixed_size_binary column."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shape: tuple[int, ...]
+    dtype: Literal["float16", "uint8"]
+
+    @property
+    def bytes(self) -> int:
+        """Bytes a clip."""
+        return int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
+
+
+class Layout(BaseModel):
+    """What the rows of a shard hold; stored as JSON in the file's metadata.
+
+    `log_mel` (T, F) float16 in [0, 1], `frames` (T, H, W, 3) uint8; waveforms are int16, mono, of
+    `clip_samples` samples.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    split: str
+    classes: tuple[str, ...]
+    task: str
+    log_mel: Payload
+    frames: Payload
+    sample_rate_hz: int
+    clip_samples: int
+
+
+class ShardRow(NamedTuple):
+    """One clip: labels (K,) uint8, arrays as the layout says, None where it has no such track.
+
+    `waveform` (N,) int16 is kept for the eval split only.
+    """
+
+    clip_id: str
+    source_id: str
+    labels: NDArray[np.uint8]
+    log_mel: NDArray[np.float16] | None
+    frames: NDArray[np.uint8] | None
+    waveform: NDArray[np.int16] | None
+
+
+class ShardIndex(NamedTuple):
+    """All but the payloads: ids, labels (N, K) uint8, modality -> (N,) bool, what is present."""
+
+    clip_ids: list[str]
+    source_ids: list[str]
+    labels: NDArray[np.uint8]
+    present: dict[str, NDArray[np.bool_]]
+
+
+def write_shard(path: Path, layout: Layout, rows: Iterable[ShardRow]) -> None:
+    """Write one shard, a row group in memory at a time."""
+    schema = _schema(layout)
+    with pq.ParquetWriter(
+        path,
+        schema,
+        compression="none",
+        use_dictionary=False,
+        write_statistics=False,
+        write_page_checksum=True,
+    ) as writer:
+        rows = iter(rows)
+        while group := list(islice(rows, ROW_GROUP_CLIPS)):
+            writer.write_batch(_record_batch(group, layout, schema))
+
+
+def _schema(layout: Layout) -> pa.Schema:
+    fields = [
+        pa.field("clip_id", pa.string(), nullable=False),
+        pa.field("source_id", pa.string(), nullable=False),
+        pa.field("labels", pa.binary(len(layout.classes)), nullable=False),
+        pa.field("log_mel", pa.binary(layout.log_mel.bytes), nullable=False),
+        pa.field("frames", pa.binary(layout.frames.bytes), nullable=False),
+        pa.field("audio_present", pa.bool_(), nullable=False),
+        pa.field("video_present", pa.bool_(), nullable=False),
+        pa.field(WAVEFORM, pa.binary()),
+    ]
+    return pa.schema(fields, metadata={_METADATA: layout.model_dump_json()})
+
+
+def _record_batch(rows: list[ShardRow], layout: Layout, schema: pa.Schema) -> pa.RecordBatch:
+    waveforms = [None if row.waveform is None else row.waveform.tobytes() for row in rows]
+    columns = [
+        pa.array([row.clip_id for row in rows]),
+        pa.array([row.source_id for row in rows]),
+        _fixed_size(np.stack([row.labels for row in rows])),
+        _fixed_size(_stack([row.log_mel for row in rows], layout.log_mel)),
+        _fixed_size(_stack([row.frames for row in rows], layout.frames)),
+        pa.array([row.log_mel is not None for row in rows]),
+        pa.array([row.frames is not None for row in rows]),
+        pa.array(waveforms, pa.binary()),
+    ]
+    return pa.record_batch(columns, schema=schema)
+
+
+def _stack(arrays: list[Any], payload: Payload) -> NDArray[Any]:
+    stacked = np.zeros((len(arrays), *payload.shape), payload.dtype)
+    for place, array in zip(stacked, arrays, strict=True):
+        if array is not None:
+            if (array.shape, array.dtype) != (payload.shape, place.dtype):
+                raise ValueError(f"{array.shape} {array.dtype} does not fit {payload}")
+            place[...] = array
+    return stacked
+
+
+def _fixed_size(array: NDArray[Any]) -> pa.Array:
+    width = array[0].nbytes
+    return pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(width), len(array), [None, pa.py_buffer(array)]
+    )
+
+
+class ShardReader:
+    """One shard, read a column of a row group at a time; holds no open file between reads.
+
+    `layout` says what the rows are, `sizes` how many each row group has. A file that is missing,
+    of another format, or damaged (checksums, verified at a page's first reading) raises UserError
+    with its name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with _naming(path):
+            self._footer = pq.read_metadata(path)
+            schema = self._footer.schema.to_arrow_schema()
+            self.layout = Layout.model_validate_json((schema.metadata or {})[_METADATA.encode()])
+            if not schema.equals(_schema(self.layout)):
+                raise ValueError("the columns do not fit the metadata")
+        groups = range(self._footer.num_row_groups)
+        self._verified: set[tuple[int, str]] = set()
+        self.sizes = [self._footer.row_group(group).num_rows for group in groups]
+
+    def index(self) -> ShardIndex:
+        """Read everything but the payloads."""
+        with _naming(self.path), self._open(verify=True) as file:
+            table = file.read(columns=_SMALL, use_threads=False).combine_chunks()
+            labels = table["labels"].to_pylist()
+        return ShardIndex(
+            table["clip_id"].to_pylist(),
+            table["source_id"].to_pylist(),
+            np.frombuffer(b"".join(labels), np.uint8).reshape(-1, len(self.layout.classes)),
+            {name: table[f"{name}_present"].to_numpy() for name in PAYLOADS},
+        )
+
+    def read(self, group: int, column: str) -> NDArray[Any]:
+        """One payload of a row group, (rows, *shape), read-only; of "waveform" (rows, N) int16.
+
+        A clip without a waveform has zeros there.
+        """
+        first = (group, column) not in self._verified
+        with _naming(self.path), self._open(verify=first) as file:
+            table = file.read_row_group(group, columns=[column], use_threads=False)
+            self._verified.add((group, column))
+            chunks = table[column].chunks
+            # combine_chunks copies even a single one.
+            array = chunks[0] if len(chunks) == 1 else table[column].combine_chunks()
+            if column == WAVEFORM:
+                silence = bytes(2 * self.layout.clip_samples)
+                joined = b"".join(value or silence for value in array.to_pylist())
+                return np.frombuffer(joined, np.int16).reshape(len(array), -1)
+            payload: Payload = getattr(self.layout, column)
+            width = array.type.byte_width
+            flat = np.frombuffer(
+                array.buffers()[1], np.uint8, len(array) * width, array.offset * width
+            )
+            return flat.view(payload.dtype).reshape(len(array), *payload.shape)
+
+    def _open(self, *, verify: bool) -> pq.ParquetFile:
+        # Mapped and unbuffered: 3.1 GB/s against 1.7 with the defaults, 1.3 where checksums are
+        # verified; so that is done the first time only.
+        return pq.ParquetFile(
+            self.path,
+            metadata=self._footer,
+            memory_map=True,
+            pre_buffer=False,
+            page_checksum_verification=verify,
+        )
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such shard; run `dvc repro`, which makes it") from None
+    except (pa.ArrowException, OSError, KeyError, ValueError, ValidationError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"{path}: damaged, or not a shard of this version ({reason}); delete it and run "
+            "`dvc repro`"
+        ) from None

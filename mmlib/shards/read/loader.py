@@ -1,0 +1,201 @@
+"""Batches from training shards: random access, and seeded epochs that depend on nothing else."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mmlib.batch import MODALITIES, LabelledBatch
+from mmlib.runtime.errors import UserError
+from mmlib.shards.read.format import (
+    PAYLOADS,
+    WAVEFORM,
+    ShardReader,
+)
+from mmlib.shards.read.manifest import (
+    MANIFEST_NAME,
+    ids_hash,
+    read_manifest,
+)
+
+__all__ = ["ShardSet", "read_manifest"]
+
+# Row groups are shuffled, then clips within as many row groups as this: most of a small data set,
+# some hundred clips of a large one.
+_SHUFFLE_BYTES = 256 << 20
+
+
+class ShardSet:
+    """The clips of one split, in stored order.
+
+    `labels` is (N, K) uint8, `present` modality -> (N,) bool, `input_shapes` modality -> shape of
+    one clip in a batch. The arrays stay in memory when the split is smaller than MMLIB_CACHE_GB
+    (default 4); a larger one is read row group by row group. Raises UserError when the split or a
+    shard is missing, damaged, or does not fit the manifest.
+    """
+
+    def __init__(self, root: Path, split: str) -> None:
+        manifest = read_manifest(root)
+        if split not in manifest["clips"]:
+            raise UserError(f"{root}: no split {split!r}, only {', '.join(manifest['clips'])}")
+        self.split = split
+        self.classes: list[str] = manifest["classes"]
+        self.task: str = manifest["task"]
+        known = manifest["clips"][split]
+        self._readers = [ShardReader(root / name) for name in known["files"]]
+        for reader in self._readers:
+            _check_layout(reader, split, manifest)
+        indices = [reader.index() for reader in self._readers]
+        self.clip_ids = [clip_id for index in indices for clip_id in index.clip_ids]
+        self.source_ids = [source_id for index in indices for source_id in index.source_ids]
+        if len(self.clip_ids) != known["count"] or ids_hash(self.clip_ids) != known["sha256"]:
+            raise UserError(
+                f"{root}: the shards of {split} hold other clips than {MANIFEST_NAME} says; run "
+                "`dvc repro -f shard`"
+            )
+        self.labels = np.concatenate([index.labels for index in indices])
+        self.present = {
+            name: np.concatenate([index.present[name] for index in indices]) for name in MODALITIES
+        }
+        layout = self._readers[0].layout
+        frames, height, width, channels = layout.frames.shape
+        self.input_shapes: dict[str, tuple[int, ...]] = {
+            "audio": layout.log_mel.shape,
+            "video": (channels, frames, height, width),
+        }
+        self._groups = [
+            (reader, group) for reader in self._readers for group in range(len(reader.sizes))
+        ]
+        sizes = [size for reader in self._readers for size in reader.sizes]
+        self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp)
+        clip_bytes = layout.log_mel.bytes + layout.frames.bytes
+        self._resident = clip_bytes * len(self) <= _cache_bytes()
+        self._block = max(1, _SHUFFLE_BYTES // (clip_bytes * max([1, *sizes])))
+        self._whole: dict[str, NDArray[Any]] = {}
+        # Both modalities of a block, and of the next one's first batch.
+        self._read = lru_cache(maxsize=2 * (self._block + 4))(self._read_group)
+
+    def __len__(self) -> int:
+        return len(self.clip_ids)
+
+    def gather(
+        self, indices: NDArray[np.intp], modalities: tuple[str, ...] = MODALITIES
+    ) -> LabelledBatch:
+        """The clips at the indices, in their order, repeats allowed, as float32 in [0, 1].
+
+        Video is (B, 3, T, H, W) over memory in the order B, T, H, W, 3 (channels_last_3d). The
+        presence mask of a modality is there whenever any clip of the split lacks it.
+        """
+        inputs: dict[str, Tensor] = {}
+        for name in modalities:
+            rows = torch.from_numpy(self._rows(PAYLOADS[name], indices))
+            if name == "video":
+                inputs[name] = (rows / 255.0).permute(0, 4, 1, 2, 3)
+            else:
+                inputs[name] = rows.float()
+            if not self.present[name].all():
+                inputs[f"{name}_present"] = torch.from_numpy(self.present[name][indices])
+        labels = torch.from_numpy(self.labels[indices]).float()
+        return LabelledBatch(tuple(self.clip_ids[index] for index in indices), inputs, labels)
+
+    def waveforms(self, indices: NDArray[np.intp]) -> Tensor:
+        """The clips' sound, (B, N) float32 in [-1, 1), of the eval split; zeros where absent."""
+        if self.split != "eval":
+            raise ValueError(f"waveforms are stored for the eval split only, not {self.split}")
+        return torch.from_numpy(self._rows(WAVEFORM, indices)).float() / 32768.0
+
+    def batches(
+        self,
+        batch_size: int,
+        modalities: tuple[str, ...] = MODALITIES,
+        *,
+        seed: int | None = None,
+        epoch: int = 0,
+    ) -> Iterator[LabelledBatch]:
+        """Yield every clip once; the last batch may be smaller.
+
+        In stored order without a seed; else in an order that follows from (seed, epoch) alone.
+        """
+        order = np.arange(len(self)) if seed is None else self._shuffled(seed, epoch)
+        chunks = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+        if self._resident:
+            yield from (self.gather(chunk, modalities) for chunk in chunks)
+        elif chunks:
+            with ThreadPoolExecutor(1) as reading:
+                coming = reading.submit(self.gather, chunks[0], modalities)
+                for chunk in chunks[1:]:
+                    batch, coming = coming.result(), reading.submit(self.gather, chunk, modalities)
+                    yield batch
+                yield coming.result()
+
+    def _shuffled(self, seed: int, epoch: int) -> NDArray[np.intp]:
+        rng = np.random.default_rng([seed, epoch])
+        groups = rng.permutation(len(self._groups))
+        order = [np.empty(0, np.intp)]
+        for first in range(0, len(groups), self._block):
+            block = groups[first : first + self._block]
+            rows = [np.arange(self._starts[group], self._starts[group + 1]) for group in block]
+            order.append(rng.permutation(np.concatenate(rows)))
+        return np.concatenate(order)
+
+    def _rows(self, column: str, indices: NDArray[np.intp]) -> NDArray[Any]:
+        indices = np.asarray(indices, np.intp)
+        if self._resident and column != WAVEFORM:
+            if column not in self._whole:
+                self._whole[column] = self._load(column, np.arange(len(self)))
+            return self._whole[column][indices]
+        return self._load(column, indices)
+
+    def _load(self, column: str, indices: NDArray[np.intp]) -> NDArray[Any]:
+        groups = np.searchsorted(self._starts, indices, "right") - 1
+        layout = self._readers[0].layout
+        if column == WAVEFORM:
+            rows = np.empty((len(indices), layout.clip_samples), np.int16)
+        else:
+            payload = getattr(layout, column)
+            rows = np.empty((len(indices), *payload.shape), payload.dtype)
+        read = self._read_group if self._resident else self._read
+        for group in np.unique(groups):
+            places = np.flatnonzero(groups == group)
+            rows[places] = read(int(group), column)[indices[places] - self._starts[group]]
+        return rows
+
+    def _read_group(self, group: int, column: str) -> NDArray[Any]:
+        reader, number = self._groups[group]
+        return reader.read(number, column)
+
+
+def _check_layout(reader: ShardReader, split: str, manifest: dict[str, Any]) -> None:
+    audio, video, layout = manifest["audio"], manifest["video"], reader.layout
+    expected = (
+        (split, tuple(manifest["classes"]), manifest["task"]),
+        (audio["frames"], audio["bands"]),
+        (video["frames"], video["height"], video["width"], 3),
+    )
+    found = (
+        (layout.split, layout.classes, layout.task),
+        layout.log_mel.shape,
+        layout.frames.shape,
+    )
+    if found != expected:
+        raise UserError(
+            f"{reader.path}: of another run than {MANIFEST_NAME}; run `dvc repro -f shard`"
+        )
+
+
+def _cache_bytes() -> float:
+    text = os.environ.get("MMLIB_CACHE_GB") or "4"
+    try:
+        size = float(text)
+    except ValueError:
+        size = -1.0
+    if not size >= 0:
+        raise UserError(f"MMLIB_CACHE_GB is {text!r}: give a number of gigabytes, 0 or more")
+    return size * 1e9

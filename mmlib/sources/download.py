@@ -1,0 +1,144 @@
+"""Fetch the clips of a source, a shard at a time, into rows that hold the media or its path."""
+
+import hashlib
+import pickle
+from copy import copy
+from functools import partial
+from pathlib import Path
+
+from mmlib.runtime.errors import UserError
+from mmlib.runtime.scratch import (
+    Scratch,
+    fingerprint,
+)
+from mmlib.runtime.workers import map_ordered
+from mmlib.shards.retry import (
+    find_earlier,
+    set_aside,
+)
+from mmlib.shards.rows.clips import (
+    SPLITS,
+    VOCABULARY_NAME,
+    Vocabulary,
+    shard_name,
+    write_vocabulary,
+)
+from mmlib.shards.rows.splits import (
+    check_splits,
+    untrained_classes,
+)
+from mmlib.shards.rows.tally import (
+    Ledger,
+    check_failures,
+    read_ledger,
+)
+from mmlib.sources.base import ClipList
+from mmlib.sources.columns import Columns, check_requests, columns_of
+from mmlib.sources.fetched_shard import (
+    Piece,
+    fetch_piece,
+)
+from mmlib.sources.lazy import Computed
+
+_HERE = Path(__file__).parent.parent
+# Half a download of other code is never gone on with.
+_CODE = (
+    *sorted((_HERE / "sources").rglob("*.py")),
+    *sorted((_HERE / "media").glob("*.py")),
+    _HERE / "shards/rows/clips.py",
+)
+
+
+def download(
+    clips: ClipList,
+    out: Path,
+    *,
+    shard_clips: int,
+    max_failed_share: float,
+    same_source: str = "stop",
+    absent_classes: str = "stop",
+    scratch_root: Path = Path("scratch"),
+) -> Ledger:
+    """Fetch all clips into `out`: shards of `shard_clips` rows, and classes.json.
+
+    Goes on from finished shards after a kill. UserError for a list that cannot be used (see
+    `splits`) and when more than `max_failed_share` of the clips fail; `out` is then left alone.
+    With `same_source` or `absent_classes` "stop" a list with a recording in two splits, or with a
+    class that train lacks, is refused here already; what else they may say is stage shard's.
+    """
+    vocabulary = Vocabulary(clips.classes, clips.task)
+    columns = columns_of(clips.requests, clips.classes)
+    warnings = check_requests(columns, vocabulary, same_source=same_source)
+    positives = columns.positives(clips.classes)
+    check_splits(columns.clips(), positives, vocabulary)
+    untrained_classes(positives["train"], clips.classes, absent_classes)
+    scratch = Scratch("download", _progress_key(clips, columns, shard_clips), scratch_root)
+    pieces = Pieces(clips, columns, shard_clips)
+    made_by = fingerprint(clips.source, _fetch_hash(clips), *_CODE)
+    earlier = find_earlier(scratch_root, "clips", made_by)
+    work = partial(fetch_piece, scratch=scratch, made_by=made_by, earlier=earlier)
+    for _ in map_ordered(work, pieces.unfinished(scratch), label="download"):
+        pass
+    scratch.write(VOCABULARY_NAME, lambda path: write_vocabulary(path, vocabulary))
+    ledger = read_ledger([scratch.path(name) for name in pieces.names])
+    try:
+        check_failures(
+            ledger.failures,
+            ledger.examples,
+            tried=ledger.rows.total(),
+            largest=max_failed_share,
+            param="data.max_failed_share",
+        )
+    except UserError:
+        set_aside(scratch, pieces.names, scratch_root, "clips", ledger.failures)
+        raise
+    ledger.warnings += warnings + check_splits(ledger.usable, ledger.positives, vocabulary)
+    if earlier:
+        earlier.adopt(scratch.path(name) for name in pieces.names)
+    scratch.publish(out)
+    if earlier:
+        earlier.finish()
+    return ledger
+
+
+class Pieces(Computed[Piece]):
+    """The shards of a list; a piece's requests are looked up when the piece is taken."""
+
+    def __init__(self, clips: ClipList, columns: Columns, shard_clips: int) -> None:
+        self._clips = clips
+        self._pieces = [
+            (shard_name(split, number), positions[begin : begin + shard_clips])
+            for split in SPLITS
+            for positions in [columns.positions(split)]
+            for number, begin in enumerate(range(0, len(positions), shard_clips))
+        ]
+
+    @property
+    def names(self) -> list[str]:
+        """File names of all shards."""
+        return [name for name, _ in self._pieces]
+
+    def unfinished(self, scratch: Scratch) -> "Pieces":
+        """The pieces that are still to be fetched."""
+        rest = copy(self)
+        rest._pieces = [piece for piece in self._pieces if not scratch.has(piece[0])]
+        return rest
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+    def item(self, place: int) -> Piece:
+        """One shard to fetch."""
+        name, positions = self._pieces[place]
+        requests = tuple(self._clips.requests[int(position)] for position in positions)
+        return Piece(name, self._clips.source, requests, self._clips.fetch)
+
+
+def _fetch_hash(clips: ClipList) -> str:
+    return hashlib.sha256(pickle.dumps(clips.fetch, protocol=5)).hexdigest()
+
+
+def _progress_key(clips: ClipList, columns: Columns, shard_clips: int) -> str:
+    return fingerprint(
+        clips.source, clips.classes, shard_clips, _fetch_hash(clips), columns.digest, *_CODE
+    )

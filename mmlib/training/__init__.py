@@ -1,0 +1,1 @@
+"""The training loop, plain and blended objectives (stages train and blend)."""

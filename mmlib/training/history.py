@@ -1,0 +1,86 @@
+"""What a training run leaves behind: a row an epoch, and what it cost."""
+
+import itertools
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from mmlib.models.base import Model
+from mmlib.training.objectives import Row
+
+
+@dataclass
+class Costs:
+    """Passes and clips of the training steps alone; evaluation is not counted.
+
+    A pass is one clip through all encoders of the model, forward or backward; an attack inside
+    training that goes through one of two encoders counts a half. `seconds` is wall time and the
+    only figure that differs between two runs of the same seed.
+    """
+
+    forward_passes: float = 0.0
+    backward_passes: float = 0.0
+    optimiser_steps: int = 0
+    clips_seen: int = 0
+    seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, float]:
+        """The figures by name, as metrics/costs/<run>.json holds them."""
+        return asdict(self)
+
+
+class PassCounter:
+    """Adds every pass through a model's encoders to `costs` while the context is open."""
+
+    def __init__(self, model: Model, costs: Costs) -> None:
+        self._model = model
+        self._costs = costs
+        self._hooks: list[Any] = []
+
+    def __enter__(self) -> "PassCounter":
+        costs, share = self._costs, 1.0 / len(self._model.encoders)
+
+        def forward(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            passes = share * len(output)
+            costs.forward_passes += passes
+            if output.requires_grad:
+                output.register_hook(  # type: ignore[no-untyped-call]
+                    lambda gradient: backward(passes)
+                )
+
+        def backward(passes: float) -> None:
+            costs.backward_passes += passes
+
+        self._hooks = [
+            encoder.register_forward_hook(forward) for encoder in self._model.encoders.values()
+        ]
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for hook in self._hooks:
+            hook.remove()
+
+
+@dataclass
+class History:
+    """One row an epoch, and what the run has cost so far."""
+
+    rows: list[Row] = field(default_factory=list)
+    costs: Costs = field(default_factory=Costs)
+
+    def csv(self) -> str:
+        """The rows as CSV, 9 significant digits; an absent or undefined value is empty."""
+        columns = list(dict.fromkeys(itertools.chain.from_iterable(self.rows)))
+        lines = [
+            ",".join(_cell(column, row.get(column, math.nan)) for column in columns)
+            for row in self.rows
+        ]
+        return "\n".join([",".join(columns), *lines]) + "\n"
+
+
+def _cell(column: str, value: float) -> str:
+    if column == "epoch":
+        return str(int(value))
+    return "" if math.isnan(value) else f"{value:.9g}"

@@ -1,0 +1,198 @@
+"""Checks that the strongest is what is returned, and the controls; each trips where it should."""
+
+import numpy as np
+import pytest
+import torch
+
+from mmlib.attacks.core.search import Model
+from mmlib.attacks.core.threat import (
+    NORMS,
+    Budget,
+    Norm,
+    Threat,
+)
+from mmlib.attacks.methods.pgd import pgd
+from mmlib.batch import Batch
+from mmlib.evaluation.checks import (
+    controls,
+    honesty,
+    probe,
+)
+from mmlib.evaluation.checks.strongest import (
+    silent_success,
+    worst_case_per_clip,
+)
+from mmlib.evaluation.threat_card import threat_card
+from tests.attacks import toys
+from tests.sweep_toys import settings
+
+NET = toys.Net()
+INPUTS = toys.batch(clips=12)
+LABELS = toys.labels(12)
+THREAT = {"audio": Budget(0.05), "video": Budget(0.05)}
+
+
+def returns_the_last(
+    model: Model, batch: Batch, labels: torch.Tensor, threat: Threat, **settings: object
+) -> Batch:
+    """An attack that overshoots: it looks at the best point, then goes on to the clean one."""
+    found = pgd(model, batch, labels, threat, loss="bce", steps=3)
+    model(found)
+    model(batch)
+    return batch
+
+
+def test_the_best_point_of_the_path_is_returned() -> None:
+    sound = silent_success(NET, INPUTS, LABELS, THREAT, "bce", pgd, steps=4, step_size=2.0)
+    assert sound.status == "pass"
+    last = silent_success(NET, INPUTS, LABELS, THREAT, "bce", returns_the_last)
+    assert last.status == "fail"
+    assert "12 of 12 clips" in last.message
+
+
+def test_the_worst_case_is_taken_per_clip() -> None:
+    """The minimum of means: the attack of the higher mean loss, and not each clip's own."""
+    first, second = torch.tensor([3.0, 1.0, 2.0]), torch.tensor([1.0, 2.0, 1.0])
+    rivals = {"A at 1": {"first": first, "second": second}}
+    best = worst_case_per_clip({"A at 1": torch.maximum(first, second)}, rivals)
+    assert best.status == "pass"
+    assert "2 attacks" in best.message
+    of_means = worst_case_per_clip({"A at 1": first}, rivals)
+    assert of_means.status == "fail"
+    assert "second under A at 1" in of_means.message
+    assert "1 clips" in of_means.message
+    lost = worst_case_per_clip({"A at 1": first * float("nan")}, rivals)
+    assert lost.status == "fail"
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_controls_pass_and_know_their_radius(norm: Norm) -> None:
+    assert controls.known_weak_control(norm).status == "pass"
+
+
+def test_a_wrong_minimal_norm_attack_and_a_blind_detector_trip(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(controls, "closed_form_radius", lambda *a: torch.full((8,), 0.01))
+    found = controls.known_weak_control("linf")
+    assert found.status == "fail"
+    assert "closed-form" in found.message
+    monkeypatch.undo()
+    monkeypatch.setattr(controls, "rounding", lambda model: model)
+    blind = controls.known_weak_control("linf")
+    assert blind.status == "fail"
+    assert "not detected" in blind.message
+
+
+def test_the_closed_form_is_where_the_model_flips() -> None:
+    weights = torch.tensor([2.0, -1.0])
+    clean = torch.tensor([[0.6, 0.5]])
+    radius = float(controls.closed_form_radius(weights, clean, "linf")[0])
+    assert radius == pytest.approx((0.1 * 2 + 0.5) / 3)
+    model = controls.linear(weights)
+    for share, sign in ((0.99, 1), (1.01, -1)):
+        moved = clean - share * radius * weights.sign()
+        assert float(model({"audio": moved})[0, 0]) * sign > 0
+
+
+def test_splits_must_be_apart() -> None:
+    val = {"clip": ["a", "b"], "recording": ["x", "y"]}
+    apart = honesty.universal_split(val, {"clip": ["c"], "recording": ["z"]}, "mAP 0.3")
+    assert apart.status == "pass"
+    assert "mAP 0.3" in apart.message
+    shared = honesty.universal_split(val, {"clip": ["c"], "recording": ["y"]}, "")
+    assert shared.status == "fail"
+    assert "1 recordings, such as y" in shared.message
+
+
+def test_clean_scores_must_be_there_and_true() -> None:
+    clean = np.array([[1.0, -2.0], [0.5, 0.1]], np.float32)
+    assert honesty.clean_beside_robust(clean, clean + 1e-4).status == "pass"
+    assert honesty.clean_beside_robust(clean, clean + 0.1).status == "fail"
+    rounded = clean + 0.01
+    assert honesty.clean_beside_robust(clean, rounded).status == "fail"
+    assert honesty.clean_beside_robust(clean, rounded, rounded=True).status == "pass"
+    assert honesty.clean_beside_robust(clean, clean + 0.1, rounded=True).status == "fail"
+    assert honesty.clean_beside_robust(clean, None).status == "fail"
+
+
+def test_the_card_states_everything() -> None:
+    attack = settings(scale={"audio": 0.5, "video": 2.0}, restarts=3)
+    card = threat_card(attack, 80.0)
+    assert honesty.threat_model_card(card, attack).status == "pass"
+    text = {entry.title: entry.text for entry in card}
+    assert "0.8 dB" in text["Headline budget ε"]
+    assert "10.2 grey levels" in text["Headline budget ε"]
+    assert "scale.audio 0.5" in text["All settings"]
+    for missing in ("Goal", "Headline budget ε", "All settings"):
+        less = [entry for entry in card if entry.title != missing]
+        assert honesty.threat_model_card(less, attack).status == "fail"
+    other = honesty.threat_model_card(card, settings(restarts=7))
+    assert other.status == "fail"
+    assert "restarts 7" in other.message
+
+
+def test_the_card_of_an_attack_on_the_waveform() -> None:
+    attack = settings(domain="waveform", scale={"audio": 0.05, "video": 1.0})
+    card = threat_card(attack, 80.0)
+    assert honesty.threat_model_card(card, attack).status == "pass"
+    text = {entry.title: entry.text for entry in card}
+    assert "waveform" in text["Domain"]
+    assert "sound 0.001 of full-scale amplitude = −60.0 dBFS;" in text["Headline budget ε"]
+    assert "log-mel" not in text["Headline budget ε"]
+    assert "[-1, 1]" in text["Box"]
+    spared = threat_card(settings(domain="waveform", scale={"audio": 0, "video": 1}), 80.0)
+    assert "−∞ dBFS" in next(e.text for e in spared if e.title == "Headline budget ε")
+
+
+def probed(model: Model, attacked: torch.Tensor) -> probe.Probe:
+    return probe.Probe(model, INPUTS, LABELS, THREAT, settings(steps=4), attacked, 0)
+
+
+def sound(batch: Batch) -> torch.Tensor:
+    logits: torch.Tensor = NET(batch)
+    return logits
+
+
+def masked(batch: Batch) -> torch.Tensor:
+    """Masked gradients: PGD sees nothing, random search does."""
+    return sound({name: (64 * x).round() / 64 for name, x in batch.items()})
+
+
+def strong() -> torch.Tensor:
+    found = pgd(sound, INPUTS, LABELS, THREAT, steps=30, restarts=2)
+    with torch.no_grad():
+        return sound(found)
+
+
+def test_a_sound_attack_needs_no_more_effort() -> None:
+    for outcome in probe.check_effort(probed(sound, strong()), queries=20):
+        assert outcome.status == "pass", outcome
+
+
+def test_a_weak_attack_is_found_out() -> None:
+    """The clean scores in the place of attacked ones: as an attack that does nothing."""
+    with torch.no_grad():
+        clean = sound(INPUTS)
+    found = {each.name: each for each in probe.check_effort(probed(sound, clean), queries=20)}
+    assert {each.status for each in found.values()} == {"fail"}
+    assert set(found) == {
+        "iterated_beats_single", "doubling_steps", "doubling_restarts", "gradient_free",
+    }  # fmt: skip
+    sources = {"audio": ("audio", sound), "video": ("video", sound)}
+    transferred = probe.check_transfer(probed(sound, clean), sources)
+    assert transferred.status == "fail"
+    assert "audio from audio, video from video" in transferred.message
+
+
+def test_random_search_finds_what_masked_gradients_hide() -> None:
+    with torch.no_grad():
+        hidden = masked(pgd(masked, INPUTS, LABELS, THREAT, steps=8))
+    found = {each.name: each for each in probe.check_effort(probed(masked, hidden), queries=150)}
+    assert found["gradient_free"].status == "fail"
+
+
+def test_transfer_from_the_model_itself_is_no_stronger() -> None:
+    sources = {"audio": ("other", toys.Net(seed=5)), "video": ("other", toys.Net(seed=5))}
+    assert probe.check_transfer(probed(sound, strong()), sources).status == "pass"
+    assert probe.check_transfer(probed(sound, strong()), {}).status == "warn"

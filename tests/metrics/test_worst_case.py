@@ -1,0 +1,119 @@
+"""The ensemble per clip, and the three worst cases of a ranking metric."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from sklearn.metrics import label_ranking_loss
+
+from mmlib.evaluation.sweep.chunk import ChunkSweep
+from mmlib.metrics.ranking import (
+    average_precision,
+    present_mean,
+)
+from mmlib.metrics.scores.conditions import score_run
+from mmlib.metrics.scores.worst_case import (
+    lower_envelope,
+    pairs_misranked,
+    top_kept,
+    worst_cases,
+)
+from mmlib.metrics.stored import (
+    AttackScores,
+    Condition,
+    read_labels,
+)
+from tests.fake_run import EPS, write_run
+from tests.sweep_toys import labelled, model, settings
+
+METHODS = ["square", "pgd", "apgd", "fgsm", "mim"]
+
+
+@pytest.mark.parametrize("methods", [METHODS, ["apgd", "square"]])
+def test_each_clip_gets_the_strongest(methods: list[str]) -> None:
+    net = model()
+    clips = labelled(net, clips=4)
+    several = settings(methods=methods, queries=20)
+    records = {r.condition: r for r in ChunkSweep(net, clips, several, seed=2).run()}
+    for name in ("A", "V", "AV"):
+        alone = {c[1]: r for c, r in records.items() if c[0] == name and c[1].endswith(" alone")}
+        assert set(alone) == {f"{method} alone" for method in methods}
+        strongest = records[name, "pgd", 0.02]
+        losses = torch.stack([record.loss for record in alone.values()])
+        assert bool((strongest.loss >= losses.amax(0) - 1e-6).all())
+        assert {c[2] for c in records if c[1].endswith(" alone")} == {0.02}
+        for record in alone.values():
+            for column in ("norm_audio", "norm_video"):
+                if column in record.measures:
+                    assert bool((record.measures[column] <= 0.02 * (1 + 1e-6)).all())
+
+
+def test_pgd_alone_stores_what_it_always_did() -> None:
+    net = model()
+    clips = labelled(net, clips=2)
+    records = ChunkSweep(net, clips, settings(), seed=2).run()
+    assert {record.condition[1] for record in records} == {"clean", "noise", "pgd"}
+    more = ChunkSweep(net, clips, settings(methods=["pgd", "mim"]), seed=2).run()
+    first = next(r for r in records if r.condition == ("A", "pgd", 0.01))
+    second = next(r for r in more if r.condition == ("A", "pgd", 0.01))
+    assert bool((second.loss >= first.loss - 1e-6).all())
+
+
+def test_methods_are_checked() -> None:
+    with pytest.raises(ValidationError, match="twice"):
+        settings(methods=["pgd", "pgd"])
+    with pytest.raises(ValidationError):
+        settings(methods=["deepfool"])
+    assert settings(methods="apgd").methods == ("apgd",)
+
+
+def test_the_three_figures(tmp_path: Path) -> None:
+    write_run(tmp_path, threats={"A": 1.0, "V": 0.5, "AV": 2.0})
+    attacks = AttackScores(tmp_path / "data/attacks/audio.parquet")
+    ids, labels = read_labels(tmp_path / "data/embeddings/audio.parquet", "eval")
+    scores = score_run(attacks, ids, labels, resamples=100, confidence=0.9, seed=0)
+    found = worst_cases(scores, attacks, labels)
+    # The made-up attacks push every score the same way: the strongest one is the envelope.
+    strongest = attacks.scores(Condition("AV", "pgd", EPS))
+    assert found["AV"]["attacks"] == 1 + 3 * 2 * 2
+    assert found["A"]["attacks"] == 1 + 2 * 2
+    assert found["AV"]["strongest"] == found["AV"]["envelope"]
+    tagged = labels.any(axis=1)
+    expected = float(top_kept(labels, strongest)[tagged].mean())
+    assert found["AV"]["top_kept"] == pytest.approx(expected, abs=1e-6)
+    assert found["AV"]["pairs_misranked"] == pytest.approx(
+        float(pairs_misranked(labels, strongest).mean()), abs=1e-6
+    )
+    for key in ("strongest", "envelope", "top_kept"):
+        assert found["AV"][key] <= found["A"][key] <= found["V"][key]
+
+
+@given(st.integers(0, 10_000))
+def test_the_envelope_lies_below_every_attack(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = rng.random((30, 4)) < 0.4
+    labels[0] = True
+    several = rng.standard_normal((3, 30, 4)).astype(np.float32)
+    envelope = several[0]
+    for logits in several[1:]:
+        envelope = lower_envelope(labels, envelope, logits)
+    bound = present_mean(average_precision(labels, envelope))
+    for logits in several:
+        assert bound <= present_mean(average_precision(labels, logits)) + 1e-12
+
+
+def test_pairs_agree_with_scikit_learn() -> None:
+    rng = np.random.default_rng(3)
+    labels = rng.random((50, 6)) < 0.3
+    logits = rng.standard_normal((50, 6)).astype(np.float32)
+    whole = labels.any(1) & ~labels.all(1)
+    expected = label_ranking_loss(labels[whole], logits[whole])
+    assert pairs_misranked(labels, logits)[whole].mean() == pytest.approx(expected)
+    assert pairs_misranked(labels, logits)[~whole].sum() == 0
+    tied = np.zeros((1, 2), np.float32)
+    assert pairs_misranked(np.array([[True, False]]), tied)[0] == 1
+    assert not top_kept(np.array([[True, False]]), tied)[0]

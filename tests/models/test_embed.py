@@ -1,0 +1,111 @@
+"""Embeddings as cached: what the model says, of every clip, however it is batched."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from mmlib.metrics.stored import (
+    read_embeddings,
+    read_metadata,
+)
+from mmlib.models.base import Model
+from mmlib.models.embed import write_embeddings
+from mmlib.models.predict import (
+    predict,
+    predict_heads,
+    predict_splits,
+)
+from tests.memory_clips import MemoryClips
+from tests.models.examples import small
+
+CPU = torch.device("cpu")
+SPLITS = {"train": MemoryClips(7), "val": MemoryClips(3, seed=1), "eval": MemoryClips(5, seed=2)}
+
+
+def cache(folder: Path, model: Model, batch_size: int = 4) -> Path:
+    path = folder / "embeddings" / "run.parquet"
+    write_embeddings(
+        path,
+        predict_splits(model, SPLITS, batch_size=batch_size, device=CPU),
+        classes=SPLITS["train"].classes,
+        task="multi_label",
+        run="run",
+    )
+    return path
+
+
+@pytest.mark.parametrize("kind", ["mid", "early", "audio", "video"])
+def test_what_is_read_back_is_what_the_model_says(tmp_path: Path, kind: str) -> None:
+    model = small(modality=kind) if kind in ("audio", "video") else small(kind)
+    path = cache(tmp_path, model)
+    for split, clips in SPLITS.items():
+        found = read_embeddings(path, split)
+        assert found.classes == tuple(clips.classes)
+        assert found.clip_ids.tolist() == clips.clip_ids
+        np.testing.assert_array_equal(found.labels, clips.labels)
+        batch = clips.gather(np.arange(len(clips)))
+        model.eval()
+        with torch.no_grad():
+            expected, logits = model.embed(batch.inputs), model(batch.inputs)
+        assert set(found.vectors) == set(expected)
+        for name, vectors in expected.items():
+            np.testing.assert_allclose(found.vectors[name], vectors, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found.logits, logits, rtol=1e-4, atol=1e-5)
+        top = found.vectors[model.penultimate]
+        again = top @ model.head.weight.detach().numpy().T + model.head.bias.detach().numpy()
+        np.testing.assert_allclose(found.logits, again, rtol=1e-4, atol=1e-5)
+
+
+def test_rows_keep_the_order_of_the_splits_and_the_metadata_says_what_they_are(
+    tmp_path: Path,
+) -> None:
+    path = cache(tmp_path, small("mid"))
+    file = pq.ParquetFile(path)
+    assert file.read(columns=["clip_id"])["clip_id"].to_pylist() == [
+        clip_id for clips in SPLITS.values() for clip_id in clips.clip_ids
+    ]
+    facts = read_metadata(file, path)
+    assert facts["dims"] == {"audio": 32, "video": 32, "fused": 24}
+    assert facts["run"] == "run"
+    assert facts["task"] == "multi_label"
+
+
+def test_the_same_model_writes_the_same_bytes(tmp_path: Path) -> None:
+    one = cache(tmp_path / "one", small("mid")).read_bytes()
+    two = cache(tmp_path / "two", small("mid")).read_bytes()
+    assert one == two
+
+
+def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no clip"):
+        write_embeddings(
+            tmp_path / "x.parquet", iter(()), classes=["a"], task="multi_label", run="run"
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_predictions_do_not_depend_on_the_batch_size() -> None:
+    model = small("mid")
+    clips = SPLITS["train"]
+    found = [
+        np.concatenate([p.logits for p in predict(model, clips, batch_size=size, device=CPU)])
+        for size in (1, 3, 7)
+    ]
+    for logits in found[1:]:
+        np.testing.assert_allclose(logits, found[0], rtol=1e-4, atol=1e-5)
+
+
+def test_heads_of_chosen_clips_in_their_order() -> None:
+    model = small("mid", heads=True).train()
+    clips = SPLITS["train"]
+    labels, heads = predict_heads(
+        model, clips, batch_size=2, device=CPU, indices=np.array([5, 0, 3])
+    )
+    assert model.training, "left as it was"
+    np.testing.assert_array_equal(labels, clips.labels[[5, 0, 3]])
+    _, everything = predict_heads(model, clips, batch_size=7, device=CPU)
+    for name, logits in heads.items():
+        torch.testing.assert_close(logits, everything[name][[5, 0, 3]], rtol=1e-4, atol=1e-5)

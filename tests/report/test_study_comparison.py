@@ -1,0 +1,130 @@
+"""Means and paired differences over seeds, matched comparisons, and their verdicts."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats as scipy
+
+from mmlib.metrics.intervals import (
+    t_interval,
+    t_p,
+)
+from mmlib.params import load
+from mmlib.report.comparison.study import (
+    Study,
+    read,
+)
+from mmlib.report.comparison.study_claims import (
+    adversarial,
+    claims,
+    find,
+    full_rule,
+    plain,
+)
+from mmlib.runtime.errors import UserError
+from tests import fake_study
+from tests.conftest import ROOT
+
+VALUES = st.lists(st.floats(-1, 1).map(lambda x: round(x, 3)), min_size=3, max_size=8)
+
+
+@given(VALUES, st.floats(-5, 5))
+def test_t_interval_is_scipy_s_and_moves_with_the_values(values: list[float], shift: float) -> None:
+    if len(set(values)) == 1:
+        return
+    found = t_interval(values, 0.95)
+    expected = scipy.t.interval(0.95, len(values) - 1, np.mean(values), scipy.sem(values))
+    assert found[1:] == pytest.approx(expected)
+    assert t_p(values) == pytest.approx(scipy.ttest_1samp(values, 0).pvalue)
+    moved = t_interval(np.array(values) + shift, 0.95)
+    assert np.subtract(moved, shift) == pytest.approx(np.array(found), abs=1e-9)
+    assert (found.lo > 0 or found.hi < 0) == (t_p(values) < 0.05)
+
+
+def test_t_interval_of_too_few_or_equal_values() -> None:
+    assert np.isnan(t_interval([0.5], 0.95)[1:]).all()
+    assert np.isnan(t_p([0.5]))
+    assert t_interval([0.5, 0.5], 0.95) == (0.5, 0.5, 0.5)
+    assert (t_p([0.5, 0.5]), t_p([0.0, 0.0])) == (0.0, 1.0)
+
+
+def study(root: Path, **chosen: object) -> Study:
+    shutil.copy(ROOT / "params.yaml", root / "params.yaml")
+    fake_study.write(root, **chosen)  # type: ignore[arg-type]
+    found = read(root, load(root / "params.yaml"))
+    assert found is not None
+    return found
+
+
+def test_a_study_that_is_off_or_has_not_run_is_none(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml")
+    assert read(tmp_path, load(tmp_path / "params.yaml")) is None
+    assert claims(None) == []
+
+
+def test_a_difference_is_paired_by_seed_and_by_clip(tmp_path: Path) -> None:
+    found = study(tmp_path)
+    gap = found.gap("pgd", "plain", "AV")
+    values = found.rows["pgd"].values("AV") - found.rows["plain"].values("AV")
+    assert gap.seeds == t_interval(values, found.confidence)
+    assert gap.p >= t_p(values)
+    # what moves both rows alike is not in the difference: far narrower than a row's own resamples
+    own = np.ptp(found.rows["pgd"].resamples["AV"][2022])
+    assert gap.clips.hi - gap.clips.lo < own / 4
+    assert gap.hull.lo == min(gap.seeds.lo, gap.clips.lo)
+    assert gap.hull.hi == max(gap.seeds.hi, gap.clips.hi)
+    back = found.gap("plain", "pgd", "AV")
+    assert back.seeds.estimate == pytest.approx(-gap.seeds.estimate)
+    assert found.gap("plain", "plain", "AV").hull == (0.0, 0.0, 0.0)
+
+
+def test_rows_are_matched_by_counted_passes_or_by_epochs(tmp_path: Path) -> None:
+    found = study(tmp_path)
+    robust = adversarial(found)
+    assert robust is not None
+    assert robust.name == "pgd"
+    for kind, epochs, passes in (
+        (plain, "plain", "plain_long"),
+        (full_rule, "mixup", "mixup_long"),
+    ):
+        matched = [find(found, kind, robust, at=at) for at in ("epochs", "passes")]
+        assert [row.name for row in matched if row] == [epochs, passes]
+    assert found.rows["plain_long"].passes == robust.passes
+    few = study(tmp_path, rows=("plain", "pgd"))
+    assert find(few, plain, few.rows["pgd"], at="passes") is None
+
+
+def test_claims_follow_the_figures(tmp_path: Path) -> None:
+    found = {claim.key: claim for claim in claims(study(tmp_path))}
+    verdicts = {key: claim.verdict for key, claim in found.items()}
+    assert verdicts["study_mixup_adversarial_epochs"] == "not supported"
+    assert verdicts["study_mixup_adversarial_passes"] == "not supported"
+    assert verdicts["study_mixup_clean_epochs"] == "supported"
+    assert verdicts["study_mixup_plain_passes"] == "supported"
+    assert verdicts["study_adversarial_plain_epochs"] == "supported"
+    assert verdicts["study_gblend_blended"] == "supported"
+    assert found["study_guided_unguided_mixup"].compared.startswith("mixup under A+V 0.")
+    assert all(claim.n == 3 for claim in found.values())
+    assert "16,000 passes" in found["study_mixup_adversarial_passes"].compared
+
+
+def test_luck_that_is_larger_than_the_effect_decides_nothing(tmp_path: Path) -> None:
+    found = {claim.key: claim for claim in claims(study(tmp_path, spread=0.5))}
+    assert found["study_mixup_plain_epochs"].verdict == "undecided"
+
+
+def test_one_seed_decides_nothing(tmp_path: Path) -> None:
+    found = claims(study(tmp_path, seeds=(2022,)))
+    assert {claim.verdict for claim in found} == {"undecided"}
+    assert all(claim.n == 1 and np.isnan(claim.p) for claim in found)
+
+
+def test_a_broken_file_is_one_clear_line(tmp_path: Path) -> None:
+    study(tmp_path)
+    (tmp_path / "metrics/study/plain.csv").write_text("seed,part\n2022,headline\n")
+    with pytest.raises(UserError, match=r"plain\.csv: no figures of a study"):
+        read(tmp_path, load(tmp_path / "params.yaml"))

@@ -1,0 +1,40 @@
+"""`python -m tools.ledger`: every clip is in one of its counts."""
+
+from pathlib import Path
+
+import pytest
+
+from mmlib.shards.ledger import (
+    write_ledger,
+    write_manifest_csv,
+)
+from tests.ledger_rows import row, table
+from tools import ledger
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    path = tmp_path / "ledger.parquet"
+    rows = [row(f"t{i}", "train", ("a",)) for i in range(3)]
+    rows += [row("t9", "train", ("a",), "dropped", "leak_identical")]
+    rows += [row(f"e{i}", "eval", ("a",), "failed", "timeout") for i in range(2)]
+    write_ledger(path, [table(rows[:2]), table(rows[2:])])
+    return path
+
+
+def test_counts_and_lists(written: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ledger.main(["--ledger", str(written)])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert lines[0] == ["train", "ok", "3"]
+    assert lines[1][:5] == ["train", "dropped", "shard", "leak_identical", "1"]
+    assert lines[2][:6] == ["eval", "failed", "decode", "timeout", "2", "e0:"]
+    ledger.main(["--ledger", str(written), "--error", "timeout"])
+    assert capsys.readouterr().out == "eval,e0,it was timeout\neval,e1,it was timeout\n"
+    ledger.main(["--ledger", str(written), "--error", "timeout", "--split", "train"])
+    assert capsys.readouterr().out == ""
+
+
+def test_the_manifest_of_the_evaluation(written: Path, tmp_path: Path) -> None:
+    write_manifest_csv(written, tmp_path / "eval.csv")
+    text = (tmp_path / "eval.csv").read_text(encoding="utf-8")
+    assert text == "clip_id,status,error\ne0,failed,timeout\ne1,failed,timeout\n"

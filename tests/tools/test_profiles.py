@@ -1,0 +1,107 @@
+"""A profile changes what it names, keeps every comment, and `demo` leads back."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mmlib.params import AdversarialRun, load
+from mmlib.runtime.errors import UserError
+from tests.conftest import ROOT
+from tools import profiles
+
+FOLDER = ROOT / "profiles"
+
+
+@pytest.fixture
+def params(tmp_path: Path) -> Path:
+    return Path(shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml"))
+
+
+@pytest.mark.parametrize("name", profiles.names(FOLDER))
+def test_every_profile_is_valid_and_demo_leads_back(params: Path, name: str) -> None:
+    before = params.read_text(encoding="utf-8")
+    profiles.apply(name, FOLDER, params)
+    load(params)
+    comments = [line.strip() for line in before.splitlines() if line.strip().startswith("#")]
+    after = params.read_text(encoding="utf-8")
+    assert [line.strip() for line in after.splitlines() if line.strip().startswith("#")] == comments
+    profiles.apply("demo", FOLDER, params)
+    assert params.read_text(encoding="utf-8") == before
+
+
+def test_a_change_is_named(params: Path) -> None:
+    changes = profiles.apply("paper", FOLDER, params)
+    assert any(line.startswith("model.csn.width: ") and line.endswith("-> 32") for line in changes)
+    assert profiles.apply("paper", FOLDER, params) == []
+
+
+@pytest.mark.parametrize("source", ["audioset", "kinetics_sounds", "folder"])
+@pytest.mark.parametrize("size", ["tiny", "small", "paper"])
+def test_a_size_goes_over_a_source(params: Path, source: str, size: str) -> None:
+    changes = profiles.apply(f"{source} {size}", FOLDER, params)
+    assert f"data.source: events -> {source}" in changes
+    assert profiles.apply(size, FOLDER, params) == []
+    # What the size leaves alone is as the source says.
+    assert all(
+        change.startswith("train.") or change.startswith("retrain.")
+        for change in profiles.apply(source, FOLDER, params)
+    )
+
+
+def test_an_empty_table_takes_the_rows_of_a_profile_and_gives_them_back(params: Path) -> None:
+    profiles.apply("folder small study", FOLDER, params)
+    found = load(params)
+    assert set(found.study.table.rows) <= set(found.study.rows)
+    assert found.study.rows["mixup_shared_10"].guide == "none"
+    assert profiles.apply("study", FOLDER, params) == []
+    changes = profiles.apply("demo", FOLDER, params)
+    assert "study.rows.plain.epochs: 4 -> none" in changes
+    assert load(params).study.rows == {}
+
+
+def test_rows_of_the_study_cost_what_they_say(params: Path) -> None:
+    """10 epochs of plain training make as many passes as 4 of PGD-AT: (1 + share x steps) each."""
+    profiles.apply("study", FOLDER, params)
+    rows = load(params).study.rows
+    robust = rows["adversarial"]
+    assert isinstance(robust, AdversarialRun)
+    passes = robust.epochs * (1 + robust.adversarial_share * robust.steps)
+    assert {rows[name].epochs for name in ("plain_long", "mixup_long")} == {passes}
+    assert rows["plain"].epochs == rows["mixup"].epochs == robust.epochs
+
+
+def test_one_label_a_clip(params: Path) -> None:
+    for chosen in ("kinetics_sounds", "folder single_label", "demo single_label"):
+        profiles.apply(chosen, FOLDER, params)
+        found = load(params)
+        assert (found.data.task, found.attack.loss) == ("single_label", "cross_entropy")
+
+
+def test_the_sizes_are_those_of_the_paper(params: Path) -> None:
+    profiles.apply("audioset paper", FOLDER, params)
+    shard = load(params).shard
+    assert (shard.seconds, shard.mel.frames, shard.mel.bands) == (10.0, 400, 64)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("attack:\n  epss: 1\n", "attack.epss is no key"),
+        ("attack:\n  eps: -1\n", "attack.eps"),
+    ],
+)
+def test_a_bad_profile_changes_nothing(
+    params: Path, tmp_path: Path, text: str, message: str
+) -> None:
+    (tmp_path / "bad.yaml").write_text(text, encoding="utf-8")
+    before = params.read_text(encoding="utf-8")
+    with pytest.raises(UserError, match=message):
+        profiles.apply("bad", tmp_path, params)
+    assert params.read_text(encoding="utf-8") == before
+    assert not list(tmp_path.glob(".params*"))
+
+
+def test_an_unknown_profile_lists_the_known(params: Path) -> None:
+    with pytest.raises(UserError, match="audioset, demo, folder"):
+        profiles.apply("huge", FOLDER, params)

@@ -1,0 +1,201 @@
+"""Stages train, blend and embed on real shards, run after one another, killed and refused."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from ruamel.yaml import YAML
+
+from mmlib.metrics.stored import read_embeddings
+from mmlib.models import checkpoint
+from mmlib.models.build import architecture, build
+from mmlib.params import FRESH, load
+from mmlib.runtime.errors import UserError
+from stages import blend, embed, train
+from tests.conftest import ROOT
+from tests.fake_shards import write_shards
+from tests.memory_clips import MemoryClips
+
+SMALL = {
+    "csn": {"width": 2},
+    "r2plus1d": {"width": 4, "blocks": [1, 1, 1, 1]},
+    "fusion": {"hidden": 16},
+}
+QUICK = {"epochs": 3, "batch_size": 16, "learning_rate": 0.01}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    yaml = YAML(typ="safe")
+    values = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for net, sizes in SMALL.items():
+        values["model"][net] |= sizes
+    rows = values["train"]
+    for name in rows:
+        rows[name] |= QUICK | {"audio_start": str(FRESH), "video_start": str(FRESH)}
+    rows["warm"] = rows["mid"] | {"audio_start": "data/models/audio.safetensors"}
+    rows["misfit"] = rows["mid"] | {"audio_start": "data/models/video.safetensors"}
+    rows["online"] = rows["gblend"] | {"guide": "blend_reference", "online_every": 1}
+    rows["deaf"] = rows["video"] | {"guide": "blend_reference"}
+    rows["lost"] = rows["audio"] | {"guide": "nowhere"}
+    rows["wild"] = rows["audio"] | {"learning_rate": 1e30}
+    with (tmp_path / "params.yaml").open("w", encoding="utf-8") as stream:
+        yaml.dump(values, stream)
+    splits = {
+        "train": MemoryClips(40),
+        "val": MemoryClips(16, seed=1),
+        "eval": MemoryClips(9, seed=2),
+    }
+    write_shards(Path("data/shards"), splits, without_audio=(3, 7))
+    guides = Path("data/guides")
+    guides.mkdir()
+    for name in ("none", "blend_reference"):
+        text = (ROOT / f"data/guides/{name}.json").read_text(encoding="utf-8")
+        (guides / f"{name}.json").write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def columns(run: str) -> list[str]:
+    return Path(f"metrics/training/{run}.csv").read_text(encoding="utf-8").split("\n")[0].split(",")
+
+
+def first_loss(run: str) -> float:
+    first = Path(f"metrics/training/{run}.csv").read_text(encoding="utf-8").splitlines()[1]
+    return float(first.split(",")[columns(run).index("train_loss")])
+
+
+def outputs(folder: Path, run: str) -> list[Any]:
+    """All that a training run writes, but for its seconds."""
+    costs = json.loads((folder / f"metrics/costs/{run}.json").read_text(encoding="utf-8"))
+    del costs["seconds"]
+    models = folder / "data/models"
+    files = [models / f"{run}.safetensors", models / f"{run}.json"]
+    return [costs, *(p.read_bytes() for p in [*files, folder / f"metrics/training/{run}.csv"])]
+
+
+def test_from_plain_runs_to_a_blended_one_and_its_embeddings(project: Path) -> None:
+    for run in ("audio", "video", "mid"):
+        train.main([run])
+        assert {"epoch", "train_loss", "val_loss", "val_mAP", "learning_rate"} <= set(columns(run))
+    blend.main([])
+    guide = json.loads(Path("data/guides/blend.json").read_text(encoding="utf-8"))
+    assert list(guide["heads"]) == list(guide["dG"]) == list(guide["dO"]) == ["A", "V", "AV"]
+    assert sum(guide["heads"].values()) == pytest.approx(1.0)
+
+    train.main(["gblend"])
+    assert {"train_loss_A", "val_loss_V", "val_loss_AV", "weight_A"} <= set(columns("gblend"))
+    assert not list(Path("scratch").iterdir())
+    model, description = checkpoint.load(Path("data/models/gblend"))
+    assert list(model.auxiliary) == ["A", "V"]
+    assert description["run"] == "gblend"
+    assert description["inputs"]["audio"]["mean"] == [0.4] * 32
+
+    embed.main(["gblend"])
+    found = read_embeddings(Path("data/embeddings/gblend.parquet"), "eval")
+    assert {name: v.shape for name, v in found.vectors.items()} == {
+        "audio": (9, 32),
+        "video": (9, 32),
+        "fused": (9, 16),
+    }
+    missing = model.missing["audio"].detach().numpy()
+    assert (found.vectors["audio"] == missing).all(axis=1).sum() == 2
+
+
+def test_a_run_starts_from_the_encoder_of_another(project: Path) -> None:
+    train.main(["audio"])
+    train.main(["mid"])
+    train.main(["warm"])
+    first_losses = {
+        run: float(
+            Path(f"metrics/training/{run}.csv").read_text("utf-8").splitlines()[1].split(",")[1]
+        )
+        for run in ("mid", "warm")
+    }
+    assert first_losses["warm"] < first_losses["mid"]
+    train.main(["video"])
+    with pytest.raises(UserError, match="no audio encoder to start from"):
+        train.main(["misfit"])
+
+
+def test_an_encoder_is_copied_to_the_bit_and_must_fit(project: Path) -> None:
+    train.main(["audio"])
+    weights = Path("data/models/audio.safetensors")
+    source, _ = checkpoint.load(Path("data/models/audio"))
+    manifest = json.loads(Path("data/shards/manifest.json").read_text("utf-8"))
+    sizes = load().model
+    row = load().train["mid"]
+    model = build(architecture(row, sizes), 5, manifest, seed=9)
+    checkpoint.start_encoder(model, "audio", weights)
+    copied, original = model.encoders["audio"].state_dict(), source.encoders["audio"].state_dict()
+    assert all(torch.equal(copied[name], tensor) for name, tensor in original.items())
+    headed = build(architecture(row, sizes, heads=True), 5, manifest, seed=9)
+    checkpoint.start_encoder(headed, "audio", weights)
+    assert torch.equal(headed.auxiliary["A"].state_dict()["weight"], source.head.weight)
+    wider = sizes.model_copy(update={"csn": sizes.csn.model_copy(update={"width": 4})})
+    with pytest.raises(UserError, match="of another kind or size"):
+        checkpoint.start_encoder(build(architecture(row, wider), 5, manifest), "audio", weights)
+
+
+def test_online_weights_change_and_are_logged(project: Path) -> None:
+    train.main(["online"])
+    names = columns("online")
+    lines = Path("metrics/training/online.csv").read_text(encoding="utf-8").splitlines()[1:]
+    weights = [
+        [float(line.split(",")[names.index(f"weight_{head}")]) for head in ("A", "V", "AV")]
+        for line in lines
+    ]
+    assert weights[0] == weights[1] == pytest.approx([0.239, 0.384, 0.377])
+    assert weights[2] != weights[1]
+    assert sum(weights[2]) == pytest.approx(1.0)
+
+
+@pytest.mark.slow
+def test_kill_minus_nine_then_again_writes_the_same_bytes(project: Path) -> None:
+    command = [sys.executable, "-m", "stages.train", "mid"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    killed = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    assert killed.stderr is not None
+    line = killed.stderr.readline()
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    assert line.startswith("mid: epoch 1/3")
+    assert not Path("data/models").exists(), "nothing half-written"
+
+    again = subprocess.run(command, stderr=subprocess.PIPE, text=True, env=environment, check=True)
+    assert "mid: going on after epoch" in again.stderr
+    found = outputs(project, "mid")
+    train.main(["mid"])
+    assert outputs(project, "mid") == found
+
+
+@pytest.mark.parametrize(
+    ("run", "message"),
+    [
+        ("nobody", "train has no row 'nobody', only audio"),
+        ("deaf", "needs an encoder for audio and one for video"),
+        ("lost", r"nowhere\.json: no such guide"),
+        ("wild", "training diverged"),
+    ],
+)
+def test_what_does_not_fit_is_said_in_one_line(project: Path, run: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        train.main([run])
+    assert not Path("data/models").exists()
+    assert not Path("metrics").exists()
+
+
+def test_blend_and_embed_want_what_they_read(project: Path) -> None:
+    with pytest.raises(UserError, match=r"audio\.csv: no such file"):
+        blend.main([])
+    with pytest.raises(UserError, match=r"mid\.json: no such file"):
+        embed.main(["mid"])
+    for stage in (train, embed):
+        with pytest.raises(UserError, match="usage"):
+            stage.main([])

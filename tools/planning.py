@@ -1,0 +1,161 @@
+"""What a run over a list of clips would take: shards, rows, disk, time and losses, stage by stage.
+
+Nothing is changed: lists are read, a mirror is looked through, and a few of the clips that are
+there are read and decoded to learn their size and the speed of this machine.
+"""
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmlib.media.decode import decode
+from mmlib.media.ffmpeg import Limits, MediaError
+from mmlib.media.graph import Form
+from mmlib.params import Decode, Params, Shard
+from mmlib.runtime.workers import worker_count
+from mmlib.shards.rows.clips import SPLITS
+from mmlib.sources.base import ClipList, FetchError
+from mmlib.sources.columns import Columns
+from mmlib.sources.segments import SegmentRequests
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What one clip takes: kB of media in its row, seconds of one core to fetch and to decode it.
+
+    `measured` counts the clips that this was measured on; 0: assumed.
+    """
+
+    media_kb: float = 600.0
+    fetch_s: float = 0.01
+    decode_s: float = 0.3
+    measured: int = 0
+
+
+SHARD_S = 0.01
+"""Seconds of one core for a clip's log-mel and frames: an assumption, decoding takes far longer."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage's share of the plan; `bytes_most` is exact for shards, else the most or a guess."""
+
+    name: str
+    shards: int
+    rows: int
+    bytes_most: float
+    seconds: float
+
+
+def availability(
+    clips: ClipList, columns: Columns, share: float, seed: int
+) -> tuple[NDArray[np.bool_], bool]:
+    """Which clips can be had, (N,), and whether that was looked up.
+
+    A mirror and a folder are looked through. Where there is nothing to look at, each clip is there
+    with chance `share`, drawn by the seed: a made-up case.
+    """
+    if isinstance(clips.requests, SegmentRequests):
+        found = clips.requests.available()
+        if found is not None:
+            return found, True
+        return np.random.default_rng(seed).random(len(columns)) < share, False
+    paths = (request.locator.get("path") for request in clips.requests)
+    return np.array([path is None or Path(str(path)).exists() for path in paths], bool), True
+
+
+def measure(
+    clips: ClipList, there: NDArray[np.bool_], settings: Decode, sample: int, seed: int
+) -> Rates | None:
+    """Fetch and decode a few clips that are there, drawn by the seed; None when none works."""
+    places = np.flatnonzero(there)
+    drawn = np.random.default_rng(seed).permutation(len(places))[:sample]
+    form = Form(settings.sample_rate_hz, settings.fps, settings.size)
+    limits = Limits(
+        settings.max_pixels, settings.max_seconds, settings.timeout_s, settings.memory_mb
+    )
+    sizes, fetching, decoding = [], [], []
+    for place in places[drawn]:
+        request = clips.requests[int(place)]
+        begin = time.perf_counter()
+        try:
+            fetched = clips.fetch(request)
+            half = time.perf_counter()
+            media = fetched.media or fetched.path
+            assert media is not None
+            decode(media, form, limits, start_s=fetched.start_s, end_s=fetched.end_s)
+        except (FetchError, MediaError):
+            continue
+        sizes.append(len(fetched.media or b"") / 1000)
+        fetching.append(half - begin)
+        decoding.append(time.perf_counter() - half)
+    if not sizes:
+        return None
+    # One slow clip of a few is mostly a busy machine.
+    return Rates(
+        float(np.mean(sizes)), float(np.median(fetching)), float(np.median(decoding)), len(sizes)
+    )
+
+
+def plan(
+    columns: Columns, there: NDArray[np.bool_], classes: int, params: Params, rates: Rates
+) -> list[Stage]:
+    """What download, decode and shard would do. Times are wall time on all workers together."""
+    workers = worker_count()
+    size = params.data.shard_clips
+    files = sum(math.ceil(len(columns.positions(split)) / size) for split in SPLITS)
+    rows, usable = len(columns), int(there.sum())
+    seconds = np.nan_to_num(columns.seconds, nan=params.shard.seconds)[there]
+    kb = rates.media_kb if params.data.media == "copy" else 0.0
+    evaluated = int(there[columns.positions("eval")].sum())
+    shard_bytes = usable * _clip_bytes(params.shard, classes) + evaluated * _wave_bytes(
+        params.shard
+    )
+    return [
+        Stage("download", files, rows, usable * kb * 1000, usable * rates.fetch_s / workers),
+        Stage(
+            "decode",
+            files,
+            rows,
+            float(_decoded_bytes(seconds, params.decode).sum()),
+            usable * rates.decode_s / workers,
+        ),
+        Stage("shard", files, usable, shard_bytes, usable * SHARD_S / workers),
+    ]
+
+
+def _decoded_bytes(seconds: NDArray[np.float32], settings: Decode) -> NDArray[np.float64]:
+    pcm = 2.0 * np.round(seconds * settings.sample_rate_hz)
+    frames: NDArray[np.float64] = np.ceil(seconds * settings.fps) * 3.0 * settings.size**2
+    return frames + pcm
+
+
+def _clip_bytes(settings: Shard, classes: int) -> int:
+    video = settings.video.frames * settings.video.size**2 * 3
+    return settings.mel.frames * settings.mel.bands * 2 + video + classes
+
+
+def _wave_bytes(settings: Shard) -> int:
+    return settings.mel.frames * settings.mel.hop * 2
+
+
+def losses(
+    columns: Columns, there: NDArray[np.bool_], classes: tuple[str, ...]
+) -> list[tuple[str, int, int, int]]:
+    """Of each class: name, clips that are asked for, that cannot be had, usable training clips.
+
+    Most missing first, by share.
+    """
+    of_label = np.repeat(there, columns.label_counts)
+    train = np.repeat(columns.splits == SPLITS.index("train"), columns.label_counts)
+    asked, had, trained = (
+        np.bincount(columns.labels[chosen], minlength=len(classes))
+        for chosen in (slice(None), of_label, of_label & train)
+    )
+    share = 1 - had / np.maximum(asked, 1)
+    order = np.lexsort((np.arange(len(classes)), -asked, -share))
+    return [(classes[i], int(asked[i]), int(asked[i] - had[i]), int(trained[i])) for i in order]
