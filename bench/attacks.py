@@ -26,7 +26,6 @@ from torch import Tensor
 from bench import gpu, peers
 from bench.peers import Attack
 from bench.tables import quartiles, table
-from mmlib import params
 from mmlib.attacks.core.losses import bce
 from mmlib.batch import THREATS, Batch, LabelledBatch
 from mmlib.evaluation.sweep.chunk import ChunkSweep
@@ -36,6 +35,7 @@ from mmlib.metrics.ranking import (
 )
 from mmlib.models import checkpoint
 from mmlib.models.base import Model
+from mmlib.params.whole import file as whole
 from mmlib.shards.read.loader import ShardSet
 
 BATCH = 50
@@ -115,7 +115,7 @@ Conditions = dict[tuple[str, float], float]
 
 def our_sweep(model: Model, clips: list[LabelledBatch]) -> Conditions:
     """Every threat at every budget as stage attack runs them, its noise included."""
-    settings = params.load().attack
+    settings = whole.load().attack
     found: dict[tuple[str, float], list[Tensor]] = {}
     for chunk in clips:
         for record in ChunkSweep(model, chunk, settings, seed=0).run():

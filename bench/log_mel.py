@@ -19,7 +19,7 @@ import torchaudio
 
 from bench.tables import quartiles, table
 from mmlib.features import LogMel
-from mmlib.params import Mel
+from mmlib.params.shard import Mel
 
 PROFILES = {
     "paper": Mel(

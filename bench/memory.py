@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from bench.tables import table
-from mmlib import params
 from mmlib.media.ffmpeg import Limits
 from mmlib.media.graph import Form
+from mmlib.params.whole import file as whole
 from mmlib.shards.decode import decode_clips
 from mmlib.shards.rows.clips import (
     DECODED_SCHEMA,
@@ -100,7 +100,7 @@ def run_stage(stage: str, clips: int, root: Path) -> None:
         # Here, since torch, which it brings, is no part of the other stages.
         from mmlib.shards.make.shard import make_shards
 
-        shard = params.load().shard
+        shard = whole.load().shard
         mel = shard.mel.model_copy(update={"sample_rate_hz": _RATE_HZ, "max_hz": _RATE_HZ / 2})
         mel = mel.model_copy(update={"window": 512, "n_fft": 512, "hop": 400, "frames": 20})
         settings = shard.model_copy(update={"mel": mel, "seconds": 1.0})

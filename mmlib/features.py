@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchaudio.functional import melscale_fbanks
 
-from mmlib.params import Mel
+from mmlib.params.shard import Mel
 from mmlib.runtime.errors import UserError
 
 PCM_FULL_SCALE = 32768.0

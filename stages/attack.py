@@ -2,20 +2,26 @@
 
 from pathlib import Path
 
-from mmlib import params
 from mmlib.evaluation.sweep.attack import attack_split
+from mmlib.params.attacks import Attack
 from mmlib.runtime import stage
-from mmlib.runtime.errors import UserError
+from mmlib.runtime.settings import Seed, StageSettings
+
+
+class Settings(StageSettings):
+    """What this stage reads of params.yaml."""
+
+    seed: Seed
+    attack: Attack
 
 
 def main(arguments: list[str]) -> None:
     """Write data/attacks/<run>.parquet, <run>-examples.parquet and <run>-surface.parquet."""
-    if len(arguments) != 1:
-        raise UserError("usage: python -m stages.attack RUN")
-    settings = params.load()
+    run = stage.row(arguments, "attack")
+    settings = Settings.load()
     attack_split(
         shards=Path("data/shards"),
-        model=Path("data/models") / arguments[0],
+        model=Path("data/models") / run,
         out=Path("data/attacks"),
         settings=settings.attack,
         seed=settings.seed,

@@ -1,18 +1,32 @@
 """Check of every attacked run whether its numbers can be believed, and say so where they cannot."""
 
 from pathlib import Path
+from typing import Annotated, Any
 
-from mmlib import params
 from mmlib.evaluation.checks.check import (
     Places,
     check_runs,
 )
 from mmlib.evaluation.checks.outcome import summary
+from mmlib.params.attacks import Attack
+from mmlib.params.checks import Checks
 from mmlib.runtime import stage
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.scratch import publish_json
+from mmlib.runtime.settings import At, Seed, StageSettings
 
 OUT = Path("metrics/checks.json")
+
+
+class Settings(StageSettings):
+    """What this stage reads of params.yaml; of the rows of train and retrain their names."""
+
+    seed: Seed
+    attack: Attack
+    checks: Checks
+    floor_db: Annotated[float, At("shard.mel.floor_db")]
+    train: dict[str, Any]
+    retrain: dict[str, Any]
 
 
 def main(arguments: list[str]) -> None:
@@ -20,18 +34,17 @@ def main(arguments: list[str]) -> None:
 
     The file is written either way.
     """
-    if arguments:
-        raise UserError("usage: python -m stages.check")
-    settings = params.load()
+    stage.no_row(arguments, "check")
+    settings = Settings.load()
     data = Path("data")
     places = Places(data / "shards", data / "models", data / "attacks", data / "embeddings")
     found = check_runs(
-        settings.runs,
+        (*settings.train, *settings.retrain),
         places,
         settings.attack,
         settings.checks,
         settings.seed,
-        settings.shard.mel.floor_db,
+        settings.floor_db,
     )
     publish_json(summary(found), OUT)
     failed = [

@@ -1,17 +1,25 @@
-"""Decode every clip to PCM and frames, one ffmpeg process a clip."""
+"""ffmpeg turns every clip into samples and frames."""
 
 from pathlib import Path
 
-from mmlib import params
 from mmlib.media.ffmpeg import Limits
 from mmlib.media.graph import Form
+from mmlib.params.decode import Decode
 from mmlib.runtime import stage
+from mmlib.runtime.settings import StageSettings
 from mmlib.shards.decode import decode_clips
+
+
+class Settings(StageSettings):
+    """What this stage reads of params.yaml."""
+
+    decode: Decode
 
 
 def main(arguments: list[str]) -> None:
     """Write data/decoded."""
-    decode = params.load().decode
+    stage.no_row(arguments, "decode")
+    decode = Settings.load().decode
     ledger = decode_clips(
         Path("data/clips"),
         Path("data/decoded"),

@@ -2,26 +2,27 @@
 
 from pathlib import Path
 
-from mmlib import params
-from mmlib.models import (
-    checkpoint,
-    devices,
-)
+from mmlib.models import checkpoint, devices
 from mmlib.models.embed import write_embeddings
 from mmlib.models.predict import predict_splits
+from mmlib.params.geometry import Embed
 from mmlib.runtime import stage
-from mmlib.runtime.errors import UserError
+from mmlib.runtime.settings import StageSettings
 from mmlib.shards.read.loader import ShardSet
 
 SPLITS = ("train", "val", "eval")
 
 
+class Settings(StageSettings):
+    """What this stage reads of params.yaml."""
+
+    embed: Embed
+
+
 def main(arguments: list[str]) -> None:
     """Write data/embeddings/<run>.parquet."""
-    if len(arguments) != 1:
-        raise UserError("usage: python -m stages.embed RUN")
-    (run,) = arguments
-    size = params.load().embed.batch_size
+    run = stage.row(arguments, "embed")
+    size = Settings.load().embed.batch_size
     device = devices.select()
     model, description = checkpoint.load(Path("data/models") / run, device)
     splits = {split: ShardSet(Path("data/shards"), split) for split in SPLITS}

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from mmlib import params
 from mmlib.metrics.geometry import table
 from mmlib.metrics.geometry.head import read_head
 from mmlib.metrics.geometry.spaces import (
@@ -10,17 +9,23 @@ from mmlib.metrics.geometry.spaces import (
     penultimate_space,
 )
 from mmlib.metrics.stored import read_embeddings
+from mmlib.params.geometry import Geometry
 from mmlib.runtime import stage
-from mmlib.runtime.errors import UserError
 from mmlib.runtime.scratch import publish_text
+from mmlib.runtime.settings import Seed, StageSettings
+
+
+class Settings(StageSettings):
+    """What this stage reads of params.yaml."""
+
+    seed: Seed
+    geometry: Geometry
 
 
 def main(arguments: list[str]) -> None:
     """Write data/geometry/<run>.csv."""
-    if len(arguments) != 1:
-        raise UserError("usage: python -m stages.geometry RUN")
-    (run,) = arguments
-    everything = params.load()
+    run = stage.row(arguments, "geometry")
+    everything = Settings.load()
     settings = everything.geometry
     embeddings, model = Path(f"data/embeddings/{run}.parquet"), Path(f"data/models/{run}")
     cached = read_embeddings(embeddings, settings.split)

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from mmlib import params
+from mmlib.params.whole import file as whole
 from mmlib.report import exports, findings, inputs, page
 from mmlib.report.answers import answer
 from mmlib.runtime import stage
-from mmlib.runtime.errors import UserError
 from mmlib.runtime.scratch import (
     publish_directory,
     publish_text,
@@ -17,9 +16,8 @@ OUT = Path("report")
 
 def main(arguments: list[str]) -> None:
     """Write report/index.html, results.txt and four csv; print the results and the page's path."""
-    if arguments:
-        raise UserError("usage: python -m stages.report")
-    found = inputs.load(params.load(), Path())
+    stage.no_row(arguments, "report")
+    found = inputs.load(whole.load(), Path())
     drawn = findings.find(found)
     answers = answer(found, drawn)
     results = exports.results_text(found, answers)

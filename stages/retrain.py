@@ -1,34 +1,40 @@
-"""Retrain one run of params.retrain: go on from its init by mixup, under attack, or plainly."""
+"""Retrain one run of params.retrain from its init: by mixup, under attack, or plainly."""
 
 from pathlib import Path
+from typing import Annotated
 
-from mmlib import params
 from mmlib.models import checkpoint
+from mmlib.params.retraining import RetrainRun
+from mmlib.params.training import Augment, Learning, Optimiser
 from mmlib.retraining.retrain import retrain
 from mmlib.runtime import stage
-from mmlib.runtime.errors import UserError
-from mmlib.runtime.scratch import (
-    publish_json,
-    publish_text,
-)
+from mmlib.runtime.scratch import publish_json, publish_text
 from mmlib.runtime.seeds import derive
+from mmlib.runtime.settings import At, Seed, StageSettings
 
 DATA = Path("data")
 
 
+class Settings(StageSettings):
+    """What this stage reads of params.yaml."""
+
+    seed: Seed
+    optimiser: Optimiser
+    augment: Augment
+    row: Annotated[RetrainRun, At("retrain.{row}")]
+
+
 def main(arguments: list[str]) -> None:
     """Write data/models/<run>.*, metrics/training/<run>.csv and metrics/costs/<run>.json."""
-    if len(arguments) != 1:
-        raise UserError("usage: python -m stages.retrain RUN")
-    (run,) = arguments
-    settings = params.load()
-    if run not in settings.retrain:
-        raise UserError(
-            f"params.yaml: retrain has no row {run!r}, only {', '.join(settings.retrain)}"
-        )
-    row = settings.retrain[run]
+    run = stage.row(arguments, "retrain")
+    settings = Settings.load(row=run)
+    row = settings.row
     model, described, history, scratch = retrain(
-        row, settings, DATA, name=f"retrain-{run}", seed=derive(settings.seed, run)
+        row,
+        Learning(settings.optimiser, settings.augment),
+        DATA,
+        name=f"retrain-{run}",
+        seed=derive(settings.seed, run),
     )
     described = {"run": run, "init": row.init, "method": row.method, **described}
     checkpoint.save(model, DATA / "models" / run, described)

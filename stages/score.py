@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from mmlib import params
 from mmlib.metrics.geometry.table import GeometryTable
 from mmlib.metrics.scores import tables
 from mmlib.metrics.scores.bootstrap import resample_counts
@@ -26,21 +25,27 @@ from mmlib.metrics.stored import (
     AttackScores,
     read_labels,
 )
+from mmlib.params.score import Score
 from mmlib.runtime import stage
-from mmlib.runtime.errors import UserError
 from mmlib.runtime.scratch import (
     publish_json,
     publish_text,
 )
+from mmlib.runtime.settings import Seed, StageSettings
 from mmlib.shards.ledger import LEDGER_NAME
+
+
+class Settings(StageSettings):
+    """What this stage reads of params.yaml."""
+
+    seed: Seed
+    score: Score
 
 
 def main(arguments: list[str]) -> None:
     """Write metrics/<run>.json, and <run>.csv of metrics/classwise, curves, surface, isodamage."""
-    if len(arguments) != 1:
-        raise UserError("usage: python -m stages.score RUN")
-    (run,) = arguments
-    settings = params.load()
+    run = stage.row(arguments, "score")
+    settings = Settings.load()
     clip_ids, labels = read_labels(Path(f"data/embeddings/{run}.parquet"), "eval")
     attacks = AttackScores(Path(f"data/attacks/{run}.parquet"))
     missing = read_missing(Path("data/shards") / LEDGER_NAME, attacks.classes)

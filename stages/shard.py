@@ -2,23 +2,25 @@
 
 from pathlib import Path
 
-from mmlib import params
+from mmlib.params.shard import Shard
 from mmlib.runtime import stage
-from mmlib.runtime.errors import UserError
 from mmlib.runtime.scratch import publish_file
-from mmlib.shards.ledger import (
-    LEDGER_NAME,
-    write_manifest_csv,
-)
+from mmlib.runtime.settings import StageSettings
+from mmlib.shards.ledger import LEDGER_NAME, write_manifest_csv
 from mmlib.shards.make.shard import make_shards
+
+
+class Settings(StageSettings):
+    """What this stage reads of params.yaml."""
+
+    shard: Shard
 
 
 def main(arguments: list[str]) -> None:
     """Write data/shards/ and metrics/eval_clips.csv."""
-    if arguments:
-        raise UserError("usage: python -m stages.shard")
+    stage.no_row(arguments, "shard")
     out = Path("data/shards")
-    ledger = make_shards(Path("data/decoded"), out, params.load().shard)
+    ledger = make_shards(Path("data/decoded"), out, Settings.load().shard)
     publish_file(
         lambda path: write_manifest_csv(out / LEDGER_NAME, path), Path("metrics/eval_clips.csv")
     )

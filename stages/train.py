@@ -1,31 +1,40 @@
 """Train one run of params.train: its nets, on the shards, steered by its guide."""
 
 from pathlib import Path
+from typing import Annotated
 
-from mmlib import params
 from mmlib.models import checkpoint
+from mmlib.params.training import Augment, Learning, ModelSizes, Optimiser, TrainRun
 from mmlib.runtime import stage
-from mmlib.runtime.errors import UserError
-from mmlib.runtime.scratch import (
-    publish_json,
-    publish_text,
-)
+from mmlib.runtime.scratch import publish_json, publish_text
 from mmlib.runtime.seeds import derive
+from mmlib.runtime.settings import At, Seed, StageSettings
 from mmlib.training.train import train
 
 DATA = Path("data")
 
 
+class Settings(StageSettings):
+    """What this stage reads of params.yaml."""
+
+    seed: Seed
+    model: ModelSizes
+    optimiser: Optimiser
+    augment: Augment
+    row: Annotated[TrainRun, At("train.{row}")]
+
+
 def main(arguments: list[str]) -> None:
     """Write data/models/<run>.*, metrics/training/<run>.csv and metrics/costs/<run>.json."""
-    if len(arguments) != 1:
-        raise UserError("usage: python -m stages.train RUN")
-    (run,) = arguments
-    settings = params.load()
-    if run not in settings.train:
-        raise UserError(f"params.yaml: train has no row {run!r}, only {', '.join(settings.train)}")
+    run = stage.row(arguments, "train")
+    settings = Settings.load(row=run)
     model, described, history, scratch = train(
-        settings.train[run], settings, DATA, name=f"train-{run}", seed=derive(settings.seed, run)
+        settings.row,
+        settings.model,
+        Learning(settings.optimiser, settings.augment),
+        DATA,
+        name=f"train-{run}",
+        seed=derive(settings.seed, run),
     )
     checkpoint.save(model, DATA / "models" / run, {"run": run, **described})
     publish_text(history.csv(), Path(f"metrics/training/{run}.csv"))

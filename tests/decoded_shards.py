@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmlib.params import ClipTensor, Leaks, Mel, Shard
+from mmlib.params.shard import ClipTensor, Leaks, Mel, Shard
 from mmlib.shards.rows.clips import (
     DECODED_SCHEMA,
     VOCABULARY_NAME,

@@ -19,7 +19,7 @@ from typing import cast
 
 from mmlib.media.ffmpeg import Limits
 from mmlib.media.graph import Form
-from mmlib.params import Data
+from mmlib.params.data import Data
 from mmlib.shards.decode import decode_clips
 from mmlib.shards.make.shard import make_shards
 from mmlib.sources import folder

@@ -7,7 +7,8 @@ from mmlib.batch import Batch, LabelledBatch
 from mmlib.features import LogMel
 from mmlib.models.base import Model
 from mmlib.models.build import build
-from mmlib.params import Attack, Mel
+from mmlib.params.attacks import Attack
+from mmlib.params.shard import Mel
 
 CLASSES = 5
 MANIFEST = {

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from mmlib.features import LogMel, clip_frames, waveform_from_pcm
-from mmlib.params import Mel
+from mmlib.params.shard import Mel
 from mmlib.runtime.errors import UserError
 
 PAPER = Mel(

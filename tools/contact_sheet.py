@@ -13,8 +13,8 @@ import numpy as np
 from matplotlib import pyplot as plt
 from PIL import Image
 
-from mmlib import params
-from mmlib.params import EventsData
+from mmlib.params.data import EventsData
+from mmlib.params.whole import file as whole
 from mmlib.sources.events import render
 from mmlib.sources.events.classes import CLASSES
 from mmlib.sources.events.scene import Scene, plan
@@ -40,7 +40,7 @@ def scenes(settings: EventsData, seed: int, name: str) -> list[Scene]:
 def main() -> None:
     """Write the contact sheet."""
     matplotlib.use("Agg")
-    settings = params.load()
+    settings = whole.load()
     events = settings.data.events
     figure, axes = plt.subplots(
         2 * len(CLASSES), CLIPS, figsize=(13, 22), gridspec_kw={"height_ratios": [1, 0.7] * 12}

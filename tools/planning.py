@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from mmlib.media.decode import decode
 from mmlib.media.ffmpeg import Limits, MediaError
 from mmlib.media.graph import Form
-from mmlib.params import Decode, Params, Shard
+from mmlib.params.decode import Decode
+from mmlib.params.shard import Shard
+from mmlib.params.whole.file import Params
 from mmlib.runtime.workers import worker_count
 from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources.base import ClipList, FetchError

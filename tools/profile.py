@@ -18,4 +18,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    stage.run(main, check=False)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from mmlib.params import load
+from mmlib.params.whole.file import load
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.scratch import publish_text
 

@@ -108,4 +108,4 @@ def _table(before: Counter[str], after: Counter[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    stage.run(main, check=False)

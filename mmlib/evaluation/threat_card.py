@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from math import log10
 from typing import Any, NamedTuple
 
-from mmlib.params import Attack
+from mmlib.params.attacks import Attack
 
 NORMS = {
     "linf": "linf, the largest change of any value",

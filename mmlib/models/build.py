@@ -11,7 +11,7 @@ from mmlib.models.csn import Csn
 from mmlib.models.fusion import Early, Fusion, Gated, Late, Mid, Sum
 from mmlib.models.layers import Normalise
 from mmlib.models.r2plus1d import R2plus1d
-from mmlib.params import ModelSizes, TrainRun
+from mmlib.params.training import ModelSizes, TrainRun
 from mmlib.runtime.errors import UserError
 
 Values = Mapping[str, Any]

@@ -1,11 +1,10 @@
 """How runs are attacked: sections attack and theorem."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from mmlib.params.training import SourceRuns
-from mmlib.params.values import Count, Floats, NotNegative, Section, listed
+from mmlib.runtime.settings import Count, Floats, NotNegative, Section, listed
 
 Method = Literal["pgd", "apgd", "fgsm", "mim", "square"]
 Domain = Literal["log_mel", "waveform"]
@@ -21,31 +20,57 @@ class Scale(Section):
 class Surface(Section):
     """The grid of a sound's and a picture's budget, and one budget shared by both."""
 
-    runs: Annotated[tuple[str, ...], BeforeValidator(listed)] = ()
+    runs: Literal["all"] | Annotated[tuple[str, ...], BeforeValidator(listed)] = ()
     multiples: Annotated[tuple[float, ...], BeforeValidator(listed)] = ()
     steps: Count = 2
     splits: Annotated[int, Field(ge=2)] = 3
     refinements: Annotated[int, Field(ge=0)] = 1
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The runs that are named; none for "all"."""
+        return () if self.runs == "all" else self.runs
 
-class Attack(Section):
-    """The attack sweep (stage attack); eps in units of full scale."""
+    def attacks(self, run: str) -> bool:
+        """Tell whether the plane of a fused run is attacked."""
+        return self.runs == "all" or run in self.runs
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if len(set(self.named)) < len(self.named):
+            raise ValueError("runs names one run twice")
+        return self
+
+
+class AttackMethod(Section):
+    """How hard one attack tries, and in what form; eps in units of full scale."""
 
     eps: Annotated[float, Field(gt=0, le=1)]
     domain: Domain = "log_mel"
     scale: Scale
     norm: Literal["linf", "l2", "l1"]
-    sweep: Floats
     steps: Count
-    sweep_steps: Count
     step_size: Annotated[float, Field(gt=0, le=2)]
     momentum: Annotated[float, Field(ge=0, le=1)] = 0.0
     restarts: Count
     loss: Literal["bce", "balanced_bce", "ranking", "margin", "cross_entropy", "dlr"]
     batch_size: Count
-    examples: Annotated[int, Field(ge=0)]
     methods: Annotated[tuple[Method, ...], BeforeValidator(listed), Field(min_length=1)] = ("pgd",)
     queries: Annotated[int, Field(ge=2)] = 200
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if len(set(self.methods)) < len(self.methods):
+            raise ValueError("methods names one attack twice")
+        return self
+
+
+class Attack(AttackMethod):
+    """The attack sweep (stage attack)."""
+
+    sweep: Floats
+    sweep_steps: Count
+    examples: Annotated[int, Field(ge=0)]
     surface: Surface = Surface()
 
     @model_validator(mode="after")
@@ -54,20 +79,7 @@ class Attack(Section):
             raise ValueError("sweep must hold 1.0: that is the headline attack.eps")
         if min(self.sweep) <= 0 or len(set(self.sweep)) < len(self.sweep):
             raise ValueError("sweep must hold distinct positive multiples of attack.eps")
-        if len(set(self.methods)) < len(self.methods):
-            raise ValueError("methods names one attack twice")
         missing = set(self.surface.multiples) - set(self.sweep)
         if missing:
             raise ValueError(f"surface.multiples holds {min(missing):g}, which sweep does not")
         return self
-
-
-class Theorem(Section):
-    """Whose robustness radii are compared, and how they are searched (stage theorem)."""
-
-    runs: SourceRuns
-    clips: Count | None
-    reach: Annotated[float, Field(gt=0)]
-    steps: Count
-    rounds: Count
-    tolerance: Annotated[float, Field(gt=0, lt=0.5)]

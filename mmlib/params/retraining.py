@@ -4,17 +4,16 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from mmlib.params.training import SourceRuns
-from mmlib.params.values import Count, NotNegative, Positive, Section, Share, listed
+from mmlib.params.training import Parts
+from mmlib.runtime.settings import Count, NotNegative, Positive, Section, Share, listed
 
 
-class Temperature(Section):
-    """How density and convexity steer mixup (stage temperature)."""
+class MixupRule(Section):
+    """How density and convexity steer mixup."""
 
-    runs: SourceRuns
     gamma: NotNegative | None
     floor: Annotated[float, Field(gt=0, le=1)]
-    temperature: Positive | None
+    partner_temperature: Positive | None
     partner_spaces: Annotated[
         tuple[Literal["audio", "video", "fused"], ...],
         BeforeValidator(listed),
@@ -28,6 +27,13 @@ class Temperature(Section):
     rho_slope: NotNegative
     threshold_quantile: Share
     tau: Annotated[float, Field(gt=0, lt=1)] | None
+
+
+class Temperature(Section):
+    """Guides of mixup (stage temperature): one rule, and the runs of each guide."""
+
+    guides: dict[str, Parts]
+    rule: MixupRule
 
 
 class RetrainBase(Section):

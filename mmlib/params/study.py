@@ -1,11 +1,24 @@
 """Several seeds of several ways to retrain, compared: section study."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from mmlib.params.attacks import AttackMethod
 from mmlib.params.retraining import AdversarialRun, MixupRun, PlainRun, RetrainBase
-from mmlib.params.values import Count, Counts, Floats, Section, listed
+from mmlib.params.score import Score
+from mmlib.params.training import Augment, Learning, ModelSizes, Optimiser, TrainRun
+from mmlib.runtime.settings import (
+    At,
+    Count,
+    Counts,
+    Floats,
+    Part,
+    Section,
+    Seed,
+    StageSettings,
+    listed,
+)
 
 
 class JointRun(RetrainBase):
@@ -48,3 +61,32 @@ class Study(Section):
         if min(self.table.multiples) <= 0:
             raise ValueError("table.multiples must be above 0; the clean clips come by themselves")
         return self
+
+
+class StudySettings(StageSettings):
+    """What stage study reads of params.yaml for one row; `start` is the row of its `init`."""
+
+    seed: Seed
+    model: ModelSizes
+    optimiser: Optimiser
+    augment: Augment
+    attack: Annotated[AttackMethod, Part("attack")]
+    score: Score
+    seeds: Annotated[int, At("study.seeds")]
+    table: Annotated[StudyTable, At("study.table")]
+    row: Annotated[StudyRun, At("study.rows.{row}")]
+    start: Annotated[TrainRun, At("train.{init}")]
+
+    @classmethod
+    def of(cls, row: str) -> Self:
+        """Read what the row needs; UserError names what is missing or wrong."""
+        return cls.load(row=row, init=_Row.load(row=row).row.init)
+
+    @property
+    def learning(self) -> Learning:
+        """What its training shares with every run's."""
+        return Learning(self.optimiser, self.augment)
+
+
+class _Row(StageSettings):
+    row: Annotated[StudyRun, At("study.rows.{row}")]

@@ -1,11 +1,53 @@
-"""How runs are trained: sections optimiser, augment, train and blend."""
+"""Nets and how they are trained: sections model, optimiser, augment, train and blend."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from mmlib.params.values import FRESH, Count, NotNegative, Positive, Section, Share
+from mmlib.runtime.settings import Count, Counts, NotNegative, Positive, Section, Share
+
+FRESH = Path("data/none/start.json")
+"""As a run's `audio_start` or `video_start`: fresh weights (a file, since DVC needs one)."""
+
+
+class Csn(Section):
+    """Convolutional self-attention network for audio."""
+
+    width: Count
+    transformer_blocks: Count
+    share_blocks: bool
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+
+class Cnn14(Section):
+    """CNN14 of PANNs for audio."""
+
+    width: Count
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+
+class R2plus1d(Section):
+    """R(2+1)D residual network for video."""
+
+    width: Count
+    blocks: Counts
+
+
+class Fusion(Section):
+    """The layers after the encoders."""
+
+    hidden: Count
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+
+class ModelSizes(Section):
+    """Sizes of every net, shared by all runs."""
+
+    csn: Csn
+    cnn14: Cnn14
+    r2plus1d: R2plus1d
+    fusion: Fusion
 
 
 class Optimiser(Section):
@@ -25,6 +67,13 @@ class Augment(Section):
     flip: bool
     band_mask: Share
     time_mask: Share
+
+
+class Learning(NamedTuple):
+    """What every training run shares."""
+
+    optimiser: Optimiser
+    augment: Augment
 
 
 class TrainRun(Section):
@@ -66,8 +115,8 @@ class TrainRun(Section):
         return {name: file for name, file in files.items() if file != FRESH}
 
 
-class SourceRuns(Section):
-    """The runs that a guide is measured on: each modality's own, and the fused one."""
+class Parts(Section):
+    """Runs of the two modalities alone, and of both."""
 
     audio: str
     video: str
@@ -75,8 +124,8 @@ class SourceRuns(Section):
 
 
 class Blend(Section):
-    """Which runs and epochs the Gradient-Blending estimate compares (stage blend)."""
+    """Guides of Gradient-Blending (stage blend): the runs of each, and the epochs compared."""
 
-    runs: SourceRuns
+    guides: dict[str, Parts]
     from_epoch: Annotated[int, Field(ge=0)]
     to_epoch: Annotated[int, Field(ge=1)] | None

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmlib.params import Mel
+from mmlib.params.shard import Mel
 
 GRIFFIN_LIM_ROUNDS = 32
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mmlib.params import Mel
+from mmlib.params.shard import Mel
 from mmlib.report import wording
 from mmlib.report.shown import Floats, Picture, Sound, sounds, spectrograms, strips
 

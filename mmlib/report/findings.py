@@ -76,7 +76,7 @@ def find(inputs: Inputs) -> Findings:
         )
         rows += claims(runs, {role: run.cost for role, run in compared.items() if run.cost})
         differences = list(_differences(runs, compared))
-    rows += theorem.claims(inputs.theorem, inputs.params.theorem.runs.model_dump())
+    rows += theorem.claims(inputs.theorem, _theorem_runs(inputs))
     rows += study_claims.claims(inputs.study)
     found = Findings({}, tuple(differences), predictions)
     rows += predictors.claims(found.of(main_run(inputs)))
@@ -119,3 +119,10 @@ def _predictions(inputs: Inputs) -> Iterator[Prediction]:
                 confidence=inputs.params.score.confidence,
                 seed=inputs.params.seed,
             )
+
+
+def _theorem_runs(inputs: Inputs) -> dict[str, str]:
+    """The runs that stage theorem compared: audio, video and fused."""
+    for fused, alone in inputs.params.theorem.fused.items():
+        return {**alone.model_dump(), "fused": fused}
+    return {}

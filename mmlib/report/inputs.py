@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmlib.params import AdversarialRun, MixupRun, Params, TrainRun
+from mmlib.params.retraining import AdversarialRun, MixupRun
+from mmlib.params.training import TrainRun
+from mmlib.params.whole.file import Params
 from mmlib.report.comparison import study
 from mmlib.runtime.errors import UserError
 
@@ -126,9 +128,15 @@ def load(params: Params, root: Path) -> Inputs:
         missing=tuple(missing),
         guides={name: guide for name, guide in guides.items() if guide},
         checks=read_json(root / "metrics/checks.json"),
-        theorem=read_json(root / "metrics/theorem.json"),
+        theorem=_theorem(params, root),
         study=study.read(root, params),
     )
+
+
+def _theorem(params: Params, root: Path) -> Mapping[str, Any]:
+    """What stage theorem found for the first of its fused runs; nothing when it is off."""
+    fused = next(iter(params.theorem.fused), None)
+    return read_json(root / f"metrics/theorem/{fused}.json") if fused else {}
 
 
 def _guides(params: Params) -> tuple[str, ...]:

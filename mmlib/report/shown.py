@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib import colormaps
 from numpy.typing import NDArray
 
-from mmlib.params import Mel
+from mmlib.params.shard import Mel
 from mmlib.report import wording
 from mmlib.report.data_uri import invert, png, wav
 

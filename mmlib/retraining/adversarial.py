@@ -20,7 +20,7 @@ from mmlib.attacks.core.threat import (
 )
 from mmlib.batch import THREATS, LabelledBatch
 from mmlib.models.base import Model
-from mmlib.params import Guard
+from mmlib.params.retraining import Guard
 from mmlib.training.objectives import (
     Objective,
     Row,

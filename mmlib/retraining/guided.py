@@ -14,7 +14,7 @@ from mmlib.metrics.stored import (
     read_embeddings,
     read_labels,
 )
-from mmlib.params import Temperature
+from mmlib.params.retraining import MixupRule
 from mmlib.retraining.guide import Guide
 from mmlib.retraining.temperature import (
     by_clip,
@@ -38,7 +38,7 @@ class Measured(NamedTuple):
     weights: Path
 
 
-def make_guide(measured: Mapping[str, Measured], rule: Temperature) -> tuple[Guide, dict[str, Any]]:
+def make_guide(measured: Mapping[str, Measured], rule: MixupRule) -> tuple[Guide, dict[str, Any]]:
     """Apply the rule to the runs "audio", "video" and "fused"; return the guide and its account.
 
     Each modality's Beta follows from its own run; anchors follow from the fused run's kappa.
@@ -49,7 +49,9 @@ def make_guide(measured: Mapping[str, Measured], rule: Temperature) -> tuple[Gui
     spaces = {name: tables[name].main_space for name in tables}
     for name in MODALITIES:
         if spaces[name] != name:
-            raise UserError(f"temperature.runs.{name} names a run on {spaces[name]}: name another")
+            raise UserError(
+                f"temperature.guides: {name} names a run on {spaces[name]}; name another"
+            )
     clips = _read(measured[FUSED], spaces[FUSED])
     _refuse_eval(tables[FUSED], clips, measured[FUSED])
 
@@ -74,7 +76,7 @@ def make_guide(measured: Mapping[str, Measured], rule: Temperature) -> tuple[Gui
         classes=clips.classes,
         class_weight=weight,
         beta=beta,
-        temperature=rule.temperature,
+        temperature=rule.partner_temperature,
         same_class_share=rule.same_class_share,
         distances=by_clip(clips.clip_ids.tolist(), clips.labels, distances),
     )

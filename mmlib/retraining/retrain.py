@@ -6,7 +6,8 @@ from pathlib import Path
 from mmlib.batch import THREATS, LabelledBatch
 from mmlib.models import checkpoint
 from mmlib.models.base import Model
-from mmlib.params import AdversarialRun, MixupRun, Params, RetrainRun
+from mmlib.params.retraining import AdversarialRun, MixupRun, RetrainRun
+from mmlib.params.training import Learning
 from mmlib.retraining.adversarial import (
     AdversarialObjective,
     build_threat,
@@ -31,7 +32,7 @@ from mmlib.training.train import (
 ATTACK_LOSS = {"multi_label": "bce", "single_label": "cross_entropy"}
 
 
-def retrain(row: RetrainRun, settings: Params, data: Path, *, name: str, seed: int) -> Fitted:
+def retrain(row: RetrainRun, learning: Learning, data: Path, *, name: str, seed: int) -> Fitted:
     """Go on training the run `init` of `data`/models by the row's method; else as `fitting.train`.
 
     Raises UserError when init, guide or shards do not fit the row.
@@ -44,15 +45,14 @@ def retrain(row: RetrainRun, settings: Params, data: Path, *, name: str, seed: i
     method = recipe(row, model, splits[0], guide, seed)
     mark = fingerprint(
         seed,
-        settings.optimiser,
-        settings.augment,
+        *learning,
         row,
         guide,
         shards / "manifest.json",
         models / f"{row.init}.safetensors",
         models / f"{row.init}.json",
     )
-    return fitted(model, method, row, settings, splits, name=name, mark=mark, seed=seed)
+    return fitted(model, method, row, learning, splits, name=name, mark=mark, seed=seed)
 
 
 def recipe(row: RetrainRun, model: Model, train: ShardSet, guide: Path, seed: int) -> Recipe:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmlib.metrics.geometry.density import centroid_distances
-from mmlib.params import Temperature
+from mmlib.params.retraining import MixupRule
 from mmlib.runtime.errors import UserError
 
 Floats = NDArray[np.float64]
@@ -45,7 +45,7 @@ def shortfall(values: Floats, quantile: float) -> tuple[float, Floats]:
     return threshold, np.where(known, np.maximum(threshold - values, 0.0), 0.0)
 
 
-def beta_parameters(kappa_shortfall: Floats, rho_shortfall: Floats, rule: Temperature) -> Floats:
+def beta_parameters(kappa_shortfall: Floats, rho_shortfall: Floats, rule: MixupRule) -> Floats:
     """Give each class its a of Beta(a, a): base * clip(1 + slopes * shortfalls, 1, limit), (K,).
 
     a = 1 draws lambda uniformly; a larger a draws it nearer 1/2, which mixes more strongly.
@@ -98,7 +98,7 @@ def describe(
     classes: Sequence[str],
     kappa: Mapping[str, Floats],
     rho: Mapping[str, Floats],
-    rule: Temperature,
+    rule: MixupRule,
 ) -> tuple[dict[str, Floats], dict[str, Any]]:
     """Turn each modality's kappa and rho (K,) into its Beta parameters, and an account of them.
 

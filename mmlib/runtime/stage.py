@@ -1,6 +1,7 @@
-"""How a stage ends: silently when it worked, with one clear line when it did not."""
+"""How a stage begins and ends: params checked first; one clear line when it did not work."""
 
 import errno
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -8,15 +9,23 @@ from pathlib import Path
 
 from mmlib.runtime.errors import UserError
 
+_CHECK = "mmlib.params.whole.file"
+"""What refuses params.yaml before the first stage. Imported by name: it decides whether a stage
+runs, never what it writes, so that no stage becomes stale with it (see tools/code_deps.py)."""
 
-def run(main: Callable[[list[str]], None]) -> None:
-    """Run a stage's main with the command line's arguments.
+
+def run(main: Callable[[list[str]], None], *, check: bool = True) -> None:
+    """Check the whole of params.yaml, then run a stage's main with the command line's arguments.
+
+    Tools that can do without a right params.yaml go without the `check`.
 
     UserError and errors of the file system (a full disk, a missing or unreadable file) end the
     process with status 1 and one line on stderr; MMLIB_DEBUG=1 shows the traceback instead. Any
     other exception is a fault of this program and keeps its traceback.
     """
     try:
+        if check:
+            importlib.import_module(_CHECK).check()
         main(sys.argv[1:])
     except (UserError, OSError) as error:
         if os.environ.get("MMLIB_DEBUG") == "1":
@@ -29,6 +38,27 @@ def run(main: Callable[[list[str]], None]) -> None:
             "interrupted: finished pieces are kept, `dvc repro` goes on from them", file=sys.stderr
         )
         sys.exit(130)
+
+
+def row(arguments: list[str], stage: str, kind: str = "RUN") -> str:
+    """The row of a `foreach` that the stage works on: its one argument, or from DVC.
+
+    DVC says it as the part after @ in DVC_STAGE, so that no shell reads a row's name. UserError
+    with the usage when there is neither.
+    """
+    if not arguments:
+        _, at, name = os.environ.get("DVC_STAGE", "").partition("@")
+        if at:
+            return name
+    if len(arguments) != 1:
+        raise UserError(f"usage: python -m stages.{stage} {kind}")
+    return arguments[0]
+
+
+def no_row(arguments: list[str], stage: str) -> None:
+    """UserError with the usage when a stage without rows is given arguments."""
+    if arguments:
+        raise UserError(f"usage: python -m stages.{stage}")
 
 
 def _line(error: Exception) -> str:

@@ -5,7 +5,7 @@ Classes are the display names of class_labels_indices.csv, in the order of their
 
 from pathlib import Path
 
-from mmlib.params import Data
+from mmlib.params.data import Data
 from mmlib.runtime.errors import UserError
 from mmlib.sources.audioset_fetch import fetch_lists
 from mmlib.sources.audioset_lists import (

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from mmlib.params import Data
+from mmlib.params.data import Data
 from mmlib.runtime.errors import UserError
 from mmlib.sources import audioset, events, folder, kinetics_sounds
 from mmlib.sources.base import ClipList

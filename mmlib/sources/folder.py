@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from mmlib.params import Data
+from mmlib.params.data import Data
 from mmlib.runtime.errors import UserError
 from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources.base import ClipList, Fetched, Request

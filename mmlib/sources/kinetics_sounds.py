@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmlib.params import Data
+from mmlib.params.data import Data
 from mmlib.runtime.errors import UserError
 from mmlib.sources.base import ClipList
 from mmlib.sources.kinetics_classes import CLASS_LISTS, plain

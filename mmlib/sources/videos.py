@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mmlib.params import Data
-from mmlib.params.data import VideoData
+from mmlib.params.data import Data, VideoData
 from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources.base import ClipList, Fetched, FetchError, Request
 from mmlib.sources.local import take_section

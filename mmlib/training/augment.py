@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from mmlib.batch import Batch
-from mmlib.params import Augment
+from mmlib.params.training import Augment
 
 
 def augment(batch: Batch, settings: Augment, generator: torch.Generator) -> Batch:

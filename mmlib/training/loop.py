@@ -21,7 +21,7 @@ from mmlib.models.predict import (
     Indices,
     predict_heads,
 )
-from mmlib.params import Augment, Optimiser
+from mmlib.params.training import Augment, Optimiser
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.scratch import Scratch
 from mmlib.runtime.seeds import derive

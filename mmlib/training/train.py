@@ -11,7 +11,8 @@ from mmlib.models import (
 )
 from mmlib.models.base import Model
 from mmlib.models.build import architecture, build
-from mmlib.params import Params, RetrainBase, TrainRun
+from mmlib.params.retraining import RetrainBase
+from mmlib.params.training import Learning, ModelSizes, TrainRun
 from mmlib.runtime.scratch import (
     Scratch,
     fingerprint,
@@ -50,7 +51,9 @@ class Fitted(NamedTuple):
     scratch: Scratch
 
 
-def train(row: TrainRun, settings: Params, data: Path, *, name: str, seed: int) -> Fitted:
+def train(
+    row: TrainRun, sizes: ModelSizes, learning: Learning, data: Path, *, name: str, seed: int
+) -> Fitted:
     """Train a new model as the row says, on the shards and guides below `data`.
 
     `name` is that of the scratch folder, from which a killed run goes on. Raises UserError when
@@ -61,7 +64,7 @@ def train(row: TrainRun, settings: Params, data: Path, *, name: str, seed: int) 
     splits = ShardSet(shards, "train"), ShardSet(shards, "val")
     classes, task = splits[0].classes, splits[0].task
     model = build(
-        architecture(row, settings.model, heads=weights is not None),
+        architecture(row, sizes, heads=weights is not None),
         len(classes),
         read_manifest(shards),
         seed=derive(seed, "model"),
@@ -76,22 +79,21 @@ def train(row: TrainRun, settings: Params, data: Path, *, name: str, seed: int) 
     )
     mark = fingerprint(
         seed,
-        settings.model,
-        settings.optimiser,
-        settings.augment,
+        sizes,
+        *learning,
         row,
         guide,
         *row.starts.values(),
         shards / "manifest.json",
     )
-    return fitted(model, method, row, settings, splits, name=name, mark=mark, seed=seed)
+    return fitted(model, method, row, learning, splits, name=name, mark=mark, seed=seed)
 
 
 def fitted(
     model: Model,
     method: Recipe,
     row: TrainRun | RetrainBase,
-    settings: Params,
+    learning: Learning,
     splits: tuple[ShardSet, ShardSet],
     *,
     name: str,
@@ -103,9 +105,7 @@ def fitted(
     scratch = Scratch(name, mark)
     history = fit(
         model,
-        settings=TrainSettings(
-            row.epochs, row.batch_size, row.learning_rate, settings.optimiser, settings.augment
-        ),
+        settings=TrainSettings(row.epochs, row.batch_size, row.learning_rate, *learning),
         batches=method.batches,
         steps_per_epoch=max(1, len(clips) // row.batch_size),
         train=clips,

@@ -28,7 +28,8 @@ from mmlib.evaluation.theorem.theorem import measure as measure_radii
 from mmlib.features import LogMel
 from mmlib.models import checkpoint
 from mmlib.models.base import Model
-from mmlib.params import Attack, SourceRuns, Theorem
+from mmlib.params.attacks import Attack
+from mmlib.params.checks import RadiusSearch
 from mmlib.runtime.errors import UserError
 from mmlib.shards.read.loader import ShardSet
 from mmlib.shards.read.manifest import MANIFEST_NAME
@@ -231,9 +232,16 @@ def test_radii_of_waveforms(shards: Path) -> None:
     for name, net in (("audio", model(None, video=False)), ("video", model(None, audio=False))):
         described = {"classes": list("abcde"), "task": "multi_label"}
         checkpoint.save(net, shards.parent / name, described)
-    runs = SourceRuns(audio="audio", video="video", fused="mid")
-    search = Theorem(runs=runs, clips=None, reach=8.0, steps=4, rounds=5, tolerance=0.05)
-    found = measure_radii(shards, shards.parent, on_waveforms(eps=0.1), search, seed=1)
+    folder = shards.parent
+    search = RadiusSearch(clips=None, reach=8.0, steps=4, rounds=5, tolerance=0.05)
+    found = measure_radii(
+        shards,
+        folder / "mid",
+        {"audio": folder / "audio", "video": folder / "video"},
+        on_waveforms(eps=0.1),
+        search,
+        seed=1,
+    )
     radii = dict(zip(found["A"].clip_ids, found["A"].fused, strict=True))
     assert set(radii) == {f"clip-{row}" for row in (0, 1, 3, 4, 5, 6)}
     assert np.isfinite([radii["clip-1"], radii["clip-4"]]).all()

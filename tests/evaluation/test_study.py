@@ -11,12 +11,13 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from mmlib import params
 from mmlib.evaluation.study import member
 from mmlib.evaluation.sweep import attack as sweep
 from mmlib.evaluation.sweep.attack import attack_split
 from mmlib.models import checkpoint
 from mmlib.models.base import Model
+from mmlib.params.study import StudySettings
+from mmlib.params.whole import file as whole
 from mmlib.retraining.retrain import retrain
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.seeds import derive
@@ -35,7 +36,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "joint": {"method": "joint"},
     "blended": {"method": "joint", "guide": "blend_reference", "online_every": 1},
 }
-FRESH = "data/guides/none.json"
+FRESH = "data/none/start.json"
 KEY = ("seed", "part", "threat", "eps", "steps")
 
 
@@ -67,7 +68,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_shards(Path("data/shards"), splits)
     described = {"classes": splits["train"].classes, "task": splits["train"].task}
     checkpoint.save(small(), Path("data/models/mid"), described)
-    for file in ("guides/none.json", "guides/blend_reference.json", "manifests/all.csv"):
+    for file in ("guides/none.json", "guides/blend_reference.json", "none/subset.csv"):
         target = tmp_path / "data" / file
         target.parent.mkdir(exist_ok=True)
         target.write_text((ROOT / "data" / file).read_text(encoding="utf-8"), encoding="utf-8")
@@ -138,11 +139,11 @@ def test_the_table_is_the_first_seed_s_on_a_few_clips(project: Path) -> None:
 
 
 def test_one_seed_gives_the_model_of_stage_retrain(project: Path) -> None:
-    settings = params.load()
-    row = settings.study.rows["mixup"]
+    settings = StudySettings.of("mixup")
+    row = settings.row
     seed = derive(settings.seed, "study")
     ours = member.fit(row, settings, Path("data"), name="study-one", seed=settings.seed)
-    theirs = retrain(row, settings, Path("data"), name="retrain-two", seed=seed)  # type: ignore[arg-type]
+    theirs = retrain(row, settings.learning, Path("data"), name="retrain-two", seed=seed)  # type: ignore[arg-type]
     assert same(ours.model, theirs.model)
     other = member.fit(row, settings, Path("data"), name="study-three", seed=settings.seed + 1)
     assert not same(ours.model, other.model)
@@ -205,4 +206,4 @@ def test_a_faulty_study_is_refused(project: Path, change: Any, message: str) -> 
         values["study"][key] = values["study"][key] | value
     Path("bad.yaml").write_text(json.dumps(values), encoding="utf-8")
     with pytest.raises(UserError, match=message):
-        params.load("bad.yaml")
+        whole.load("bad.yaml")

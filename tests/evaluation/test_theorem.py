@@ -22,7 +22,7 @@ from mmlib.evaluation.theorem.theorem import (
     smallest,
 )
 from mmlib.models import checkpoint
-from mmlib.params import SourceRuns, Theorem
+from mmlib.params.checks import RadiusSearch
 from mmlib.report.comparison import theorem as rows
 from mmlib.runtime.errors import UserError
 from tests.evaluation.test_attack import (
@@ -31,8 +31,7 @@ from tests.evaluation.test_attack import (
 )
 from tests.sweep_toys import model, settings
 
-SETTINGS = Theorem(
-    runs=SourceRuns(audio="audio", video="video", fused="mid"),
+SETTINGS = RadiusSearch(
     clips=6, reach=5.0, steps=4, rounds=12, tolerance=0.005,
 )  # fmt: skip
 INF = float("inf")
@@ -97,7 +96,7 @@ def test_the_rows_are_kept() -> None:
 
 
 def test_claims_need_one_clip() -> None:
-    runs = SETTINGS.runs.model_dump()
+    runs = {"audio": "audio", "video": "video", "fused": "mid"}
     one = compare(Radii(("a", "b"), np.array([1.0, 1.0]), np.array([0.5, 2.0])), 0.05, 0.95)
     none = compare(Radii(("a", "b"), np.array([1.0, 1.0]), np.array([1.0, 2.0])), 0.05, 0.95)
     first, second = rows.claims({"A": one, "V": none}, runs)
@@ -116,13 +115,18 @@ def models(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def places(models: Path, audio: str = "audio") -> tuple[Path, Path, dict[str, Path]]:
+    alone = {"audio": models / audio, "video": models / "video"}
+    return models / "shards", models / "mid", alone
+
+
 def test_radii_of_real_nets(models: Path) -> None:
     """The third clip has no sound: it does not count under A. Nothing hangs on the batch size."""
     attack = settings(eps=0.2)
-    found = measure(models / "shards", models, attack, SETTINGS, seed=1)
+    found = measure(*places(models), attack, SETTINGS, seed=1)
     assert len(found["A"].clip_ids) == len(found["V"].clip_ids) == 6
     assert "clip-2" not in found["A"].clip_ids
-    whole = measure(models / "shards", models, settings(eps=0.2, batch_size=7), SETTINGS, seed=1)
+    whole = measure(*places(models), settings(eps=0.2, batch_size=7), SETTINGS, seed=1)
     for threat, radii in found.items():
         assert radii.clip_ids == whole[threat].clip_ids
         np.testing.assert_allclose(radii.alone, whole[threat].alone, rtol=1e-3)
@@ -134,8 +138,5 @@ def test_radii_of_real_nets(models: Path) -> None:
 
 
 def test_a_run_of_other_modalities_is_refused(models: Path) -> None:
-    wrong = SETTINGS.model_copy(
-        update={"runs": SourceRuns(audio="mid", video="video", fused="mid")}
-    )
-    with pytest.raises(UserError, match=r"theorem\.runs\.audio is mid, a run of audio and video"):
-        measure(models / "shards", models, settings(), wrong, seed=1)
+    with pytest.raises(UserError, match=r"fused\.mid\.audio is mid, a run of audio and video"):
+        measure(*places(models, audio="mid"), settings(), SETTINGS, seed=1)

@@ -129,7 +129,7 @@ def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         tmp_path / "data/shards/ledger.parquet",
         [table([*rows, row("clip-060", "eval", ["Siren"], "failed", "timeout")])],
     )
-    (tmp_path / "data/manifests/all.csv").write_text("clip_id,status,error\n", encoding="utf-8")
+    (tmp_path / "data/none/subset.csv").write_text("clip_id,status,error\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -185,7 +185,7 @@ def test_metrics_say_which_clips_they_are_of(finished: Path) -> None:
         figures = before[name]
         assert figures["mAP_lowest"] < figures["mAP"] < figures["mAP_highest"]
     text = (finished / "params.yaml").read_text(encoding="utf-8")
-    text = text.replace("common_with: data/manifests/all.csv", "common_with: theirs.csv")
+    text = text.replace("common_with: data/none/subset.csv", "common_with: theirs.csv")
     (finished / "params.yaml").write_text(text, encoding="utf-8")
     lines = ["clip_id,status,error", *(f"{name},ok," for name in ids[:50]), "other,ok,"]
     (finished / "theirs.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -6,7 +6,7 @@ import torch
 from mmlib.models.base import Model
 from mmlib.models.build import architecture, build
 from mmlib.models.fusion import Gated, Late
-from mmlib.params import load
+from mmlib.params.whole.file import load
 from mmlib.runtime.errors import UserError
 from tests.conftest import ROOT
 from tests.models.examples import (

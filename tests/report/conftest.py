@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mmlib import params
+from mmlib.params.whole import file as whole
 from mmlib.report import findings, inputs, page
 from mmlib.report.answers import answer
 from tests.report import fake_project
@@ -12,7 +12,7 @@ from tests.report import fake_project
 
 def render(root: Path) -> str:
     """The page of the project at `root`."""
-    found = inputs.load(params.load(root / "params.yaml"), root)
+    found = inputs.load(whole.load(root / "params.yaml"), root)
     drawn = findings.find(found)
     return page.render(found, drawn, answer(found, drawn))
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 
 from mmlib.metrics.ranking import summary
+from mmlib.params.training import FRESH
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CLASSES = (
@@ -58,10 +59,23 @@ def _params(root: Path, runs: tuple[str, ...], task: str) -> dict[str, Any]:
     root.mkdir(parents=True, exist_ok=True)
     yaml = YAML()
     values: dict[str, Any] = yaml.load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
-    values["runs"] = list(runs)
+    for section in ("train", "retrain"):
+        values[section] = {name: row for name, row in values[section].items() if name in runs}
+    for row in values["train"].values():
+        for key in ("audio_start", "video_start"):
+            if Path(row[key]).stem not in runs:
+                row[key] = str(FRESH)
+    for row in values["retrain"].values():
+        row["init"] = row["init"] if row["init"] in values["train"] else next(iter(values["train"]))
+    if not {"audio", "video", "mid"} <= set(runs):
+        values["blend"]["guides"] = values["temperature"]["guides"] = {}
+        values["theorem"]["fused"] = {}
+    if "gblend" not in runs:
+        values["attack"]["surface"]["runs"] = []
     values["data"]["task"] = task
     values["report"]["resamples"] = 200
     values["attack"]["eps"] = 0.02
+    values["attack"]["loss"] = {"multi_label": "bce", "single_label": "cross_entropy"}[task]
     with (root / "params.yaml").open("w", encoding="utf-8") as stream:
         yaml.dump(values, stream)
     return values
@@ -116,8 +130,10 @@ def _manifest(root: Path, clip_ids: list[str], task: str, clips: int) -> None:
         "decoder": "ffmpeg 9.0.2",
     }
     (shards / "manifest.json").write_text(json.dumps(manifest))
-    (root / "data/manifests").mkdir()
-    (root / "data/manifests/all.csv").write_text("clip_id,status,error\n")
+    (root / "data/none").mkdir()
+    (root / "data/theorem").mkdir()
+    (root / "metrics/theorem").mkdir(parents=True)
+    (root / "data/none/subset.csv").write_text("clip_id,status,error\n")
 
 
 def _guides(root: Path) -> None:

@@ -9,11 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from mmlib import params
+from mmlib.params.whole import file as whole
 from mmlib.report import data_uri, examples, shown
 from tests.report import fake_project
 
-MEL = params.load(fake_project.REPOSITORY / "params.yaml").shard.mel
+MEL = whole.load(fake_project.REPOSITORY / "params.yaml").shard.mel
 CLASSES = ("bell", "rain", "bird", "train", "siren", "car")
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from markupsafe import Markup
 
-from mmlib import params
 from mmlib.evaluation.checks.outcome import (
     Outcome,
     summary,
 )
+from mmlib.params.whole import file as whole
 from mmlib.report import inputs
 from mmlib.report.sections.checks import checks
 from mmlib.report.sections.theorem import survivors
@@ -167,14 +167,14 @@ def test_no_metrics_is_an_error(tmp_path: Path) -> None:
     root = fake_project.write(tmp_path, runs=("mid",), clips=40)
     (root / "metrics/mid.json").unlink()
     with pytest.raises(UserError, match="no run of params"):
-        inputs.load(params.load(root / "params.yaml"), root)
+        inputs.load(whole.load(root / "params.yaml"), root)
 
 
 def test_a_broken_artefact_is_one_clear_line(tmp_path: Path) -> None:
     root = fake_project.write(tmp_path, runs=("mid",), clips=40)
     (root / "metrics/mid.json").write_text("{")
     with pytest.raises(UserError, match=r"mid\.json: not JSON"):
-        inputs.load(params.load(root / "params.yaml"), root)
+        inputs.load(whole.load(root / "params.yaml"), root)
 
 
 def test_names_from_the_data_are_never_markup(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_checks_are_marked_by_run_and_those_that_trip_are_worded(tmp_path: Path)
         "mid": [Outcome("random_noise", "pass", "below"), Outcome("monotone_eps", "warn", "rises")],
     }
     (root / "metrics/checks.json").write_text(json.dumps(summary(found)))
-    section = checks(inputs.load(params.load(root / "params.yaml"), root))
+    section = checks(inputs.load(whole.load(root / "params.yaml"), root))
     assert section is not None
     line, matrix, tripped, everything = section.blocks
     assert line.body.startswith("1 pass, 1 warn, 1 fail. 1 fails:")
@@ -253,12 +253,12 @@ def test_worst_cases_stand_under_the_curves(tmp_path: Path) -> None:
 
 
 def test_theorem_is_a_claim_and_a_sentence(tmp_path: Path) -> None:
-    root = fake_project.write(tmp_path, runs=("audio", "mid"), clips=20, examples=False)
+    root = fake_project.write(tmp_path, runs=("audio", "video", "mid"), clips=20, examples=False)
     counts = {
         "counted": 80, "fused_first": 20, "alone_first": 50, "equal": 10,
         "share": 0.25, "share_lo": 0.16, "share_hi": 0.36,
     }  # fmt: skip
-    (root / "metrics/theorem.json").write_text(json.dumps({"A": counts}))
+    (root / "metrics/theorem/mid.json").write_text(json.dumps({"A": counts}))
     text = Page(render(root)).text
     assert "(Theorem 1; radii by an attack are upper bounds)" in text
     assert "mid breaks first on 20, audio on 50, alike 10; of 80 clips" in text
@@ -266,14 +266,14 @@ def test_theorem_is_a_claim_and_a_sentence(tmp_path: Path) -> None:
 
 
 def test_theorem_s_radii_are_security_curves(tmp_path: Path) -> None:
-    root = fake_project.write(tmp_path, runs=("audio", "mid"), clips=20, examples=False)
+    root = fake_project.write(tmp_path, runs=("audio", "video", "mid"), clips=20, examples=False)
     counts = {
         "counted": 2, "fused_first": 1, "alone_first": 1, "equal": 0,
         "share": 0.5, "share_lo": 0.01, "share_hi": 0.99,
     }  # fmt: skip
-    (root / "metrics/theorem.json").write_text(json.dumps({"A": counts}))
+    (root / "metrics/theorem/mid.json").write_text(json.dumps({"A": counts}))
     assert "Which breaks first" not in Page(render(root)).text
-    (root / "data/theorem.csv").write_text(
+    (root / "data/theorem/mid.csv").write_text(
         "clip_id,threat,radius_alone,radius_fused\na,A,1.5,0.5\nb,A,2,inf\nc,A,0,0\n"
     )
     page = Page(render(root))

@@ -13,7 +13,7 @@ from mmlib.metrics.intervals import (
     t_interval,
     t_p,
 )
-from mmlib.params import load
+from mmlib.params.whole.file import load
 from mmlib.report.comparison.study import (
     Study,
     read,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mmlib.batch import Batch, LabelledBatch
 from mmlib.models.base import Model
-from mmlib.params import Guard
+from mmlib.params.retraining import Guard
 from mmlib.retraining.adversarial import (
     AdversarialObjective,
     Probe,

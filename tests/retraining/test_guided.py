@@ -178,7 +178,7 @@ def test_what_does_not_fit_is_said_in_one_line(project: Path) -> None:
     with pytest.raises(UserError, match="other train clips"):
         temperature.main([])
     set_param(project, "    video: video", "    video: audio")
-    with pytest.raises(UserError, match=r"temperature\.runs\.video names a run on audio"):
+    with pytest.raises(UserError, match=r"temperature\.guides: video names a run on audio"):
         temperature.main([])
     with pytest.raises(UserError, match="usage"):
         temperature.main(["mid"])

@@ -71,7 +71,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     yaml = YAML(typ="safe")
     values = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     values["retrain"] = {name: BASE | row for name, row in ROWS.items()}
-    values["runs"] = list(values["train"])
     with (tmp_path / "params.yaml").open("w", encoding="utf-8") as stream:
         yaml.dump(values, stream)
     train, val = MemoryClips(CLIPS), MemoryClips(16, seed=1)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mmlib.params import Temperature, load
+from mmlib.params.retraining import MixupRule
+from mmlib.params.whole.file import load
 from mmlib.retraining.guide import (
     Guide,
     read_guide,
@@ -29,7 +30,7 @@ from mmlib.retraining.temperature import (
 from mmlib.runtime.errors import UserError
 from tests.conftest import ROOT
 
-RULE = load(ROOT / "params.yaml").temperature
+RULE = load(ROOT / "params.yaml").temperature.rule
 
 ALL = np.ones(12, dtype=np.bool_)
 
@@ -37,7 +38,7 @@ shares = arrays(np.float64, 6, elements=st.floats(0, 1))
 values = arrays(np.float64, 6, elements=st.floats(-5, 5))
 
 
-def rule(**changes: Any) -> Temperature:
+def rule(**changes: Any) -> MixupRule:
     return RULE.model_copy(update=changes)
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mmlib.features import LogMel, clip_frames
-from mmlib.params import Shard
+from mmlib.params.shard import Shard
 from mmlib.runtime.errors import UserError
 from mmlib.shards.make import shard
 from mmlib.shards.make.manifest import SMALLEST_STD

@@ -10,7 +10,8 @@ import pytest
 from mmlib.media.encode import encode
 from mmlib.media.ffmpeg import Limits
 from mmlib.media.graph import Form
-from mmlib.params import Shard, load
+from mmlib.params.shard import Shard
+from mmlib.params.whole.file import load
 from mmlib.shards.decode import decode_clips
 from mmlib.shards.make.shard import make_shards
 from mmlib.shards.read.loader import ShardSet

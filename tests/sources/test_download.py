@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from mmlib.media.encode import encode
-from mmlib.params import Data
+from mmlib.params.data import Data
 from mmlib.runtime.errors import UserError
 from mmlib.shards.decode import decode_clip, decode_clips
 from mmlib.shards.rows.clips import (

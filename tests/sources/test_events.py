@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmlib.params import Data, load
+from mmlib.params.data import Data
+from mmlib.params.whole.file import load
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.workers import map_ordered
 from mmlib.sources import events

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mmlib.params import EventsData
+from mmlib.params.data import EventsData
 from mmlib.sources.events import render
 from mmlib.sources.events.scene import Scene
 from tests.sources.test_events import SETTINGS, alone

@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from mmlib.params import Data
+from mmlib.params.data import Data
 from mmlib.runtime.errors import UserError
 from mmlib.sources import folder, local
 from mmlib.sources.base import ClipList, FetchError

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from mmlib.params import Data, load
+from mmlib.params.data import Data
+from mmlib.params.whole.file import load
 from tests.conftest import ROOT
 
 HEADER = (

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmlib.params import Params, load
+from mmlib.params.whole.file import Params, load
 from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources import audioset, folder
 from mmlib.sources.columns import columns_of

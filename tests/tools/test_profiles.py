@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mmlib.params import AdversarialRun, load
+from mmlib.params.retraining import AdversarialRun
+from mmlib.params.whole.file import load
 from mmlib.runtime.errors import UserError
 from tests.conftest import ROOT
 from tools import profiles

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mmlib.batch import Batch
-from mmlib.params import Augment
+from mmlib.params.training import Augment
 from mmlib.training.augment import augment
 
 OFF = Augment(audio_shift=0.0, video_shift=0.0, flip=False, band_mask=0.0, time_mask=0.0)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mmlib.batch import LabelledBatch
 from mmlib.models.base import Model
-from mmlib.params import Augment, Optimiser
+from mmlib.params.training import Augment, Optimiser
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.scratch import Scratch
 from mmlib.training.average import WeightAverage

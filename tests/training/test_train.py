@@ -15,7 +15,8 @@ from ruamel.yaml import YAML
 from mmlib.metrics.stored import read_embeddings
 from mmlib.models import checkpoint
 from mmlib.models.build import architecture, build
-from mmlib.params import FRESH, load
+from mmlib.params.training import FRESH
+from mmlib.params.whole.file import load
 from mmlib.runtime.errors import UserError
 from stages import blend, embed, train
 from tests.conftest import ROOT

@@ -16,7 +16,8 @@ from mmlib.batch import MODALITIES, LabelledBatch
 from mmlib.features import LogMel
 from mmlib.models import checkpoint
 from mmlib.models.base import Model
-from mmlib.params import Domain, Mel
+from mmlib.params.attacks import Domain
+from mmlib.params.shard import Mel
 from mmlib.runtime.errors import UserError
 from mmlib.shards.read.loader import ShardSet
 from mmlib.shards.read.manifest import read_manifest

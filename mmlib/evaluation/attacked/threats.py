@@ -9,7 +9,7 @@ from mmlib.attacks.core.threat import (
     comparable_radius,
 )
 from mmlib.batch import THREATS, is_waveform
-from mmlib.params import Attack
+from mmlib.params.attacks import AttackMethod
 
 
 def threat_names(modalities: Sequence[str]) -> list[str]:
@@ -17,7 +17,7 @@ def threat_names(modalities: Sequence[str]) -> list[str]:
     return [name for name, needed in THREATS.items() if set(needed) <= set(modalities)]
 
 
-def build_threat(name: str, settings: Attack, multiple: float, inputs: Points) -> Threat:
+def build_threat(name: str, settings: AttackMethod, multiple: float, inputs: Points) -> Threat:
     """The budgets of threat A, V or AV at `multiple` times the headline eps.
 
     eps is a change per element in units of full scale: see `comparable_radius`. Values stay in

@@ -44,7 +44,8 @@ from mmlib.models import (
     devices,
 )
 from mmlib.models.base import Model
-from mmlib.params import Attack, Checks
+from mmlib.params.attacks import Attack
+from mmlib.params.checks import Checks
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.seeds import derive
 from mmlib.runtime.workers import map_ordered

@@ -15,7 +15,7 @@ from mmlib.evaluation.attacked.threats import build_threat
 from mmlib.evaluation.checks import stored
 from mmlib.evaluation.checks.outcome import Outcome
 from mmlib.models.base import Model
-from mmlib.params import Attack
+from mmlib.params.attacks import Attack
 
 
 def check_examples(

@@ -10,7 +10,7 @@ from mmlib.evaluation.threat_card import (
     Entry,
     settings,
 )
-from mmlib.params import Attack
+from mmlib.params.attacks import Attack
 
 _AGREEMENT = 1e-3
 """Largest difference of clean logits between two stages, in multiples of the largest logit."""

@@ -19,7 +19,7 @@ from mmlib.attacks.methods.universal import Labelled, fit, play
 from mmlib.batch import Batch
 from mmlib.evaluation.checks import scores as score_checks
 from mmlib.evaluation.checks.outcome import Outcome
-from mmlib.params import Attack
+from mmlib.params.attacks import Attack
 from mmlib.runtime.seeds import derive
 
 _UNIVERSAL_STEPS = 5

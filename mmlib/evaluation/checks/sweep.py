@@ -15,7 +15,7 @@ from mmlib.metrics.stored import (
     AttackScores,
     Condition,
 )
-from mmlib.params import Attack
+from mmlib.params.attacks import Attack
 
 
 def check_sweep(table: AttackScores, labels: NDArray[np.bool_], settings: Attack) -> list[Outcome]:

@@ -27,7 +27,8 @@ from mmlib.metrics.stored import (
     Condition,
 )
 from mmlib.models import checkpoint
-from mmlib.params import Attack, JointRun, Params, StudyRun, Surface
+from mmlib.params.attacks import Attack, AttackMethod
+from mmlib.params.study import JointRun, StudyRun, StudySettings
 from mmlib.retraining.retrain import retrain
 from mmlib.runtime.scratch import Scratch
 from mmlib.runtime.seeds import derive
@@ -43,7 +44,7 @@ Line = dict[str, Any]
 """A row of metrics/study/<row>.csv."""
 
 
-def fit(row: StudyRun, settings: Params, data: Path, *, name: str, seed: int) -> Fitted:
+def fit(row: StudyRun, settings: StudySettings, data: Path, *, name: str, seed: int) -> Fitted:
     """Train the row's model.
 
     The seed's use is the same for all rows, so that under one seed they see the clips in the same
@@ -52,20 +53,18 @@ def fit(row: StudyRun, settings: Params, data: Path, *, name: str, seed: int) ->
     """
     seed = derive(seed, "study")
     if not isinstance(row, JointRun):
-        return retrain(row, settings, data, name=name, seed=seed)
-    own = row.model_dump(exclude={"method", "init"})
-    return train(
-        settings.train[row.init].model_copy(update=own), settings, data, name=name, seed=seed
-    )
+        return retrain(row, settings.learning, data, name=name, seed=seed)
+    own = settings.start.model_copy(update=row.model_dump(exclude={"method", "init"}))
+    return train(own, settings.model, settings.learning, data, name=name, seed=seed)
 
 
-def headline(attack: Attack) -> Attack:
+def headline(attack: AttackMethod) -> Attack:
     """The pipeline's own attack at the headline budget alone."""
-    return attack.model_copy(update={"sweep": (1.0,), "examples": 0, "surface": Surface()})
+    return Attack(**attack.model_dump(), sweep=(1.0,), sweep_steps=1, examples=0)
 
 
 def score(
-    fitted: Fitted, settings: Params, data: Path, scratch: Scratch, name: str
+    fitted: Fitted, settings: StudySettings, data: Path, scratch: Scratch, name: str
 ) -> tuple[list[Line], Mapping[str, NDArray[np.float64]]]:
     """Attack the eval split under every threat; return a line a threat, and its resampled mAP.
 

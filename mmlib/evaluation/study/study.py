@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from mmlib.evaluation.study import member
 from mmlib.evaluation.study.table import cells
-from mmlib.params import Params
+from mmlib.params.study import StudySettings
 from mmlib.runtime.scratch import (
     Scratch,
     fingerprint,
@@ -24,22 +24,21 @@ from mmlib.runtime.scratch import (
 Piece = Mapping[str, Any]
 
 
-def run_row(name: str, settings: Params, data: Path, out: Path) -> None:
+def run_row(name: str, settings: StudySettings, data: Path, out: Path) -> None:
     """Train, attack and score the row under every seed; write `out`/<name>.csv and .parquet.
 
     The csv has a line a seed and condition, with the costs of the seed's training; the Parquet file
     the mAP of every resample of the eval clips, a row a seed and threat at the headline budget. A
     stopped row goes on from its last finished epoch or chunk of clips.
     """
-    row, models = settings.study.rows[name], data / "models"
-    table = settings.study.table if name in settings.study.table.rows else None
+    row, models = settings.row, data / "models"
+    table = settings.table if name in settings.table.rows else None
     mark = fingerprint(
         settings.seed,
         settings.model,
-        settings.optimiser,
-        settings.augment,
+        *settings.learning,
         row,
-        settings.train[row.init],
+        settings.start,
         member.headline(settings.attack),
         settings.score,
         table,
@@ -50,7 +49,7 @@ def run_row(name: str, settings: Params, data: Path, out: Path) -> None:
     )
     scratch = Scratch(f"study-{name}", mark)
     pieces = []
-    for seed in range(settings.seed, settings.seed + settings.study.seeds):
+    for seed in range(settings.seed, settings.seed + settings.seeds):
         if not scratch.has(f"{seed}.json"):
             first = seed == settings.seed
             _member(name, seed, settings, data, scratch, with_table=first and table is not None)
@@ -61,9 +60,9 @@ def run_row(name: str, settings: Params, data: Path, out: Path) -> None:
 
 
 def _member(
-    name: str, seed: int, settings: Params, data: Path, scratch: Scratch, *, with_table: bool
+    name: str, seed: int, settings: StudySettings, data: Path, scratch: Scratch, *, with_table: bool
 ) -> None:
-    row = settings.study.rows[name]
+    row = settings.row
     fitted = member.fit(row, settings, data, name=f"study-{name}-{seed}", seed=seed)
     lines, resampled = member.score(fitted, settings, data, scratch, f"{name}-{seed}")
     if with_table:

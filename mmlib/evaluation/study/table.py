@@ -25,20 +25,20 @@ from mmlib.evaluation.study.member import (
 from mmlib.evaluation.sweep.attack import SPLIT
 from mmlib.models import devices
 from mmlib.models.base import Model
-from mmlib.params import Params
+from mmlib.params.study import StudySettings
 from mmlib.runtime.scratch import Scratch
 from mmlib.runtime.seeds import derive
 from mmlib.shards.read.loader import ShardSet
 
 
-def cells(model: Path, settings: Params, data: Path, scratch: Scratch) -> Iterator[Line]:
+def cells(model: Path, settings: StudySettings, data: Path, scratch: Scratch) -> Iterator[Line]:
     """Attack the checkpoint `model` (without suffix) at the budgets and steps of the study's table.
 
     Yields a line for each. All modalities of the model are attacked, on some of the clips, from
     a random start, each clip anew at each budget, as in the published tables of this form; eps 0
     with 0 steps is the clean clips. Finished cells are kept in `scratch`.
     """
-    clips, table = ShardSet(data / "shards", SPLIT), settings.study.table
+    clips, table = ShardSet(data / "shards", SPLIT), settings.table
     rng = np.random.default_rng(derive(settings.seed, "study", "table"))
     size = min(table.clips or len(clips), len(clips))
     chosen = np.sort(rng.choice(len(clips), size, replace=False))
@@ -66,7 +66,7 @@ def cells(model: Path, settings: Params, data: Path, scratch: Scratch) -> Iterat
 def _attack(
     model: Model,
     batches: Sequence[LabelledBatch],
-    settings: Params,
+    settings: StudySettings,
     name: str,
     multiple: float,
     steps: int,

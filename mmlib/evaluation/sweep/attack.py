@@ -24,7 +24,7 @@ from mmlib.models import (
     devices,
 )
 from mmlib.models.base import Model
-from mmlib.params import Attack, Domain
+from mmlib.params.attacks import Attack, Domain
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.scratch import (
     Scratch,
@@ -89,7 +89,7 @@ def attack_split(shards: Path, model: Path, out: Path, settings: Attack, seed: i
     inputs = [shards / "manifest.json", *sorted(shards.glob(f"{SPLIT}-*.parquet"))]
     weights = [model.with_name(f"{run}{suffix}") for suffix in (".json", ".safetensors")]
     scratch = Scratch(f"attack-{run}", fingerprint(settings, seed, *inputs, *weights))
-    planar = run in settings.surface.runs and len(description["inputs"]) > 1
+    planar = settings.surface.attacks(run) and len(description["inputs"]) > 1
     chunks = _chunks(len(clips), shards, model, settings, seed, scratch, planar)
     rank, processes = share()
     left = [chunk for chunk in chunks[rank::processes] if not scratch.has(chunk.name)]

@@ -36,7 +36,7 @@ from mmlib.evaluation.sweep.methods import (
     compete,
 )
 from mmlib.models.base import Model
-from mmlib.params import Attack
+from mmlib.params.attacks import Attack
 from mmlib.runtime.seeds import derive
 
 Condition = tuple[str, str, float]

@@ -17,7 +17,7 @@ from mmlib.attacks.methods.fgsm import fgsm
 from mmlib.attacks.methods.mim import mim
 from mmlib.attacks.methods.square import square
 from mmlib.batch import Batch
-from mmlib.params import Attack
+from mmlib.params.attacks import Attack
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The smallest radii that break a uni-modal model and the fused one, clip by clip."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,8 @@ from mmlib.models import (
     checkpoint,
     devices,
 )
-from mmlib.params import Attack, Theorem
+from mmlib.params.attacks import Attack
+from mmlib.params.checks import RadiusSearch
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.seeds import derive
 from mmlib.runtime.workers import map_ordered
@@ -46,28 +47,32 @@ class Part:
     shards: Path
     models: tuple[Path, Path]
     attack: Attack
-    settings: Theorem
+    search: RadiusSearch
     seed: int
 
 
 def measure(
-    shards: Path, models: Path, attack: Attack, settings: Theorem, seed: int
+    shards: Path,
+    fused: Path,
+    alone: Mapping[str, Path],
+    attack: Attack,
+    search: RadiusSearch,
+    seed: int,
 ) -> dict[str, Radii]:
-    """Search the radii of `settings.clips` eval clips, for the sound and for the picture.
+    """Search the radii of `search.clips` eval clips under an attack on audio and one on video.
 
-    Clips that lack the attacked modality are left out. Raises UserError when a run of
-    theorem.runs is not of the modalities that it stands for.
+    `fused` and `alone` (modality -> model) are checkpoints without suffix. Clips that lack the
+    attacked modality are left out. Raises UserError when a run is not of the modalities that it
+    stands for.
     """
     clips = ShardSet(shards, "eval")
-    fused = models / settings.runs.fused
+    _check_modalities(fused, set(MODALITIES.values()), "theorem.fused")
     parts = []
     for threat, modality in MODALITIES.items():
-        alone = models / getattr(settings.runs, modality)
-        _check_modalities(alone, {modality}, f"theorem.runs.{modality}")
-        _check_modalities(fused, set(MODALITIES.values()), "theorem.runs.fused")
-        rows = _drawn(clips.present[modality], settings.clips, derive(seed, "theorem"))
+        _check_modalities(alone[modality], {modality}, f"theorem.fused.{fused.name}.{modality}")
+        rows = _drawn(clips.present[modality], search.clips, derive(seed, "theorem"))
         parts += [
-            Part(threat, chunk, shards, (alone, fused), attack, settings, seed)
+            Part(threat, chunk, shards, (alone[modality], fused), attack, search, seed)
             for chunk in _chunks(rows, attack.batch_size)
         ]
     workers = devices.worker_processes()
@@ -114,13 +119,13 @@ def _radii(
     """The clips' radii in one model, which encodes the modality that is not attacked only once."""
     net = domain.load_model(model, labels.device, part.shards, part.attack.domain)
     frozen = inference.frozen(net, inputs)
-    threat = build_threat(part.threat, part.attack, part.settings.reach, inputs)
+    threat = build_threat(part.threat, part.attack, part.search.reach, inputs)
     with torch.no_grad():
         embeddings = frozen.encode_all(inputs)
     batch, forward = inference.cached(frozen, inputs, embeddings, threat)
     seeds = [derive(part.seed, clip, part.threat) for clip in clip_ids]
     attack = pgd_raised if part.attack.domain == "waveform" else pgd
-    return smallest(forward, batch, labels, threat, part.settings, seeds, attack=attack)
+    return smallest(forward, batch, labels, threat, part.search, seeds, attack=attack)
 
 
 def smallest(
@@ -128,14 +133,14 @@ def smallest(
     batch: Batch,
     labels: torch.Tensor,
     threat: Threat,
-    settings: Theorem,
+    search: RadiusSearch,
     seeds: Sequence[int],
     *,
     attack: Callable[..., Batch] = pgd,
 ) -> NDArray[np.float64]:
     """The smallest multiple of attack.eps, (B,), at which no true tag is ranked first any more.
 
-    `threat` holds the budgets at settings.reach, the largest multiple. For one label a clip this is
+    `threat` holds the budgets at search.reach, the largest multiple. For one label a clip this is
     the radius of misclassification; for several it is the per-clip criterion (iii) of the spec.
     """
     found = minimal_radius(
@@ -146,12 +151,12 @@ def smallest(
         attack=attack,
         criterion=top,
         loss=top,
-        tolerance=settings.tolerance,
-        rounds=settings.rounds,
-        steps=settings.steps,
+        tolerance=search.tolerance,
+        rounds=search.rounds,
+        steps=search.steps,
         seeds=seeds,
     )
-    radii: NDArray[np.float64] = (found.radius * settings.reach).cpu().numpy()
+    radii: NDArray[np.float64] = (found.radius * search.reach).cpu().numpy()
     return radii
 
 

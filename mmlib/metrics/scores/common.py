@@ -24,7 +24,7 @@ def shared(clip_ids: Ids, labels: Labels, manifest: Path) -> Labels:
     if not found.any():
         raise UserError(
             f"score.common_with={manifest}: it shares none of the {len(clip_ids)} eval clips; "
-            "name a metrics/eval_clips.csv of the same list, or data/manifests/all.csv for all"
+            "name a metrics/eval_clips.csv of the same list, or data/none/subset.csv for all"
         )
     if not labels[found].any():
         raise UserError(

@@ -23,7 +23,8 @@ from mmlib.metrics.intervals import (
     t_interval,
     t_p,
 )
-from mmlib.params import Params, StudyRun
+from mmlib.params.study import StudyRun
+from mmlib.params.whole.file import Params
 from mmlib.runtime.errors import UserError
 
 FIGURES = ("mAP", "AUC", "dprime", "accuracy")

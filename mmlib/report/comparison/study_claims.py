@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmlib.params import AdversarialRun, JointRun, MixupRun, PlainRun, StudyRun
+from mmlib.params.retraining import AdversarialRun, MixupRun, PlainRun
+from mmlib.params.study import JointRun, StudyRun
 from mmlib.report.comparison.claim import (
     THREAT_WORDS,
     Claim,

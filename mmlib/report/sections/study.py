@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmlib.params import AdversarialRun, JointRun
+from mmlib.params.retraining import AdversarialRun
+from mmlib.params.study import JointRun
 from mmlib.report import wording
 from mmlib.report.comparison.claim import THREAT_WORDS
 from mmlib.report.comparison.study import (

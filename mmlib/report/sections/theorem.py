@@ -17,12 +17,15 @@ PARTS = {"A": ("audio", "sound"), "V": ("video", "picture")}
 
 def theorem(inputs: Inputs) -> Section | None:
     """A panel for each modality whose radii were searched; none where stage theorem has not run."""
-    radii = read_table(inputs.root / "data/theorem.csv")
-    settings = inputs.params.theorem.runs
-    fused = inputs.named(settings.fused)
+    rows = inputs.params.theorem.fused
+    if not rows:
+        return None
+    name, parts = next(iter(rows.items()))
+    radii = read_table(inputs.root / f"data/theorem/{name}.csv")
+    fused = inputs.named(name)
     found = []
     for threat, (modality, what) in PARTS.items():
-        alone = inputs.named(getattr(settings, modality))
+        alone = inputs.named(getattr(parts, modality))
         if fused and alone and inputs.theorem.get(threat, {}).get("counted"):
             found.append((threat, what, alone, fused))
     if not radii or not found:
@@ -32,8 +35,8 @@ def theorem(inputs: Inputs) -> Section | None:
     caption = (
         "Share of the clips whose first-ranked tag is a true one while one modality may change by"
         " the budget below: the security curve of each model, from the smallest radius that a"
-        f" bisection of {inputs.params.theorem.steps}-step attacks found for each clip. Such radii"
-        " are upper bounds, so the true curves lie at or below these."
+        f" bisection of {inputs.params.theorem.search.steps}-step attacks found for each clip. Such"
+        " radii are upper bounds, so the true curves lie at or below these."
         f"{scales(inputs.params.attack)}"
     )
     return Section(
@@ -55,7 +58,7 @@ def _panel(inputs: Inputs, radii: Table, threat: str, what: str, alone: Run, fus
     drawing = survival(
         {alone.index: radii["radius_alone"][rows], fused.index: radii["radius_fused"][rows]},
         headline=attack.eps,
-        reach=inputs.params.theorem.reach,
+        reach=inputs.params.theorem.search.reach,
         name=f"survival-{threat}",
         label=f"share of clips still right against the budget of the {what}",
     )

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mmlib.params import Shard
+from mmlib.params.shard import Shard
 from mmlib.shards.ledger import DROPPED
 from mmlib.shards.make.leaks.audit import (
     KINDS,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmlib.params import Shard
+from mmlib.params.shard import Shard
 from mmlib.shards.read.format import ShardReader
 from mmlib.shards.read.manifest import ids_hash
 from mmlib.shards.rows.clips import Vocabulary

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mmlib.params import Shard
+from mmlib.params.shard import Shard
 from mmlib.runtime.errors import UserError
 from mmlib.shards.make.leaks.audit import (
     PARAMS,

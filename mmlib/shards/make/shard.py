@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from mmlib import features
-from mmlib.params import Shard
+from mmlib.params.shard import Shard
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.scratch import (
     Scratch,

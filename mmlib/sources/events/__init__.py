@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 
 from mmlib.media.encode import encode
-from mmlib.params import Data, EventsData
+from mmlib.params.data import Data, EventsData
 from mmlib.runtime.errors import UserError
 from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources.base import ClipList, Fetched, Request

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from mmlib.params import EventsData
+from mmlib.params.data import EventsData
 from mmlib.sources.events.camera import Camera
 from mmlib.sources.events.canvas import Canvas
 from mmlib.sources.events.scene import KINDS, Scene

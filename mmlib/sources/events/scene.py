@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmlib.params import EventsData
+from mmlib.params.data import EventsData
 from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources.events.classes import CLASSES, EVENTS
 from mmlib.sources.events.distractors import HEARD, SEEN

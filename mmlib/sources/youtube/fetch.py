@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from mmlib.params import Data
+from mmlib.params.data import Data
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.scratch import publish_json
 from mmlib.sources.base import Fetched, FetchError, Request

@@ -23,7 +23,8 @@ from mmlib.evaluation.sweep import attack as work
 from mmlib.models import checkpoint
 from mmlib.models.embed import write_embeddings
 from mmlib.models.predict import predict
-from mmlib.params import Attack, Checks
+from mmlib.params.attacks import Attack
+from mmlib.params.checks import Checks
 from mmlib.runtime.errors import UserError
 from mmlib.shards.read.format import (
     ShardReader,

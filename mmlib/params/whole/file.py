@@ -1,0 +1,132 @@
+"""The whole of params.yaml: every section, and what holds between them.
+
+`check` runs before any stage does anything, whichever runs first. No stage depends on this module
+in dvc.yaml, but for the report: it decides whether a stage runs, never what the stage writes.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from pydantic import model_validator
+
+from mmlib.params.attacks import Attack
+from mmlib.params.checks import Checks, Theorem
+from mmlib.params.data import Data
+from mmlib.params.decode import Decode
+from mmlib.params.geometry import Embed, Geometry
+from mmlib.params.report import Report
+from mmlib.params.retraining import RetrainRun, Temperature
+from mmlib.params.score import Score
+from mmlib.params.shard import Shard
+from mmlib.params.study import Study
+from mmlib.params.training import Augment, Blend, ModelSizes, Optimiser, TrainRun
+from mmlib.params.whole import names, rows
+from mmlib.runtime.errors import UserError
+from mmlib.runtime.settings import PARAMS, Section, Seed, read, validate
+
+TASK_LOSSES = {
+    "multi_label": ("bce", "balanced_bce", "ranking", "margin"),
+    "single_label": ("cross_entropy", "dlr", "margin"),
+}
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    seed: Seed
+    data: Data
+    decode: Decode
+    shard: Shard
+    model: ModelSizes
+    optimiser: Optimiser
+    augment: Augment
+    train: dict[str, TrainRun]
+    blend: Blend
+    embed: Embed
+    geometry: Geometry
+    temperature: Temperature
+    retrain: dict[str, RetrainRun]
+    attack: Attack
+    score: Score
+    checks: Checks
+    theorem: Theorem
+    study: Study
+    report: Report
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """Every run: the rows of train, then those of retrain."""
+        return (*self.train, *self.retrain)
+
+    def modalities(self, run: str) -> tuple[str, ...] | None:
+        """What a run reads, a retrained run what its `init` does; None where there is no row."""
+        init = self.retrain[run].init if run in self.retrain else run
+        return self.train[init].modalities if init in self.train else None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Params":
+        for fault in (*_signals(self), *rows.faults(self)):
+            raise ValueError(fault)
+        return self
+
+
+def load(path: str | Path = PARAMS) -> Params:
+    """Read and check params.yaml; UserError names the file, the key and what is wrong with it."""
+    path = Path(path)
+    values = read(path)
+    for fault in names.faults(values):
+        raise UserError(f"{path}: {fault}")
+    return validate(Params, values, path)
+
+
+def check() -> None:
+    """Refuse params.yaml of the working folder where it cannot be right, and files that it names.
+
+    UserError: one line with the key.
+    """
+    params = load()
+    files: Mapping[str, str] = {
+        "data.watch": params.data.watch,
+        "score.common_with": params.score.common_with,
+        **{
+            f"train.{name}.{modality}_start": str(file)
+            for name, row in params.train.items()
+            for modality, file in row.starts.items()
+            if not rows.is_made(file)
+        },
+    }
+    for key, file in files.items():
+        if not Path(file).is_file():
+            raise UserError(f"{PARAMS}: {key} names {file}, which is no file")
+    for key, guide in rows.given_guides(params):
+        if not Path(f"data/guides/{guide}.json").is_file():
+            known = ", ".join(("none", *params.blend.guides, *params.temperature.guides))
+            raise UserError(
+                f"{PARAMS}: {key} is {guide!r}: no guide of blend or temperature, and no file "
+                f"data/guides/{guide}.json; known are {known}"
+            )
+
+
+def _signals(params: Params) -> Iterable[str]:
+    shard, decode, data = params.shard, params.decode, params.data
+    if shard.mel.sample_rate_hz != decode.sample_rate_hz:
+        yield (
+            f"shard.mel.sample_rate_hz ({shard.mel.sample_rate_hz}) differs from "
+            f"decode.sample_rate_hz ({decode.sample_rate_hz})"
+        )
+    if shard.seconds > decode.max_seconds:
+        yield (
+            f"shard.seconds ({shard.seconds:g}) is above decode.max_seconds "
+            f"({decode.max_seconds:g}): no clip can be that long"
+        )
+    if data.source != "events" and not data.path:
+        yield f"data.path is missing: data.source {data.source} reads its lists from that folder"
+    losses = TASK_LOSSES[data.task]
+    if params.attack.loss not in losses:
+        yield (
+            f"attack.loss is {params.attack.loss}, which data.task {data.task} has no use for; "
+            f"choose one of {', '.join(losses)}"
+        )
+    tau = params.temperature.rule.tau
+    if tau is not None and tau not in params.geometry.tau:
+        yield f"temperature.rule.tau is {tau:g}, which geometry.tau does not measure"

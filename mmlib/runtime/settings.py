@@ -1,0 +1,171 @@
+"""What a stage reads of params.yaml: a small class of checked fields, which dvc.yaml declares.
+
+    class Settings(StageSettings):
+        seed: int                                            # the key `seed`
+        optimiser: Optimiser                                 # the section `optimiser`
+        row: Annotated[TrainRun, At("train.{row}")]          # a row, named when the stage starts
+        attack: Annotated[AttackMethod, Part("attack")]      # the keys that AttackMethod has
+
+`Settings.load(row="mid")` reads and checks those keys and no others, and `Settings.keys()` names
+them: a test holds them against the stage's `params:` in dvc.yaml. Editing a section thus makes
+stale the stages that read it, and no others. The whole file is checked by `mmlib.params.whole`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from mmlib.runtime.errors import UserError
+
+PARAMS = Path("params.yaml")
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def listed(value: Any) -> Any:
+    """Take a scalar for a list of one: `dvc exp run -S` lets a scalar replace a list."""
+    return [value] if isinstance(value, int | float | str) else value
+
+
+class Section(BaseModel):
+    """A frozen section of params.yaml; unknown keys, wrong types, NaN and infinity are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0)]
+Floats = Annotated[tuple[float, ...], BeforeValidator(listed), Field(min_length=1)]
+Counts = Annotated[tuple[Count, ...], BeforeValidator(listed), Field(min_length=1)]
+Task = Literal["multi_label", "single_label"]
+
+
+@dataclass(frozen=True)
+class At:
+    """The field's key in params.yaml, where it is not the field's own name.
+
+    `{row}` stands for the row that `load` is given. `declared` False: dvc.yaml does not name the
+    key, since it only decides whether the stage refuses its input, never what the stage writes.
+    """
+
+    key: str
+    declared: bool = True
+
+
+@dataclass(frozen=True)
+class Part:
+    """The field is a section of which the stage reads only the keys that the field's class has."""
+
+    key: str
+
+
+class StageSettings(Section):
+    """Base of what a stage reads; see the module's docstring."""
+
+    kind: ClassVar[str] = "row"
+    """What a row is called in messages."""
+
+    @classmethod
+    def load(cls, path: Path = PARAMS, **names: str) -> Self:
+        """Read and check the stage's keys, `names` in the place of `{row}` and the like.
+
+        UserError names the file, the key and what is wrong with it.
+        """
+        values = read(path)
+        found = {field: _value(cls, field, values, path, names) for field in cls.model_fields}
+        keys = {field: _key(cls, field).format(**names) for field in cls.model_fields}
+        return validate(cls, found, path, keys)
+
+    @classmethod
+    def keys(cls) -> list[str]:
+        """The keys that dvc.yaml declares for the stage, `{row}` left as it is."""
+        keys = []
+        for name in cls.model_fields:
+            mark = _mark(cls, name)
+            if isinstance(mark, Part):
+                keys += [f"{mark.key}.{part}" for part in _part_fields(cls, name)]
+            elif not isinstance(mark, At) or mark.declared:
+                keys.append(_key(cls, name))
+        return keys
+
+
+def read(path: Path = PARAMS) -> dict[str, Any]:
+    """The params file as plain values.
+
+    YAML 1.2 (ruamel), so that `1e-05`, as DVC writes it, is a number. UserError when it is absent
+    or is not a mapping.
+    """
+    try:
+        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run from the folder that holds it") from None
+    except YAMLError as error:
+        line = " ".join(str(error).split())
+        raise UserError(f"{path}: not YAML: {line}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: holds no sections; `git checkout {path}` brings it back")
+    return values
+
+
+def validate(
+    cls: type[Model], values: Any, path: Path, keys: dict[str, str] | None = None
+) -> Model:
+    """Make `cls` of the values; UserError names the first fault's key (`keys`: field -> key)."""
+    try:
+        return cls.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{path}: {_first_fault(error, keys or {})}") from None
+
+
+def _mark(cls: type[BaseModel], name: str) -> At | Part | None:
+    marks = [m for m in cls.model_fields[name].metadata if isinstance(m, At | Part)]
+    return marks[0] if marks else None
+
+
+def _key(cls: type[BaseModel], name: str) -> str:
+    mark = _mark(cls, name)
+    return mark.key if mark else name
+
+
+def _part_fields(cls: type[BaseModel], name: str) -> list[str]:
+    section: Any = cls.model_fields[name].annotation
+    return list(section.model_fields)
+
+
+def _value(
+    cls: type[StageSettings], field: str, values: Any, path: Path, names: dict[str, str]
+) -> Any:
+    found, above = values, ""
+    for part in _key(cls, field).split("."):
+        # A name may itself hold a dot, which is not a step down.
+        step = part.format(**names)
+        if not isinstance(found, dict) or step not in found:
+            if part != step and isinstance(found, dict):
+                known = ", ".join(map(str, found)) or "none"
+                raise UserError(f"{path}: {above} has no {cls.kind} {step!r}, only {known}")
+            raise UserError(f"{path}: {f'{above}.' if above else ''}{step}: Field required")
+        found = found[step]
+        above = f"{above}.{step}" if above else step
+    if isinstance(_mark(cls, field), Part) and isinstance(found, dict):
+        return {key: found[key] for key in _part_fields(cls, field) if key in found}
+    return found
+
+
+def _first_fault(error: ValidationError, keys: dict[str, str]) -> str:
+    faults = error.errors()
+    first = faults[0]
+    parts = [str(part) for part in first["loc"]]
+    if parts and parts[0] in keys:
+        parts[0] = keys[parts[0]]
+    key = f"{'.'.join(parts)}: " if parts else ""
+    message = first["msg"].removeprefix("Value error, ")
+    value = first.get("input")
+    shown = f" (it is {value!r})" if isinstance(value, str | int | float | bool | None) else ""
+    more = f"; and {len(faults) - 1} more" if len(faults) > 1 else ""
+    return f"{key}{message}{shown}{more}"
