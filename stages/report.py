@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mmlib import params
-from mmlib.report import exports, findings, inputs, page
+from mmlib.report import exports, findings, inputs, page, plots
 from mmlib.report.answers import answer
 from mmlib.runtime import stage
 from mmlib.runtime.errors import UserError
@@ -13,10 +13,11 @@ from mmlib.runtime.scratch import (
 )
 
 OUT = Path("report")
+PLOTS = Path("plots")
 
 
 def main(arguments: list[str]) -> None:
-    """Write report/index.html, results.txt and four csv; print the results and the page's path."""
+    """Write the page, results.txt, the csv of report/ and of plots/; print results and path."""
     if arguments:
         raise UserError("usage: python -m stages.report")
     found = inputs.load(params.load(), Path())
@@ -34,6 +35,8 @@ def main(arguments: list[str]) -> None:
     ):
         publish_text(text, unfinished / name)
     publish_directory(unfinished, OUT)
+    for name, text in plots.tables(found).items():
+        publish_text(text, PLOTS / name)
     print(results)
     print((OUT / "index.html").resolve())
 
