@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mmlib.params.whole import file as whole
-from mmlib.report import exports, findings, inputs, page
+from mmlib.report import exports, findings, inputs, page, plots
 from mmlib.report.answers import answer
 from mmlib.runtime import stage
 from mmlib.runtime.scratch import (
@@ -12,10 +12,11 @@ from mmlib.runtime.scratch import (
 )
 
 OUT = Path("report")
+PLOTS = Path("plots")
 
 
 def main(arguments: list[str]) -> None:
-    """Write report/index.html, results.txt and four csv; print the results and the page's path."""
+    """Write the page, results.txt, the csv of report/ and of plots/; print results and path."""
     stage.no_row(arguments, "report")
     found = inputs.load(whole.load(), Path())
     drawn = findings.find(found)
@@ -32,6 +33,8 @@ def main(arguments: list[str]) -> None:
     ):
         publish_text(text, unfinished / name)
     publish_directory(unfinished, OUT)
+    for name, text in plots.tables(found).items():
+        publish_text(text, PLOTS / name)
     print(results)
     print((OUT / "index.html").resolve())
 

@@ -57,7 +57,7 @@ def claims_csv(findings: Findings) -> str:
         )
         for c in findings.claims.values()
     ]
-    return _csv(heads, rows)
+    return to_csv(heads, rows)
 
 
 def comparisons_csv(findings: Findings) -> str:
@@ -66,14 +66,14 @@ def comparisons_csv(findings: Findings) -> str:
         (f"{d.first} - {d.second}", d.threat, *_interval(d.effect), str(d.n), _decimals(d.p))
         for d in findings.differences
     ]
-    return _csv("name,threat,effect,lo,hi,n,p", rows)
+    return to_csv("name,threat,effect,lo,hi,n,p", rows)
 
 
 def study_csv(study: Study | None) -> str:
     """report/study.csv: mAP of one row of the study less another's; no rows while it is off."""
     rows = [_study_row(study, pair) for pair in pairs(study)] if study else []
     heads = "key,first,second,threat,effect,seeds_lo,seeds_hi,clips_lo,clips_hi,seeds,p"
-    return _csv(heads, rows)
+    return to_csv(heads, rows)
 
 
 def _study_row(study: Study, pair: Pair) -> tuple[str, ...]:
@@ -93,7 +93,7 @@ def predictions_csv(findings: Findings) -> str:
         for p in findings.predictions
     ]
     kinds = [f"{name}{end}" for name in ("r", "rank_r", "partial_r") for end in ("", "_lo", "_hi")]
-    return _csv(",".join(("run,threat,drop,metric,n", *kinds, "verdict")), rows)
+    return to_csv(",".join(("run,threat,drop,metric,n", *kinds, "verdict")), rows)
 
 
 def _correlation(found: Correlation) -> tuple[str, str, str]:
@@ -109,7 +109,8 @@ def _decimals(value: float) -> str:
     return "" if value != value else f"{value:.6f}"
 
 
-def _csv(heads: str, rows: Sequence[Sequence[str]]) -> str:
+def to_csv(heads: str, rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells below the line `heads`, as csv text."""
     stream = io.StringIO()
     stream.write(heads + "\n")
     csv.writer(stream, lineterminator="\n").writerows(rows)

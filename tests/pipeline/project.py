@@ -10,6 +10,8 @@ from tests.conftest import ROOT
 from tools import profiles
 
 STAGE_TIMEOUT_S = 1800
+RESULTS = ("dvc.lock", "metrics/", "plots/")
+"""What a run of the pipeline writes beside the code; a copy starts without it."""
 
 
 class Project:
@@ -20,7 +22,7 @@ class Project:
         listed = _output(["git", "ls-files", "-co", "--exclude-standard", "-z"], ROOT).split("\0")
         for name in filter(None, listed):
             source = ROOT / name
-            if source.is_file() and name != "dvc.lock" and not name.startswith("metrics/"):
+            if source.is_file() and not name.startswith(RESULTS):
                 target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, target)

@@ -28,6 +28,8 @@ def test_the_stage_writes_and_prints(root: Path, capsys: pytest.CaptureFixture[s
         *("index.html", "results.txt", "claims.csv", "comparisons.csv", "predictions.csv"),
         "study.csv",
     }
+    for name in ("robustness", "training", "drop"):
+        assert {row["run"] for row in rows(root / f"plots/{name}.csv")} == {"audio", "mid", "mixup"}
     printed = capsys.readouterr().out
     assert printed.splitlines()[-1] == str(root / "report/index.html")
     assert printed.startswith((root / "report/results.txt").read_text())

@@ -1,0 +1,68 @@
+"""The tables that `dvc plots show` draws: all runs in one, so that dvc.yaml need not name any."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from mmlib.report.exports import to_csv
+from mmlib.report.inputs import Inputs, Table
+
+
+def tables(inputs: Inputs) -> dict[str, str]:
+    """The files of plots/ by name; a csv that a removed run has left behind counts for nothing."""
+    return {
+        "robustness.csv": robustness_csv(inputs),
+        "training.csv": training_csv(inputs),
+        "drop.csv": drop_csv(inputs),
+    }
+
+
+def robustness_csv(inputs: Inputs) -> str:
+    """plots/robustness.csv: mAP, one row per run, threat and eps; eps 0 is the clean clips."""
+    rows = [
+        (run.name, threat, *cells)
+        for run in inputs.runs
+        for threat in run.threats
+        for cells in _rows(run.curve, "eps", threat)
+    ]
+    return to_csv("run,threat,eps,mAP", rows)
+
+
+def training_csv(inputs: Inputs) -> str:
+    """plots/training.csv: loss and mAP, one row per run, split and epoch; mAP is of val alone."""
+    rows = [
+        (run.name, split, *cells)
+        for run in inputs.runs
+        for split in ("train", "val")
+        for cells in _rows(run.training, "epoch", f"{split}_loss", f"{split}_mAP")
+    ]
+    return to_csv("run,split,epoch,loss,mAP", rows)
+
+
+def drop_csv(inputs: Inputs) -> str:
+    """plots/drop.csv: kappa and relative drop, one row per run and class, all modalities attacked.
+
+    The threat is AV for a fused run, and the run's own modality for a uni-modal one.
+    """
+    rows = [
+        (run.name, threat, *cells)
+        for run in inputs.runs
+        if (threat := run.widest_threat)
+        for cells in _rows(run.classwise, "class", "kappa", f"{threat}_relative_drop")
+    ]
+    return to_csv("run,threat,class,kappa,relative_drop", rows)
+
+
+def _rows(table: Table, *columns: str) -> Iterator[tuple[str, ...]]:
+    """The table's rows as text; a column that it lacks is empty."""
+    blank = np.full(len(next(iter(table.values()), ())), np.nan)
+    for row in zip(*(table.get(column, blank) for column in columns), strict=True):
+        yield tuple(_cell(value) for value in row)
+
+
+def _cell(value: Any) -> str:
+    """Text as it is; a number with as many digits as a csv of metrics/ has; empty for nan."""
+    if isinstance(value, str):
+        return value
+    return "" if np.isnan(value) else f"{value:.9g}"
