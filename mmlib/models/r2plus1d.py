@@ -62,10 +62,13 @@ class Block(nn.Module):
         self.second = Factorised(channels_out, middle, channels_out, 3, 1, 1)
         self.second_norm = nn.BatchNorm2d(channels_out)
         self.stride = stride
+        # oneDNN's gradient of a strided 1x1 convolution writes past its buffers when there are 2 to 6
+        # channels and the CPU has AVX2 but no AVX-512 (torch 2.14): strides are then taken before it.
+        self.skip = stride if channels_in < 8 else 1
         self.shortcut: nn.Sequential | None = None
         if stride != 1 or channels_in != channels_out:
             self.shortcut = nn.Sequential(
-                nn.Conv2d(channels_in, channels_out, 1, stride=stride, bias=False),
+                nn.Conv2d(channels_in, channels_out, 1, stride=stride // self.skip, bias=False),
                 nn.BatchNorm2d(channels_out),
             )
 
@@ -74,7 +77,7 @@ class Block(nn.Module):
         y = over_space(self.second_norm, self.second(y))
         if self.shortcut is not None:
             # The 1x1x1 convolution strides over time too: it only ever reads every second frame.
-            x = over_space(self.shortcut, x[:, :: self.stride])
+            x = over_space(self.shortcut, x[:, :: self.stride, :: self.skip, :: self.skip])
         return F.relu(x + y, inplace=True)
 
 
