@@ -24,6 +24,7 @@ def test_every_stage_of_dvc_yaml_has_a_script_and_a_description() -> None:
     assert all(stage.get("do", stage)["desc"] for stage in stages.values())
     # A map to take in at a glance; study, the last to come, has no rows by default.
     assert len(scripts) <= 15
+    assert len((ROOT / "dvc.yaml").read_text(encoding="utf-8").splitlines()) <= 480
 
 
 def test_a_stage_names_few_units() -> None:
