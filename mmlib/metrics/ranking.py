@@ -167,7 +167,7 @@ def summary(labels: ArrayLike, scores: ArrayLike, task: str) -> dict[str, float]
 
     mAP and AUC are means over the classes with a positive (AUC: and a negative); `dprime` is that
     of the mean AUC, `dprime_class_mean` the mean of the classes' own; `skipped_classes` counts the
-    classes without a positive; single-label tasks add `accuracy`. Source: spec section 8, paper.
+    classes without a positive; single-label tasks add `accuracy`. Source: docs/metrics.md, paper.
     """
     ranking = rank(labels, scores)
     return summarise(ranking) | (

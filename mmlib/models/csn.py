@@ -1,4 +1,4 @@
-"""CSN, the convolutional self-attention network for log-mel audio (spec section 5)."""
+"""CSN, the convolutional self-attention network for log-mel audio."""
 
 import torch
 import torch.nn.functional as F

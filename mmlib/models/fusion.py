@@ -1,4 +1,4 @@
-"""Models of audio and video together: mid, sum, gated, late and early fusion (spec section 5).
+"""Models of audio and video together: mid, sum, gated, late and early fusion.
 
 Each has a penultimate vector, "fused", and a linear head on it. The paper's mid fusion is
 f(g(x_A) + h(x_V)) with + a concatenation; the others are for comparison [choice].

@@ -56,7 +56,7 @@ def mix(
     Labels: y = sum_m w_m (lambda_m y1 + (1 - lambda_m) y2), w_m = 1 / modalities. A modality that
     one clip lacks is taken whole from the clip that has it (lambda 1 for that clip, in the label
     too), never mixed with zeros; one that both lack stays missing and has no part in the label.
-    `lambdas`: modality -> (B,) in [0, 1]. [choice; spec section 6]
+    `lambdas`: modality -> (B,) in [0, 1]. [choice; docs/retraining.md]
     """
     inputs: Batch = {}
     weight = torch.zeros(len(first.clip_ids))

@@ -101,7 +101,7 @@ def check_runs(
 
 
 def check_run(task: Task) -> list[Outcome]:
-    """The outcomes of spec section 10 for one run, in a fixed order.
+    """The outcomes of every check for one run, in a fixed order.
 
     A check that fails is a result, not an error; UserError is for files that are absent or broken.
     """

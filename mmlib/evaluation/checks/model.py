@@ -1,6 +1,6 @@
 """Checks of the attacked model itself, on a few clips: would an attack's failure mean anything?
 
-Rules of spec section 10. `model` is any callable from a batch to logits, as attacks take it.
+Rules: docs/metrics.md, checks. `model` is any callable from a batch to logits, as attacks take it.
 """
 
 from math import inf

@@ -1,6 +1,6 @@
 """Checks of a finished sweep: do the attacked scores behave as a working attack's must?
 
-Rules of spec section 10. mAP of nan classes (without positives) is left out throughout.
+Rules: docs/metrics.md, checks. mAP of nan classes (without positives) is left out throughout.
 """
 
 from collections.abc import Mapping

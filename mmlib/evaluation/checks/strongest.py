@@ -1,6 +1,6 @@
 """Checks that an attack gives back the strongest it has seen: of its path, and of all attacks.
 
-Rules of spec section 10.
+Rules: docs/metrics.md, checks.
 """
 
 from collections.abc import Callable, Mapping

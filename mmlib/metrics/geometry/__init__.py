@@ -1,1 +1,1 @@
-"""Class-wise density and convexity of cached embeddings (spec section 8)."""
+"""Class-wise density and convexity of cached embeddings."""

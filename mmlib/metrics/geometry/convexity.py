@@ -138,7 +138,7 @@ def convexity(
     """kappa and kappa tilde of class `column`.
 
     `members` are the rows that carry the class, `correct` those of them that the classifier
-    assigns to it. Source: paper, slides (kappa); spec section 8 (kappa tilde).
+    assigns to it. Source: paper, slides (kappa); docs/metrics.md (kappa tilde).
     """
 
     def share(rows: Indices) -> Interval:

@@ -58,7 +58,7 @@ class ShellDensity:
 def log_ball_volume(radius: float, dims: int, p: float) -> float:
     """Log volume of the l_p ball: d (log 2 + lgamma(1 + 1/p) + log R) - lgamma(1 + d/p).
 
-    `p` in [1, inf]; -inf at radius 0. Source: paper, section 8 of the spec.
+    `p` in [1, inf]; -inf at radius 0. Source: paper, docs/metrics.md.
     """
     if radius == 0:
         return -np.inf

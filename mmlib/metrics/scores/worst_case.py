@@ -1,4 +1,4 @@
-"""The worst case of a ranking metric, three ways (spec section 8).
+"""The worst case of a ranking metric, three ways.
 
 mAP is a property of the set of clips, so "the worst attack" has no one meaning: (i) mAP of each
 clip's attack of highest loss; (ii) a lower envelope, each positive's lowest and each negative's

@@ -1,4 +1,4 @@
-"""The paper's claims (spec section 9), put to the runs at hand."""
+"""The paper's claims, put to the runs at hand."""
 
 from collections.abc import Iterator, Mapping
 
