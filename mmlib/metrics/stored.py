@@ -1,16 +1,15 @@
 """Reading cached embeddings and attacked scores with pyarrow alone, clips in order of their id."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mmlib.runtime.errors import UserError
+from mmlib.storage import numbers_of, open_parquet, read_metadata, read_parquet, read_schema
 
 CLEAN = "clean"
 NOISE = "noise"
@@ -44,11 +43,11 @@ def read_embeddings(path: Path, split: str, vectors: Sequence[str] = EMBEDDINGS)
 
     Raises UserError when the file is absent or broken, or has no clip of the split.
     """
-    file = _open(path)
-    metadata = read_metadata(file, path)
-    present = [name for name in vectors if name in file.schema_arrow.names]
+    schema = read_schema(path)
+    metadata = read_metadata(schema, path)
+    present = [name for name in vectors if name in schema.names]
     columns = ["split", "clip_id", "labels", "logits", *present]
-    table = pq.read_table(path, columns=columns, filters=[("split", "==", split)])
+    table = read_parquet(path, columns, filters=[("split", "==", split)])
     if table.num_rows == 0:
         raise UserError(f"{path}: no clip of split {split!r}; check the data and run `dvc repro`")
     clip_ids, order = _sorted_ids(table.column("clip_id"), path)
@@ -56,9 +55,9 @@ def read_embeddings(path: Path, split: str, vectors: Sequence[str] = EMBEDDINGS)
         classes=tuple(metadata["classes"]),
         task=str(metadata["task"]),
         clip_ids=clip_ids,
-        labels=rows_of(table.column("labels"), np.uint8)[order].astype(np.bool_),
-        logits=rows_of(table.column("logits"), np.float32)[order],
-        vectors={name: rows_of(table.column(name), np.float32)[order] for name in present},
+        labels=numbers_of(table.column("labels"), np.uint8)[order].astype(np.bool_),
+        logits=numbers_of(table.column("logits"), np.float32)[order],
+        vectors={name: numbers_of(table.column(name), np.float32)[order] for name in present},
     )
 
 
@@ -78,8 +77,8 @@ class AttackScores:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = _open(path)
-        metadata = read_metadata(self._file, path)
+        self._file = open_parquet(path)
+        metadata = read_metadata(self._file.schema_arrow, path)
         self.classes = tuple(metadata["classes"])
         self.task = str(metadata["task"])
         self.eps = float(metadata["eps"])
@@ -115,7 +114,7 @@ class AttackScores:
         column = self._column("quantised_scores" if quantised else "scores", rows)
         if column.null_count:
             raise UserError(f"{self.path}: {column.null_count} scores of {condition} are missing")
-        return rows_of(column, np.float32)
+        return numbers_of(column, np.float32)
 
     def sweep(self, threat: str, attack: str) -> tuple[float, ...]:
         """The budgets at which the attack was run under the threat, ascending."""
@@ -141,38 +140,6 @@ class AttackScores:
         offsets = np.concatenate([[0], np.cumsum([sizes[group] for group in groups])])
         places = np.searchsorted(groups, np.searchsorted(starts, rows, "right") - 1)
         return table.column(name).take(pa.array(rows - starts[groups[places]] + offsets[places]))
-
-
-def read_metadata(file: pq.ParquetFile, path: Path) -> dict[str, Any]:
-    """The JSON under `mmlib` in a Parquet schema; UserError when it is not there."""
-    stored = (file.schema_arrow.metadata or {}).get(b"mmlib")
-    if stored is None:
-        raise UserError(f"{path}: not written by this pipeline; delete it and run `dvc repro`")
-    metadata: dict[str, Any] = json.loads(stored)
-    return metadata
-
-
-def rows_of(column: pa.ChunkedArray, dtype: Any) -> NDArray[Any]:
-    """A fixed_size_binary column as (N, width) numbers, without a copy where it is one chunk."""
-    width = column.type.byte_width // np.dtype(dtype).itemsize
-    parts = [
-        np.frombuffer(
-            chunk.buffers()[1], dtype, len(chunk) * width, chunk.offset * column.type.byte_width
-        )
-        for chunk in column.chunks
-        if len(chunk)
-    ]
-    flat = parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, dtype), *parts])
-    return flat.reshape(-1, width)
-
-
-def _open(path: Path) -> pq.ParquetFile:
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; run `dvc repro`, which makes what a stage needs")
-    try:
-        return pq.ParquetFile(path)
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{path}: {error}; delete it and run `dvc repro`") from None
 
 
 def _sorted_ids(column: pa.ChunkedArray, path: Path) -> tuple[NDArray[np.str_], NDArray[np.intp]]:

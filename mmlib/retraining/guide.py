@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmlib.runtime.errors import UserError
+from mmlib.storage import read_json
 
 Floats = NDArray[np.float64]
 
@@ -61,12 +62,7 @@ def read_guide(path: Path) -> Guide | None:
 
     Raises UserError when the file is no guide for mixup.
     """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such guide; `dvc repro` makes it, or name another") from None
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: not JSON: {error}") from None
+    values = read_json(path, "run `dvc repro`, which makes it, or name another guide")
     if values == {}:
         return None
     try:

@@ -21,7 +21,6 @@ from mmlib.metrics.scores.conditions import (
     CLEAN_CONDITION,
     HEADLINE_ATTACK,
 )
-from mmlib.metrics.scores.tables import rounded
 from mmlib.metrics.stored import (
     CLEAN,
     AttackScores,
@@ -30,6 +29,7 @@ from mmlib.metrics.stored import (
 from mmlib.shards.ledger import read_rows
 from mmlib.shards.read.manifest import ids_hash
 from mmlib.shards.rows.clips import OK
+from mmlib.storage import rounded
 
 # Of the SHA-256 of the ids: enough to tell sets apart, short enough for a table.
 HASH_DIGITS = 12

@@ -20,12 +20,12 @@ from mmlib.metrics.scores.conditions import (
     Labels,
     RunScore,
 )
-from mmlib.metrics.scores.tables import rounded
 from mmlib.metrics.stored import (
     CLEAN,
     AttackScores,
     Condition,
 )
+from mmlib.storage import rounded
 
 Logits = NDArray[np.float32]
 

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -23,6 +22,7 @@ from mmlib.shards.make.leaks.search import (
     sounds,
 )
 from mmlib.shards.rows.clips import SPLITS
+from mmlib.storage import numbers_of, read_parquet
 
 KINDS = ("same_source", "identical", "near_duplicate_sound", "near_duplicate_picture")
 # The kind that each param of shard.leaks decides about.
@@ -130,16 +130,18 @@ def _blocks(
     """Places and stored hashes of the wanted clips that can be used, about `size` at a time."""
     dtype = SOUND if column == "sound_hash" else PICTURE
     places: list[Indices] = []
-    stored: list[bytes] = []
+    stored: list[NDArray[np.void]] = []
+    count = 0
     begin = 0
     for path, end in zip(clips.surveys, clips.ends, strict=True):
         chosen = wanted[begin:end] & clips.usable[begin:end]
         if chosen.any():
-            values = pq.read_table(path, columns=[column])[column]
+            values = read_parquet(path, [column])[column]
             chosen &= values.is_valid().to_numpy(zero_copy_only=False)
             places.append(begin + np.flatnonzero(chosen))
-            stored += values.filter(pa.array(chosen)).to_pylist()
+            stored.append(numbers_of(values.filter(pa.array(chosen)), dtype)[:, 0])
+            count += len(stored[-1])
         begin = end
-        if len(stored) >= size or (stored and end == clips.ends[-1]):
-            yield np.concatenate(places), np.frombuffer(b"".join(stored), dtype)
-            places, stored = [], []
+        if count >= size or (count and end == clips.ends[-1]):
+            yield np.concatenate(places), np.concatenate(stored)
+            places, stored, count = [], [], 0
