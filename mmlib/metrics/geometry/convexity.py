@@ -14,7 +14,7 @@ from scipy.special import logit
 
 from mmlib.metrics.intervals import (
     Interval,
-    wilson,
+    share_interval,
 )
 
 Floats = NDArray[np.floating]
@@ -145,8 +145,7 @@ def convexity(
         if len(rows) < 2:
             return Interval(*[float("nan")] * 3)
         kept = int((margins(draw_pairs(rows, points, generator), column) >= 0).sum())
-        lo, hi = wilson(kept, points, CONFIDENCE)
-        return Interval(kept / points, float(lo), float(hi))
+        return share_interval(kept, points, CONFIDENCE, "wilson")
 
     return Convexity(len(members), len(correct), points, share(members), share(correct))
 
