@@ -180,8 +180,3 @@ def _fused(
         return np.concatenate(parts)
 
     return margins
-
-
-def _between(first: torch.Tensor, second: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
-    """theta first + (1 - theta) second: (M, ...) each, theta (M,)."""
-    return torch.lerp(second, first, theta.view(-1, *[1] * (first.ndim - 1)))

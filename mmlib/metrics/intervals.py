@@ -1,6 +1,5 @@
-"""Intervals for shares and bootstraps, and corrections for many comparisons."""
+"""Intervals for shares and bootstraps, and the correction for many comparisons."""
 
-from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -109,19 +108,11 @@ def t_p(values: ArrayLike) -> float:
 
 def holm(p: ArrayLike) -> Floats:
     """Holm's step-down adjusted p values (family-wise error), (n,); nan stays nan, uncounted."""
-    return _adjust(p, lambda ordered, m: np.maximum.accumulate(ordered * (m - np.arange(m))))
-
-
-def benjamini_hochberg(p: ArrayLike) -> Floats:
-    """Benjamini-Hochberg adjusted p values (false discovery rate), (n,); nan stays nan."""
-    return _adjust(p, lambda ordered, m: np.asarray(distributions.false_discovery_control(ordered)))
-
-
-def _adjust(p: ArrayLike, rule: Callable[[Floats, int], Floats]) -> Floats:
     values = np.asarray(p, dtype=np.float64)
     kept = np.flatnonzero(~np.isnan(values))
     order = kept[np.argsort(values[kept], kind="stable")]
+    scaled = values[order] * np.arange(len(order), 0, -1)
     adjusted = np.full(values.shape, np.nan)
-    # no adjusted p lies below its own, whatever rounding says
-    adjusted[order] = np.clip(rule(values[order], len(order)), values[order], 1.0)
+    # No adjusted p lies below its own, whatever rounding says.
+    adjusted[order] = np.clip(np.maximum.accumulate(scaled), values[order], 1.0)
     return adjusted

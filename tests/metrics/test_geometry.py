@@ -1,6 +1,7 @@
 """Density and convexity on shapes whose figures are known: balls, simplices, rings, two moons."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from mmlib.metrics.geometry import (
 from mmlib.runtime.errors import UserError
 
 Floats = NDArray[np.floating]
+Classifier = Callable[[Floats], Floats]
 DIMS = [2, 3, 16, 512, 1024, 2048]
 
 
@@ -175,12 +177,22 @@ def test_pairs_are_distinct_uniform_and_seeded() -> None:
         cv.draw_pairs(members[:1], 5, np.random.default_rng(0))
 
 
+def margins_along(points: Floats, classifier: Classifier, rule: cv.Rule) -> cv.Margins:
+    """Margins of any classifier between rows of `points` (N, D)."""
+
+    def margins(pairs: cv.Pairs, column: int) -> Floats:
+        ends = points[pairs.first], points[pairs.second]
+        return rule(classifier(cv.interpolate(*ends, pairs.theta)), column)
+
+    return margins
+
+
 def kappa_of(
-    points: Floats, classifier: cv.Classifier, rule: cv.Rule, column: int = 0
+    points: Floats, classifier: Classifier, rule: cv.Rule, column: int = 0
 ) -> cv.Convexity:
     members = np.arange(len(points))
     correct = members[rule(classifier(points), column) >= 0]
-    margins = cv.margins_along(points, classifier, rule)
+    margins = margins_along(points, classifier, rule)
     generator = np.random.default_rng(0)
     return cv.convexity(members, correct, column, margins, points=2000, generator=generator)
 
@@ -261,7 +273,7 @@ def test_affine_heads_have_kappa_in_closed_form(
     pairs = cv.draw_pairs(np.arange(12), 40, rng)
     # oracle: the share of a fine grid of theta that the classifier itself keeps
     thetas = (np.arange(2000) + 0.5) / 2000
-    lines = cv.margins_along(points, lambda x: x @ weight.T + bias, rule)
+    lines = margins_along(points, lambda x: x @ weight.T + bias, rule)
     kept = [
         (lines(cv.Pairs(np.full(2000, i), np.full(2000, j), thetas), column) >= 0).mean()
         for i, j in zip(pairs.first, pairs.second, strict=True)

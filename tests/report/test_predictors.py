@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mmlib.metrics.geometry.table import GeometryTable
 from mmlib.report.comparison import predictors
 
 SETTINGS: dict[str, Any] = {"resamples": 300, "confidence": 0.95, "seed": 0}
@@ -86,19 +85,6 @@ def test_claims_are_rows_with_the_paper_s_figures() -> None:
     assert "527 classes" in rows[0].paper
     assert rows[0].n == 50
     assert rows[0].verdict == every[0].verdict
-
-
-def test_other_spaces_replace_the_geometry_columns(tmp_path: Path) -> None:
-    names = ["kappa", "kappa_conditioned", "rho_0.6", "log_density_0.6", "n"]
-    lines = [",".join(["class", "embedding", *names])]
-    lines += [f"class {k},audio," + ",".join([f"0.{k}"] * 4 + ["9"]) for k in (2, 0, 1)]
-    path = tmp_path / "mid.csv"
-    path.write_text("\n".join(lines) + "\n")
-    table = predictors.in_space(
-        classes(3, own=0.0, through_clean=0.0), GeometryTable(path), "audio"
-    )
-    np.testing.assert_array_equal(table["kappa"], [0.0, 0.1, 0.2])
-    np.testing.assert_array_equal(table["class_size"], [9.0, 9.0, 9.0])
 
 
 def test_trend() -> None:

@@ -23,13 +23,9 @@ Indices = NDArray[np.intp]
 # Confidence of every Wilson interval of a kappa.
 CONFIDENCE = 0.95
 # Points that a classifier sees at once: bounds memory at 1024 dimensions to tens of MB.
-CHUNK = 4096
 
 Rule = Callable[[Floats, int], Floats]
 """(logits (M, K), class) -> margins (M,): at least 0 where the point belongs to the class."""
-
-Classifier = Callable[[Floats], Floats]
-"""points (M, D) -> logits (M, K)."""
 
 
 class Pairs(NamedTuple):
@@ -81,20 +77,6 @@ def draw_pairs(members: Indices, points: int, generator: np.random.Generator) ->
     second = generator.integers(0, count - 1, points)
     second += second >= first
     return Pairs(members[first], members[second], generator.random(points))
-
-
-def margins_along(points: Floats, classifier: Classifier, rule: Rule) -> Margins:
-    """Margins of any classifier between rows of `points` (N, D)."""
-
-    def margins(pairs: Pairs, column: int) -> Floats:
-        parts = []
-        for start in range(0, len(pairs.theta), CHUNK):
-            chunk = slice(start, start + CHUNK)
-            ends = points[pairs.first[chunk]], points[pairs.second[chunk]]
-            parts.append(rule(classifier(interpolate(*ends, pairs.theta[chunk])), column))
-        return np.concatenate(parts)
-
-    return margins
 
 
 def margins_of_affine(logits: Floats, rule: Rule) -> Margins:

@@ -38,10 +38,6 @@ class Resampled(NamedTuple):
         """mAP of each resample, (R,): the mean over the classes that it holds."""
         return _column_means(self.average_precision)
 
-    def mean_auc(self) -> Floats:
-        """Mean AUC of each resample, (R,)."""
-        return _column_means(self.roc_auc)
-
 
 def resample_counts(clips: int, resamples: int, seed: int) -> Counts:
     """How often each resample (drawn with replacement) holds each clip: (clips, resamples).

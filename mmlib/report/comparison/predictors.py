@@ -13,7 +13,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mmlib.metrics.geometry.table import GeometryTable
 from mmlib.metrics.intervals import Interval
 from mmlib.report.comparison.claim import (
     THREAT_WORDS,
@@ -132,18 +131,6 @@ def predict(
                     )
                 )
     return predictions
-
-
-def in_space(classwise: Table, geometry: GeometryTable, space: str) -> dict[str, NDArray[Any]]:
-    """The class-wise table with its geometry taken from another space of the run."""
-    tau = geometry.quantiles()[0]
-    sources = {"rho": f"rho_{tau}", "log_density": f"log_density_{tau}", "class_size": "n"}
-    sources |= {"kappa": "kappa", "kappa_conditioned": "kappa_conditioned"}
-    classes = [str(name) for name in classwise["class"]]
-    return {
-        **classwise,
-        **{name: geometry.column(column, space, classes) for name, column in sources.items()},
-    }
 
 
 def trend(x: NDArray[Any], y: NDArray[Any]) -> tuple[float, float] | None:
