@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from mmlib import params
+from mmlib.params.whole import file as whole
 from mmlib.report import inputs, plots
 from tests.report import fake_project
 from tests.report.fake_project import REPOSITORY
@@ -26,7 +26,7 @@ def written(root: Path) -> Path:
     """Write the plots' tables of the finished project at `root` as the stage does."""
     folder = root / "plots"
     folder.mkdir(exist_ok=True)
-    for name, text in plots.tables(inputs.load(params.load(root / "params.yaml"), root)).items():
+    for name, text in plots.tables(inputs.load(whole.load(root / "params.yaml"), root)).items():
         (folder / name).write_text(text, encoding="utf-8")
     return folder
 
@@ -65,7 +65,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def rows_of_params(root: Path) -> list[str]:
-    found = params.load(root / "params.yaml")
+    found = whole.load(root / "params.yaml")
     return [*found.train, *found.retrain]
 
 
