@@ -17,14 +17,14 @@ from typing import Any, TextIO
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from mmlib.runtime.arrays import Array
 from mmlib.runtime.errors import UserError
 
 METADATA_KEY = b"mmlib"
 """Where a Parquet schema holds the JSON."""
 
-Table = Mapping[str, NDArray[Any]]
+Table = Mapping[str, Array]
 """Columns of a csv by name: float64 where every cell is a number or empty (nan), else str."""
 
 
@@ -84,7 +84,7 @@ def read_table(path: Path, text: Collection[str] = ("class",)) -> Table:
     return {name: _column([row[name] for row in rows], name in text) for name in heads}
 
 
-def _column(cells: list[str], is_text: bool) -> NDArray[Any]:
+def _column(cells: list[str], is_text: bool) -> Array:
     if not is_text:
         with suppress(ValueError):
             return np.array([float(cell) if cell else math.nan for cell in cells], np.float64)
@@ -175,14 +175,14 @@ def read_metadata(schema: pa.Schema, path: Path) -> dict[str, Any]:
         return facts
 
 
-def binary_column(rows: NDArray[Any]) -> pa.Array:
+def binary_column(rows: Array) -> pa.Array:
     """Numbers (N, ...) as a column of N fixed-size binaries, without a copy where contiguous."""
     rows = np.ascontiguousarray(rows)
     width = math.prod(rows.shape[1:]) * rows.itemsize
     return pa.Array.from_buffers(pa.binary(width), len(rows), [None, pa.py_buffer(rows)])
 
 
-def numbers_of(column: pa.ChunkedArray, dtype: Any) -> NDArray[Any]:
+def numbers_of(column: pa.ChunkedArray, dtype: Any) -> Array:
     """A column of binaries of one length, without nulls, as numbers (N, width), read-only.
 
     Without a copy where the column is fixed-size and in one chunk.

@@ -3,10 +3,10 @@
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats as distributions
 
-Floats = NDArray[np.float64]
+from mmlib.runtime.arrays import Floats
 
 
 class Interval(NamedTuple):

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from mmlib.runtime.arrays import Bools, Floats32, Indices, Texts
 from mmlib.runtime.errors import UserError
 from mmlib.storage import numbers_of, open_parquet, read_metadata, read_parquet, read_schema
 
@@ -24,10 +24,10 @@ class Embeddings(NamedTuple):
 
     classes: tuple[str, ...]
     task: str
-    clip_ids: NDArray[np.str_]
-    labels: NDArray[np.bool_]
-    logits: NDArray[np.float32]
-    vectors: dict[str, NDArray[np.float32]]
+    clip_ids: Texts
+    labels: Bools
+    logits: Floats32
+    vectors: dict[str, Floats32]
 
 
 class Condition(NamedTuple):
@@ -61,7 +61,7 @@ def read_embeddings(path: Path, split: str, vectors: Sequence[str] = EMBEDDINGS)
     )
 
 
-def read_labels(path: Path, split: str) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
+def read_labels(path: Path, split: str) -> tuple[Texts, Bools]:
     """The ids (N,) and labels (N, K) of one split of data/embeddings/<run>.parquet."""
     embeddings = read_embeddings(path, split, ())
     return embeddings.clip_ids, embeddings.labels
@@ -89,15 +89,15 @@ class AttackScores:
         self._ids = keys.column("clip_id")
         if Condition(CLEAN, CLEAN, 0.0) not in self._rows:
             raise UserError(f"{path}: holds no clean scores; delete it and run `dvc repro`")
-        self._only: NDArray[np.str_] | None = None
+        self._only: Texts | None = None
         self.clip_ids = self._order(Condition(CLEAN, CLEAN, 0.0))[0]
 
-    def restrict(self, clip_ids: NDArray[np.str_]) -> None:
+    def restrict(self, clip_ids: Texts) -> None:
         """From now on tell of these clips alone, as if no others had been attacked."""
         self._only = clip_ids
         self.clip_ids = self._order(Condition(CLEAN, CLEAN, 0.0))[0]
 
-    def scores(self, condition: Condition, *, quantised: bool = False) -> NDArray[np.float32]:
+    def scores(self, condition: Condition, *, quantised: bool = False) -> Floats32:
         """Logits (N, K) of the clips in order of their id.
 
         `quantised`: of the inputs as stored, uint8 and float16. Raises UserError when the
@@ -121,7 +121,7 @@ class AttackScores:
         found = {c.eps for c in self.conditions if (c.threat, c.attack) == (threat, attack)}
         return tuple(sorted(found))
 
-    def _order(self, condition: Condition) -> tuple[NDArray[np.str_], NDArray[np.intp]]:
+    def _order(self, condition: Condition) -> tuple[Texts, Indices]:
         rows = self._rows[condition]
         clip_ids, order = _sorted_ids(self._ids.take(pa.array(rows)), self.path)
         if self._only is not None:
@@ -129,7 +129,7 @@ class AttackScores:
             clip_ids, order = clip_ids[chosen], order[chosen]
         return clip_ids, rows[order]
 
-    def _column(self, name: str, rows: NDArray[np.intp]) -> pa.ChunkedArray:
+    def _column(self, name: str, rows: Indices) -> pa.ChunkedArray:
         """The rows of a column, reading only the row groups that hold them."""
         metadata = self._file.metadata
         sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
@@ -142,7 +142,7 @@ class AttackScores:
         return table.column(name).take(pa.array(rows - starts[groups[places]] + offsets[places]))
 
 
-def _sorted_ids(column: pa.ChunkedArray, path: Path) -> tuple[NDArray[np.str_], NDArray[np.intp]]:
+def _sorted_ids(column: pa.ChunkedArray, path: Path) -> tuple[Texts, Indices]:
     clip_ids = np.array(column.to_pylist(), dtype=np.str_)
     order = np.argsort(clip_ids, kind="stable")
     clip_ids = clip_ids[order]
@@ -152,7 +152,7 @@ def _sorted_ids(column: pa.ChunkedArray, path: Path) -> tuple[NDArray[np.str_], 
     return clip_ids, order
 
 
-def _rows_by_condition(keys: pa.Table) -> dict[Condition, NDArray[np.intp]]:
+def _rows_by_condition(keys: pa.Table) -> dict[Condition, Indices]:
     threats, attacks = (
         keys.column(name).combine_chunks().dictionary_encode() for name in ("threat", "attack")
     )

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from mmlib.params.shard import Mel
 from mmlib.report import wording
-from mmlib.report.shown import Floats, Picture, Sound, sounds, spectrograms, strips
+from mmlib.report.shown import Picture, Sound, sounds, spectrograms, strips
+from mmlib.runtime.arrays import Bytes, Floats, Floats32
 from mmlib.storage import numbers_of, read_metadata, read_parquet
 
 
@@ -24,11 +24,11 @@ class Example(NamedTuple):
     clip_id: str
     threat: str
     classes: Sequence[str]
-    labels: NDArray[np.uint8]
-    clean_scores: Floats
-    adversarial_scores: Floats
-    clean: Mapping[str, Floats]
-    adversarial: Mapping[str, Floats]
+    labels: Bytes
+    clean_scores: Floats32
+    adversarial_scores: Floats32
+    clean: Mapping[str, Floats32]
+    adversarial: Mapping[str, Floats32]
 
 
 class Tag(NamedTuple):
@@ -77,7 +77,7 @@ def read(path: Path) -> Iterator[Example]:
         )
 
 
-def _arrays(row: pa.Table, prefix: str, shapes: Mapping[str, Any]) -> dict[str, Floats]:
+def _arrays(row: pa.Table, prefix: str, shapes: Mapping[str, Any]) -> dict[str, Floats32]:
     return {
         modality: numbers_of(row[f"{prefix}_{modality}"], np.float32).reshape(shape)
         for modality, shape in shapes.items()
@@ -126,7 +126,7 @@ def _tags(example: Example, task: str, most: int = 4) -> list[TagList]:
     return lists
 
 
-def _probabilities(logits: Floats, task: str) -> NDArray[np.float64]:
+def _probabilities(logits: Floats32, task: str) -> Floats:
     values = logits.astype(np.float64)
     if task == "single_label":
         powers = np.exp(values - values.max())

@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mmlib.runtime.arrays import Floats
 from mmlib.runtime.errors import UserError
 from mmlib.storage import read_json
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

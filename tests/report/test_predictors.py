@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from mmlib.report.comparison import predictors
+from mmlib.runtime.arrays import Array, Floats
 
 SETTINGS: dict[str, Any] = {"resamples": 300, "confidence": 0.95, "seed": 0}
 
 
-def classes(count: int, *, own: float, through_clean: float) -> dict[str, NDArray[Any]]:
+def classes(count: int, *, own: float, through_clean: float) -> dict[str, Array]:
     """Classes whose kept share follows kappa itself, and clean AP, which kappa follows too."""
     rng = np.random.default_rng(0)
     clean, noise = rng.uniform(0.2, 0.9, count), rng.normal(0, 0.05, count)
@@ -32,7 +32,7 @@ def classes(count: int, *, own: float, through_clean: float) -> dict[str, NDArra
     }
 
 
-def found(table: dict[str, NDArray[Any]], metric: str) -> predictors.Prediction:
+def found(table: dict[str, Array], metric: str) -> predictors.Prediction:
     every = predictors.predict("mid", table, ["AV", "A"], **SETTINGS)
     assert {(p.threat, p.drop) for p in every} == {("AV", "relative"), ("AV", "absolute")}
     return next(p for p in every if p.metric == metric and p.drop == "relative")
@@ -98,11 +98,11 @@ def test_the_authors_own_table_does_not_support_the_claim(shared_dir: Path) -> N
     with (shared_dir / "data" / "authors_per_class.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
 
-    def column(name: str) -> NDArray[np.float64]:
+    def column(name: str) -> Floats:
         return np.array([float(row[name]) for row in rows])
 
     clean, attacked = column("ap_clean_latefusion0427"), column("ap_adv_latefusion0033")
-    table: dict[str, NDArray[Any]] = {
+    table: dict[str, Array] = {
         "class_size": column("train_label_count"),
         "clean_ap": clean,
         "kappa": column("kappa_p01"),

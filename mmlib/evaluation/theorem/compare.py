@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmlib.metrics.intervals import share_interval
+from mmlib.runtime.arrays import Floats
 from mmlib.storage import csv_text, rounded, significant
 
 
@@ -17,8 +17,8 @@ class Radii(NamedTuple):
     """
 
     clip_ids: tuple[str, ...]
-    alone: NDArray[np.float64]
-    fused: NDArray[np.float64]
+    alone: Floats
+    fused: Floats
 
 
 def compare(radii: Radii, tolerance: float, confidence: float) -> dict[str, Any]:

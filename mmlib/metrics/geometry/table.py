@@ -6,9 +6,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmlib.metrics.geometry.spaces import ClassGeometry
+from mmlib.runtime.arrays import Floats
 from mmlib.runtime.errors import UserError
 from mmlib.storage import read_table, records_csv, significant
 
@@ -76,7 +76,7 @@ class GeometryTable:
         """The space of the vector that the run's head reads."""
         return next(name for name in MAIN_SPACES if name in self.spaces)
 
-    def column(self, name: str, space: str, classes: Sequence[str]) -> NDArray[np.float64]:
+    def column(self, name: str, space: str, classes: Sequence[str]) -> Floats:
         """A column of numbers for these classes, (K,); nan where the cell is empty.
 
         Raises UserError when the column, the space or a class is not there.

@@ -7,27 +7,25 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from mmlib.metrics.intervals import Interval
 from mmlib.metrics.scores.bootstrap import Counts
+from mmlib.metrics.scores.common import Labels
 from mmlib.metrics.scores.conditions import (
     CLEAN_CONDITION,
     HEADLINE_ATTACK,
-    Labels,
     score_condition,
 )
 from mmlib.metrics.stored import (
     AttackScores,
     Condition,
 )
+from mmlib.runtime.arrays import Floats, Floats32
 from mmlib.runtime.errors import UserError
 from mmlib.storage import csv_text, decimals, numbers_of, read_parquet, significant
 
 KEPT = (0.9, 0.75, 0.5, 0.25)
 """The shares of the clean mAP whose lines of equal damage are drawn."""
-
-Floats = NDArray[np.float64]
 
 
 class Surface(NamedTuple):
@@ -59,7 +57,7 @@ def score_surface(
     if not table.num_rows:
         return None
 
-    def interval(scores: NDArray[np.float32]) -> Interval:
+    def interval(scores: Floats32) -> Interval:
         return score_condition(labels, scores, attacks.task, counts, confidence).mean_ap
 
     grid = table.filter(pc.equal(table["kind"], "grid"))
@@ -91,7 +89,7 @@ def _nearest(attacks: AttackScores, threat: str, eps: float) -> Condition:
     return Condition(threat, HEADLINE_ATTACK, min(budgets, key=lambda known: abs(known - eps)))
 
 
-def _scores(path: Path, rows: pa.Table, attacks: AttackScores) -> NDArray[np.float32]:
+def _scores(path: Path, rows: pa.Table, attacks: AttackScores) -> Floats32:
     scored = pc.is_in(rows["clip_id"], pa.array(attacks.clip_ids.tolist()))
     ordered = rows.filter(scored).sort_by("clip_id")
     if ordered["clip_id"].to_pylist() != attacks.clip_ids.tolist():

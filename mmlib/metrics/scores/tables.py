@@ -5,16 +5,13 @@ from typing import Any
 
 from mmlib.metrics.geometry.table import GeometryTable
 from mmlib.metrics.intervals import Interval
-from mmlib.metrics.ranking import (
-    Floats,
-    absolute_drop,
-    relative_drop,
-)
+from mmlib.metrics.ranking import absolute_drop, relative_drop
 from mmlib.metrics.scores.conditions import RunScore
 from mmlib.metrics.stored import (
     CLEAN,
     NOISE,
 )
+from mmlib.runtime.arrays import Floats
 from mmlib.storage import decimals, records_csv, rounded, significant
 
 HEADLINE_KEYS = ("mAP", "AUC", "dprime", "dprime_class_mean")

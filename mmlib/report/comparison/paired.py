@@ -5,19 +5,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmlib.metrics.intervals import (
     Interval,
     bootstrap_interval,
     bootstrap_p,
 )
-from mmlib.metrics.ranking import (
-    Floats,
-    Ranking,
-    present_mean,
-    rank,
-)
+from mmlib.metrics.ranking import Ranking, present_mean, rank
 from mmlib.metrics.scores.bootstrap import (
     Resampled,
     rank_resampled,
@@ -35,6 +29,7 @@ from mmlib.metrics.stored import (
     Condition,
     read_labels,
 )
+from mmlib.runtime.arrays import Floats, Floats32
 from mmlib.runtime.errors import UserError
 
 
@@ -145,7 +140,7 @@ class PairedRuns:
         return Effect(interval, float(bootstrap_p(samples, estimate)))
 
     def _rank(self, where: Where) -> tuple[Ranking, Resampled]:
-        scores: NDArray[np.float32] = self._attacks[where.role].scores(self._condition(where))
+        scores: Floats32 = self._attacks[where.role].scores(self._condition(where))
         return rank(self.labels, scores), rank_resampled(self.labels, scores, self._counts)
 
     def _condition(self, where: Where) -> Condition:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmlib.metrics.intervals import Interval
 from mmlib.report.comparison.claim import (
@@ -23,8 +22,9 @@ from mmlib.report.comparison.correlation import (
     Correlation,
     correlate,
 )
+from mmlib.runtime.arrays import Array
 
-Table = Mapping[str, NDArray[Any]]
+Table = Mapping[str, Array]
 """Columns of metrics/classwise/<run>.csv by name; numbers as float64, empty cells nan."""
 
 Drop = Literal["relative", "absolute"]
@@ -133,7 +133,7 @@ def predict(
     return predictions
 
 
-def trend(x: NDArray[Any], y: NDArray[Any]) -> tuple[float, float] | None:
+def trend(x: Array, y: Array) -> tuple[float, float] | None:
     """Slope and intercept of the least-squares line through the finite points.
 
     None for fewer than 2 points, or when all have the same x.

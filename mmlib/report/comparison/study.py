@@ -13,16 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmlib.metrics.intervals import (
-    Floats,
-    Interval,
-    bootstrap_interval,
-    bootstrap_p,
-    t_interval,
-    t_p,
-)
+from mmlib.metrics.intervals import Interval, bootstrap_interval, bootstrap_p, t_interval, t_p
 from mmlib.params.study import StudyRun
 from mmlib.params.whole.file import Params
+from mmlib.runtime.arrays import Floats
 from mmlib.storage import read_csv, read_parquet, reading
 
 FIGURES = ("mAP", "AUC", "dprime", "accuracy")

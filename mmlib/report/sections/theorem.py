@@ -2,16 +2,14 @@
 
 import numpy as np
 from markupsafe import Markup
-from numpy.typing import NDArray
 
 from mmlib.evaluation.threat_card import scales
 from mmlib.report import theme, wording
 from mmlib.report.figures import SMALL, WIDE
 from mmlib.report.inputs import Inputs, Run, table_at
 from mmlib.report.sections.blocks import Block, Panel, Section, legend
+from mmlib.runtime.arrays import Floats
 from mmlib.storage import Table
-
-Floats = NDArray[np.float64]
 
 PARTS = {"A": ("audio", "sound"), "V": ("video", "picture")}
 

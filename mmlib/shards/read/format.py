@@ -14,9 +14,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from mmlib.runtime.arrays import Array, Bools, Bytes, Floats16, Ints16
 from mmlib.storage import METADATA_KEY, binary_column, numbers_of, reading
 
 ROW_GROUP_CLIPS = 16
@@ -66,10 +66,10 @@ class ShardRow(NamedTuple):
 
     clip_id: str
     source_id: str
-    labels: NDArray[np.uint8]
-    log_mel: NDArray[np.float16] | None
-    frames: NDArray[np.uint8] | None
-    waveform: NDArray[np.int16] | None
+    labels: Bytes
+    log_mel: Floats16 | None
+    frames: Bytes | None
+    waveform: Ints16 | None
 
 
 class ShardIndex(NamedTuple):
@@ -77,8 +77,8 @@ class ShardIndex(NamedTuple):
 
     clip_ids: list[str]
     source_ids: list[str]
-    labels: NDArray[np.uint8]
-    present: dict[str, NDArray[np.bool_]]
+    labels: Bytes
+    present: dict[str, Bools]
 
 
 def write_shard(path: Path, layout: Layout, rows: Iterable[ShardRow]) -> None:
@@ -126,7 +126,7 @@ def _record_batch(rows: list[ShardRow], layout: Layout, schema: pa.Schema) -> pa
     return pa.record_batch(columns, schema=schema)
 
 
-def _stack(arrays: list[Any], payload: Payload) -> NDArray[Any]:
+def _stack(arrays: list[Any], payload: Payload) -> Array:
     stacked = np.zeros((len(arrays), *payload.shape), payload.dtype)
     for place, array in zip(stacked, arrays, strict=True):
         if array is not None:
@@ -167,7 +167,7 @@ class ShardReader:
             {name: table[f"{name}_present"].to_numpy() for name in PAYLOADS},
         )
 
-    def read(self, group: int, column: str) -> NDArray[Any]:
+    def read(self, group: int, column: str) -> Array:
         """One payload of a row group, (rows, *shape), read-only; of "waveform" (rows, N) int16.
 
         A clip without a waveform has zeros there.
