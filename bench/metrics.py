@@ -12,7 +12,6 @@ from importlib import import_module
 from importlib.util import find_spec
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from bench.tables import quartiles, table
@@ -22,10 +21,11 @@ from mmlib.metrics.geometry.spaces import (
     measure,
 )
 from mmlib.metrics.scores import bootstrap
+from mmlib.runtime.arrays import Bools, Floats, Floats32
 
-Labels = NDArray[np.bool_]
-Scores = NDArray[np.float32]
-Values = NDArray[np.float64]
+Labels = Bools
+Scores = Floats32
+Values = Floats
 Contender = Callable[[Labels, Scores], Values]
 
 

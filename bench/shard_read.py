@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from numpy.typing import NDArray
 
 from bench.tables import quartiles, table
+from mmlib.runtime.arrays import Bytes, Floats
 from mmlib.runtime.scratch import publish_json
 from mmlib.shards.read.format import (
     Layout,
@@ -48,7 +48,7 @@ GROUP = 16
 Copy = Callable[[], None]
 
 
-def write_ours(folder: Path, clips: int) -> NDArray[np.uint8]:
+def write_ours(folder: Path, clips: int) -> Bytes:
     """Write a shard and its manifest; return the frames, (N, bytes a clip)."""
     rng = np.random.default_rng(0)
     log_mel = rng.random((clips, *LAYOUT.log_mel.shape)).astype(np.float16)
@@ -71,7 +71,7 @@ def write_ours(folder: Path, clips: int) -> NDArray[np.uint8]:
     return frames.reshape(clips, -1)
 
 
-def peers(folder: Path, frames: NDArray[np.uint8]) -> dict[str, Copy]:
+def peers(folder: Path, frames: Bytes) -> dict[str, Copy]:
     """Name -> a function that copies all frames into one array."""
     out = np.empty_like(frames)
     clips, width = frames.shape
@@ -141,7 +141,7 @@ def peers(folder: Path, frames: NDArray[np.uint8]) -> dict[str, Copy]:
     }
 
 
-def measure(copies: dict[str, Copy], rounds: int) -> dict[str, NDArray[np.float64]]:
+def measure(copies: dict[str, Copy], rounds: int) -> dict[str, Floats]:
     """Seconds of each, a round."""
     seconds: dict[str, list[float]] = {name: [] for name in copies}
     for copy in copies.values():
@@ -170,7 +170,7 @@ def epochs(folder: Path, rounds: int) -> list[list[str]]:
     return rows
 
 
-def random_clip(folder: Path, rounds: int) -> NDArray[np.float64]:
+def random_clip(folder: Path, rounds: int) -> Floats:
     """Milliseconds to fetch the frames of one clip at random."""
     reader = ShardReader(folder / "ours.parquet")
     milliseconds = []

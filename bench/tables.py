@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
+
+from mmlib.runtime.arrays import Floats
 
 
-def quartiles(values: npt.NDArray[np.float64], form: str) -> str:
+def quartiles(values: Floats, form: str) -> str:
     """Median, and the first and third quartiles as the spread."""
     low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
     return f"{form.format(median)} ({form.format(low)} to {form.format(high)})"

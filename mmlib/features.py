@@ -1,10 +1,8 @@
 """From decoded sound and pictures to what the models see: log-mel in [0, 1], frames in uint8."""
 
 import warnings
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy.fft import next_fast_len
 from torch import Tensor, nn
@@ -12,6 +10,7 @@ from torch.nn import functional
 from torchaudio.functional import melscale_fbanks
 
 from mmlib.params.shard import Mel
+from mmlib.runtime.arrays import Bytes, Floats, Floats32, Ints16, Reals
 from mmlib.runtime.errors import UserError
 
 PCM_FULL_SCALE = 32768.0
@@ -95,7 +94,7 @@ class LogMel(nn.Module):
         return torch.cat(bands, -1)
 
 
-def _mel_filters(mel: Mel) -> npt.NDArray[np.float64]:
+def _mel_filters(mel: Mel) -> Floats:
     """Slaney's triangles, (n_fft // 2 + 1, F)."""
     if mel.n_fft % 2:
         raise UserError(f"shard.mel.n_fft is {mel.n_fft}: an even number is needed")
@@ -118,9 +117,7 @@ def _mel_filters(mel: Mel) -> npt.NDArray[np.float64]:
     return np.asarray(filters, np.float64)
 
 
-def _full_scale_sine_power(
-    window: npt.NDArray[np.float64], filters: npt.NDArray[np.float64], n_fft: int
-) -> float:
+def _full_scale_sine_power(window: Floats, filters: Floats, n_fft: int) -> float:
     """The largest mel power of a sine of amplitude 1 on the centre of any band."""
     centres = filters.argmax(0)
     turns = np.outer(centres, np.arange(len(window))) / n_fft
@@ -128,9 +125,7 @@ def _full_scale_sine_power(
     return float(np.max(np.sum(np.abs(spectra) ** 2 * filters.T, axis=1)))
 
 
-def _shorten(
-    filters: npt.NDArray[np.float64], n_fft: int, window: int
-) -> tuple[int, npt.NDArray[np.float64]]:
+def _shorten(filters: Floats, n_fft: int, window: int) -> tuple[int, Floats]:
     """Find a shorter FFT that gives the same mel powers: its length, and the filters for it.
 
     The power spectrum of `window` samples is the cosine series of their autocorrelation, whose
@@ -153,7 +148,7 @@ def _shorten(
     return shorter, inverse / shorter
 
 
-def _blocks(filters: npt.NDArray[np.float64]) -> list[tuple[slice, slice]]:
+def _blocks(filters: Floats) -> list[tuple[slice, slice]]:
     """Groups of neighbouring bands with the rows of the filters that they need."""
     blocks = []
     for first in range(0, filters.shape[1], _BLOCK_BANDS):
@@ -164,19 +159,19 @@ def _blocks(filters: npt.NDArray[np.float64]) -> list[tuple[slice, slice]]:
     return blocks
 
 
-def waveform_from_pcm(pcm: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:
+def waveform_from_pcm(pcm: Ints16) -> Floats32:
     """Samples as (N,) float32 in [-1, 1)."""
     return pcm.astype(np.float32) / np.float32(PCM_FULL_SCALE)
 
 
 def clip_frames(
-    frames: npt.NDArray[np.uint8],
-    times: npt.NDArray[np.floating[Any]],
+    frames: Bytes,
+    times: Reals,
     *,
     seconds: float,
     count: int,
     size: int,
-) -> npt.NDArray[np.uint8]:
+) -> Bytes:
     """Pick `count` frames at even times and scale them: (count, size, size, 3) uint8.
 
     `frames` is (T, H, W, 3) uint8, `times` their T times in seconds from the clip's start, rising.
@@ -191,14 +186,14 @@ def clip_frames(
     return _scale(_square(frames[nearest]), size)
 
 
-def _square(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def _square(frames: Bytes) -> Bytes:
     height, width = frames.shape[1:3]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     return frames[:, top : top + side, left : left + side]
 
 
-def _scale(frames: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
+def _scale(frames: Bytes, size: int) -> Bytes:
     if frames.shape[1] == size:
         return np.ascontiguousarray(frames)
     pictures = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 from safetensors.numpy import save_file
+
+from mmlib.runtime.arrays import Array, Bytes, Floats32
 
 CLASSES = ["Siren", "Rain", "Bird", "Train"]
 EPS = 0.02
@@ -61,7 +62,7 @@ def write_run(
     save(root / f"data/attacks/{run}-surface.parquet", _no_surface(), details)
 
 
-def labels_of(clips: int, task: str) -> NDArray[np.uint8]:
+def labels_of(clips: int, task: str) -> Bytes:
     """Labels (clips, 4); the last class has no positive when multi-label."""
     rng = np.random.default_rng(5)
     if task == "single_label":
@@ -72,9 +73,9 @@ def labels_of(clips: int, task: str) -> NDArray[np.uint8]:
 
 
 def _attacks(
-    ids: NDArray[Any],
-    labels: NDArray[np.uint8],
-    clean: NDArray[np.float32],
+    ids: Array,
+    labels: Bytes,
+    clean: Floats32,
     threats: Mapping[str, float],
     rng: np.random.Generator,
 ) -> dict[str, Any]:
@@ -108,7 +109,7 @@ def _no_surface() -> dict[str, pa.Array]:
     return {name: pa.array([], kind) for name, kind in kinds.items()}
 
 
-def packed(rows: NDArray[Any]) -> pa.Array:
+def packed(rows: Array) -> pa.Array:
     """Rows as fixed_size_binary."""
     return pa.array([row.tobytes() for row in rows], pa.binary(rows[0].nbytes))
 

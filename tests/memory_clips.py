@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from mmlib.batch import LabelledBatch
+from mmlib.runtime.arrays import Bytes, Indices
 from mmlib.runtime.seeds import derive
 
 MODALITIES = ("audio", "video")
@@ -26,7 +26,7 @@ class MemoryClips:
         hot = torch.nn.functional.one_hot(names, classes)
         if task == "multi_label":
             hot |= (torch.rand(count, classes, generator=generator) < 0.2).long()
-        self.labels: NDArray[np.uint8] = hot.numpy().astype(np.uint8)
+        self.labels: Bytes = hot.numpy().astype(np.uint8)
         audio = 0.5 * torch.rand(count, 36, 32, generator=generator)
         video = 0.5 * torch.rand(count, 4, 16, 16, 3, generator=generator)
         for index in range(classes):
@@ -38,9 +38,7 @@ class MemoryClips:
     def __len__(self) -> int:
         return len(self.clip_ids)
 
-    def gather(
-        self, indices: NDArray[np.intp], modalities: tuple[str, ...] = MODALITIES
-    ) -> LabelledBatch:
+    def gather(self, indices: Indices, modalities: tuple[str, ...] = MODALITIES) -> LabelledBatch:
         """The clips at the indices, in their order."""
         return LabelledBatch(
             tuple(self.clip_ids[index] for index in indices),

@@ -3,18 +3,18 @@
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmlib.media.encode import encode
 from mmlib.media.ffmpeg import Limits
 from mmlib.media.graph import Form
+from mmlib.runtime.arrays import Bytes, Ints, Ints16
 
 RATE_HZ = 16000
 FORM = Form(sample_rate_hz=RATE_HZ, fps=4.0, size=16)
 LIMITS = Limits()
 
 
-def numbered(count: int, side: int = 32) -> NDArray[np.uint8]:
+def numbered(count: int, side: int = 32) -> Bytes:
     """Frames (count, side, side, 3) that show their number: 4 x 2 fields, white for a 1 bit."""
     bits = (np.arange(count)[:, None] >> np.arange(8)) & 1
     fields = np.where(bits, 235, 16).astype(np.uint8).reshape(count, 4, 2)
@@ -22,15 +22,15 @@ def numbered(count: int, side: int = 32) -> NDArray[np.uint8]:
     return np.repeat(picture[..., None], 3, -1)
 
 
-def numbers(frames: NDArray[np.uint8]) -> NDArray[np.int64]:
+def numbers(frames: Bytes) -> Ints:
     """Which frame of `numbered` each decoded frame (T, S, S, 3) shows."""
     count, side = frames.shape[:2]
     fields = frames.reshape(count, 4, side // 4, 2, side // 2, 3).mean((2, 4, 5)).reshape(count, 8)
-    result: NDArray[np.int64] = (fields > 128) @ (1 << np.arange(8))
+    result: Ints = (fields > 128) @ (1 << np.arange(8))
     return result
 
 
-def tone(seconds: float, hz: float = 440.0, rate_hz: int = RATE_HZ) -> NDArray[np.int16]:
+def tone(seconds: float, hz: float = 440.0, rate_hz: int = RATE_HZ) -> Ints16:
     """A sine at half of full scale, (N,) int16."""
     times = np.arange(round(seconds * rate_hz)) / rate_hz
     return (16384 * np.sin(2 * np.pi * hz * times)).astype(np.int16)

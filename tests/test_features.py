@@ -1,7 +1,6 @@
 """Log-mel against librosa and closed forms; frames picked by time."""
 
 from functools import lru_cache
-from typing import Any
 
 import librosa
 import numpy as np
@@ -9,11 +8,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from torch.nn import functional
 
 from mmlib.features import LogMel, clip_frames, waveform_from_pcm
 from mmlib.params.shard import Mel
+from mmlib.runtime.arrays import Bytes, Floats, Floats32, Reals
 from mmlib.runtime.errors import UserError
 
 PAPER = Mel(
@@ -50,7 +49,7 @@ ODD = Mel(
     frames=7,
 )
 PROFILES = {"paper": PAPER, "demo": DEMO, "odd": ODD}
-Waveform = NDArray[np.float32]
+Waveform = Floats32
 
 
 @lru_cache
@@ -59,19 +58,19 @@ def log_mel(profile: str) -> LogMel:
     return LogMel(PROFILES[profile])
 
 
-def in_db(profile: str, waveform: Waveform) -> NDArray[np.float32]:
+def in_db(profile: str, waveform: Waveform) -> Floats32:
     """Our log-mel of one waveform, (T, F), in dB."""
     mel = PROFILES[profile]
     with torch.inference_mode():
-        levels: NDArray[np.float32] = log_mel(profile)(torch.from_numpy(waveform)[None])[0].numpy()
+        levels: Floats32 = log_mel(profile)(torch.from_numpy(waveform)[None])[0].numpy()
     return (levels - 1.0) * np.float32(mel.floor_db)
 
 
-def librosa_power(mel: Mel, waveform: Waveform) -> NDArray[np.float32]:
+def librosa_power(mel: Mel, waveform: Waveform) -> Floats32:
     """The mel power of the clip's length of the waveform by librosa, (T, F)."""
     length = mel.frames * mel.hop
     clip = np.pad(waveform[:length], (0, max(0, length - len(waveform))))
-    power: NDArray[np.float32] = librosa.feature.melspectrogram(
+    power: Floats32 = librosa.feature.melspectrogram(
         y=clip,
         sr=mel.sample_rate_hz,
         n_fft=mel.n_fft,
@@ -91,7 +90,7 @@ def sine(mel: Mel, hz: float, amplitude: float = 1.0) -> Waveform:
     return (amplitude * np.sin(2 * np.pi * hz * times)).astype(np.float32)
 
 
-def band_centres_hz(mel: Mel) -> NDArray[np.float64]:
+def band_centres_hz(mel: Mel) -> Floats:
     """Centre frequency of each band."""
     edges = librosa.mel_frequencies(mel.bands + 2, fmin=mel.min_hz, fmax=mel.max_hz)
     return np.asarray(edges[1:-1], np.float64)
@@ -253,13 +252,13 @@ def test_pcm_covers_minus_one_to_one() -> None:
     assert waveform_from_pcm(pcm).tolist() == [-1.0, 0.0, 0.5, 32767 / 32768]
 
 
-def counting_frames(count: int, side: int = 4) -> NDArray[np.uint8]:
+def counting_frames(count: int, side: int = 4) -> Bytes:
     """Frame k is uniformly of the value k."""
     values = np.arange(count, dtype=np.uint8)[:, None, None, None]
     return np.broadcast_to(values, (count, side, side, 3)).copy()
 
 
-def picked(times: NDArray[np.floating[Any]], seconds: float, count: int) -> list[int]:
+def picked(times: Reals, seconds: float, count: int) -> list[int]:
     """Which frames `clip_frames` takes."""
     clip = clip_frames(counting_frames(len(times)), times, seconds=seconds, count=count, size=4)
     return [int(value) for value in clip[:, 0, 0, 0]]

@@ -18,6 +18,7 @@ PACKAGES = ("mmlib", "stages")
 
 UNITS = (
     "runtime",
+    "storage.py",
     "params/data.py",
     "params/decode.py",
     "params/shard.py",

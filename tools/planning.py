@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmlib.media.decode import decode
 from mmlib.media.ffmpeg import Limits, MediaError
@@ -18,6 +17,7 @@ from mmlib.media.graph import Form
 from mmlib.params.decode import Decode
 from mmlib.params.shard import Shard
 from mmlib.params.whole.file import Params
+from mmlib.runtime.arrays import Bools, Floats, Floats32
 from mmlib.runtime.workers import worker_count
 from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources.base import ClipList, FetchError
@@ -53,9 +53,7 @@ class Stage:
     seconds: float
 
 
-def availability(
-    clips: ClipList, columns: Columns, share: float, seed: int
-) -> tuple[NDArray[np.bool_], bool]:
+def availability(clips: ClipList, columns: Columns, share: float, seed: int) -> tuple[Bools, bool]:
     """Which clips can be had, (N,), and whether that was looked up.
 
     A mirror and a folder are looked through. Where there is nothing to look at, each clip is there
@@ -71,7 +69,7 @@ def availability(
 
 
 def measure(
-    clips: ClipList, there: NDArray[np.bool_], settings: Decode, sample: int, seed: int
+    clips: ClipList, there: Bools, settings: Decode, sample: int, seed: int
 ) -> Rates | None:
     """Fetch and decode a few clips that are there, drawn by the seed; None when none works."""
     places = np.flatnonzero(there)
@@ -103,9 +101,7 @@ def measure(
     )
 
 
-def plan(
-    columns: Columns, there: NDArray[np.bool_], classes: int, params: Params, rates: Rates
-) -> list[Stage]:
+def plan(columns: Columns, there: Bools, classes: int, params: Params, rates: Rates) -> list[Stage]:
     """What download, decode and shard would do. Times are wall time on all workers together."""
     workers = worker_count()
     size = params.data.shard_clips
@@ -130,9 +126,9 @@ def plan(
     ]
 
 
-def _decoded_bytes(seconds: NDArray[np.float32], settings: Decode) -> NDArray[np.float64]:
+def _decoded_bytes(seconds: Floats32, settings: Decode) -> Floats:
     pcm = 2.0 * np.round(seconds * settings.sample_rate_hz)
-    frames: NDArray[np.float64] = np.ceil(seconds * settings.fps) * 3.0 * settings.size**2
+    frames: Floats = np.ceil(seconds * settings.fps) * 3.0 * settings.size**2
     return frames + pcm
 
 
@@ -146,7 +142,7 @@ def _wave_bytes(settings: Shard) -> int:
 
 
 def losses(
-    columns: Columns, there: NDArray[np.bool_], classes: tuple[str, ...]
+    columns: Columns, there: Bools, classes: tuple[str, ...]
 ) -> list[tuple[str, int, int, int]]:
     """Of each class: name, clips that are asked for, that cannot be had, usable training clips.
 

@@ -6,16 +6,9 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from mmlib.batch import LabelledBatch, to_device
-from mmlib.metrics.geometry.convexity import (
-    Floats,
-    Margins,
-    Pairs,
-    Rule,
-    interpolate,
-)
+from mmlib.metrics.geometry.convexity import Margins, Pairs, Rule, interpolate
 from mmlib.metrics.geometry.head import Head
 from mmlib.metrics.geometry.spaces import (
     Space,
@@ -27,6 +20,7 @@ from mmlib.models import (
     devices,
 )
 from mmlib.models.base import Model
+from mmlib.runtime.arrays import Bools, Indices, Reals, Texts
 from mmlib.runtime.errors import UserError
 from mmlib.shards.read.loader import ShardSet
 
@@ -41,7 +35,7 @@ CLIPS = 32
 class Clips(Protocol):
     """A split of clips with random access; `mmlib.loader.ShardSet` is one."""
 
-    def gather(self, indices: NDArray[np.intp], modalities: tuple[str, ...]) -> LabelledBatch: ...
+    def gather(self, indices: Indices, modalities: tuple[str, ...]) -> LabelledBatch: ...
 
 
 def spaces_below(
@@ -77,7 +71,7 @@ def spaces_below(
     return spaces
 
 
-def places(stored: Sequence[str], wanted: NDArray[np.str_]) -> NDArray[np.intp]:
+def places(stored: Sequence[str], wanted: Texts) -> Indices:
     """Where each wanted clip is among the stored ones, (N,); UserError when one is not there."""
     place = {clip_id: row for row, clip_id in enumerate(stored)}
     absent = [clip_id for clip_id in wanted.tolist() if clip_id not in place]
@@ -88,8 +82,8 @@ def places(stored: Sequence[str], wanted: NDArray[np.str_]) -> NDArray[np.intp]:
 
 def fusion_spaces(
     model: Model,
-    vectors: Mapping[str, Floats],
-    present: Mapping[str, NDArray[np.bool_]],
+    vectors: Mapping[str, Reals],
+    present: Mapping[str, Bools],
     rule: Rule,
     *,
     sample: int,
@@ -117,8 +111,8 @@ def fusion_spaces(
 def input_space(
     model: Model,
     clips: Clips,
-    places: NDArray[np.intp],
-    present: NDArray[np.bool_],
+    places: Indices,
+    present: Bools,
     rule: Rule,
     *,
     sample: int,
@@ -131,7 +125,7 @@ def input_space(
     """
     device = next(model.parameters()).device
 
-    def margins(pairs: Pairs, column: int) -> Floats:
+    def margins(pairs: Pairs, column: int) -> Reals:
         parts = []
         for start in range(0, len(pairs.theta), CLIPS):
             chunk = slice(start, start + CLIPS)
@@ -157,12 +151,12 @@ def input_space(
 
 
 def _fused(
-    model: Model, vectors: Mapping[str, Floats], moving: tuple[str, ...], rule: Rule
+    model: Model, vectors: Mapping[str, Reals], moving: tuple[str, ...], rule: Rule
 ) -> Margins:
     """Margins where the `moving` modalities are interpolated and the others stay the first's."""
     device = next(model.parameters()).device
 
-    def margins(pairs: Pairs, column: int) -> Floats:
+    def margins(pairs: Pairs, column: int) -> Reals:
         parts = []
         for start in range(0, len(pairs.theta), VECTORS):
             chunk = slice(start, start + VECTORS)
@@ -180,8 +174,3 @@ def _fused(
         return np.concatenate(parts)
 
     return margins
-
-
-def _between(first: torch.Tensor, second: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
-    """theta first + (1 - theta) second: (M, ...) each, theta (M,)."""
-    return torch.lerp(second, first, theta.view(-1, *[1] * (first.ndim - 1)))

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmlib.media.ffmpeg import Limits, MediaError, run
 from mmlib.media.files import inherited, open_media, url
 from mmlib.media.graph import Form, Section, probe_command
 from mmlib.media.log import Log
 from mmlib.media.reading import Reading, read_tracks, refuse, refuse_header
+from mmlib.runtime.arrays import Bytes, Ints16
 
 # Reading before the start of a section: frames back to the last key frame are decoded in any case,
 # so a short lead costs nothing; the long one serves slow pictures and streams without an index.
@@ -40,8 +40,8 @@ class Decoded:
     what the decoder complained about; None for a sound file.
     """
 
-    frames: NDArray[np.uint8] | None
-    pcm: NDArray[np.int16] | None
+    frames: Bytes | None
+    pcm: Ints16 | None
     video_s: float | None
     audio_s: float | None
     offset_s: float | None
@@ -101,7 +101,7 @@ def decode(
     return replace(decoded, damage=_damage(reading, decoded, longest, section))
 
 
-def _on_grid(reading: Reading, form: Form, section: Section) -> NDArray[np.uint8] | None:
+def _on_grid(reading: Reading, form: Form, section: Section) -> Bytes | None:
     """Frames at 0, 1 / fps, 2 / fps, ...; the latest picture fills a hole in the grid."""
     # A sound file's cover is no video.
     if not len(reading.frames) or not reading.log.has("Video"):
@@ -115,7 +115,7 @@ def _on_grid(reading: Reading, form: Form, section: Section) -> NDArray[np.uint8
     return reading.frames[latest]
 
 
-def _on_clock(reading: Reading, form: Form, section: Section) -> NDArray[np.int16] | None:
+def _on_clock(reading: Reading, form: Form, section: Section) -> Ints16 | None:
     """Sound whose sample 0 is at time 0."""
     samples = reading.sound
     late = round(reading.begin * form.sample_rate_hz)

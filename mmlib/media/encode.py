@@ -2,11 +2,11 @@
 
 import ffmpeg
 import numpy as np
-from numpy.typing import NDArray
 
 from mmlib.media.ffmpeg import GLOBAL_ARGUMENTS, Limits, MediaError, binary, run
 from mmlib.media.files import inherited, unnamed_file, url
 from mmlib.media.log import Log
+from mmlib.runtime.arrays import Bytes, Ints16
 
 _LIMITS = Limits(timeout_s=300.0, memory_mb=4000)
 _Options = dict[str, str | int]
@@ -22,8 +22,8 @@ _CONTAINER: dict[str, _Options] = {
 
 
 def encode(
-    frames: NDArray[np.uint8] | None,
-    pcm: NDArray[np.int16] | None,
+    frames: Bytes | None,
+    pcm: Ints16 | None,
     *,
     fps: float = 25.0,
     sample_rate_hz: int = 16000,
@@ -76,5 +76,5 @@ def encode(
             return result.read()
 
 
-def _bytes(array: NDArray[np.uint8] | NDArray[np.int16] | None) -> bytes:
+def _bytes(array: Bytes | Ints16 | None) -> bytes:
     return b"" if array is None else np.ascontiguousarray(array).tobytes()

@@ -8,13 +8,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmlib.media.ffmpeg import Limits, MediaError, run
 from mmlib.media.files import File, inherited, unnamed_file, url
 from mmlib.media.graph import Form, Section, decode_command
 from mmlib.media.log import Log
 from mmlib.media.unseen import find_unseen
+from mmlib.runtime.arrays import Bytes, Floats, Ints, Ints16
 
 _OUTPUTS = {"Video": ("frames", "ticks", "times"), "Audio": ("sound", "begin")}
 # The lists of times of a short clip at a low rate need more room than its frames.
@@ -30,11 +30,11 @@ class Reading:
     the first is at `video_begin` (infinite: there is none); `sound` (N,) int16, from `begin` on.
     """
 
-    frames: NDArray[np.uint8]
-    ticks: NDArray[np.int64]
-    times: NDArray[np.float64]
+    frames: Bytes
+    ticks: Ints
+    times: Floats
     video_begin: float
-    sound: NDArray[np.int16]
+    sound: Ints16
     begin: float
     log: Log
     status: int
@@ -126,7 +126,7 @@ def _output_bytes(form: Form, section: Section, limits: Limits) -> int:
     return max(frames, math.ceil(seconds * form.sample_rate_hz) * 2, _LEAST_BYTES)
 
 
-def _numbers(texts: Sequence[bytes]) -> NDArray[np.float64]:
+def _numbers(texts: Sequence[bytes]) -> Floats:
     numbers = np.array(texts, np.float64)
     return numbers[np.isfinite(numbers)]
 

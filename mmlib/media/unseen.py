@@ -16,12 +16,12 @@ from pathlib import Path
 
 import ffmpeg
 import numpy as np
-from numpy.typing import NDArray
 
 from mmlib.media.ffmpeg import GLOBAL_ARGUMENTS, Limits, MediaError, binary, run
 from mmlib.media.files import File, inherited, unnamed_file, url
 from mmlib.media.graph import Form, Section, input_options
 from mmlib.media.log import Log
+from mmlib.runtime.arrays import Floats
 
 # Listing the packets costs 26 ms: as much as it saves in a file of about this size.
 _WORTHWHILE_BYTES = 200_000
@@ -48,8 +48,8 @@ class Unseen:
     """
 
     drop: str
-    times: NDArray[np.float64]
-    left: NDArray[np.float64]
+    times: Floats
+    left: Floats
 
 
 def find_unseen(file: File, form: Form, section: Section, limits: Limits) -> Unseen | None:

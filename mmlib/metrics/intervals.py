@@ -1,13 +1,12 @@
-"""Intervals for shares and bootstraps, and corrections for many comparisons."""
+"""Intervals for shares and bootstraps, and the correction for many comparisons."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats as distributions
 
-Floats = NDArray[np.float64]
+from mmlib.runtime.arrays import Floats
 
 
 class Interval(NamedTuple):
@@ -18,41 +17,19 @@ class Interval(NamedTuple):
     hi: float
 
 
-def wilson(successes: ArrayLike, trials: ArrayLike, confidence: float) -> tuple[Floats, Floats]:
-    """Wilson score interval of a share: (lo, hi) in [0, 1], broadcast; nan where trials is 0."""
-    hits, count = _shares(successes, trials)
-    z = float(distributions.norm.ppf(0.5 + confidence / 2))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = hits / count
-        centre = (share + z * z / (2 * count)) / (1 + z * z / count)
-        half = z * np.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
-        half = half / (1 + z * z / count)
-    # rounding must not move the ends past the share at 0 and 1
-    return np.minimum(np.maximum(centre - half, 0), share), np.maximum(
-        np.minimum(centre + half, 1), share
-    )
+def share_interval(
+    successes: int, trials: int, confidence: float, method: Literal["wilson", "exact"]
+) -> Interval:
+    """A share with its binomial interval: Wilson's score, or Clopper and Pearson's exact one.
 
-
-def clopper_pearson(
-    successes: ArrayLike, trials: ArrayLike, confidence: float
-) -> tuple[Floats, Floats]:
-    """Exact binomial interval of a share, never covering less than `confidence`: (lo, hi)."""
-    hits, count = _shares(successes, trials)
-    tail = (1 - confidence) / 2
-    with np.errstate(invalid="ignore"):
-        lo = distributions.beta.ppf(tail, hits, count - hits + 1)
-        hi = distributions.beta.ppf(1 - tail, hits + 1, count - hits)
-    lo, hi = np.where(hits == 0, 0.0, lo), np.where(hits == count, 1.0, hi)
-    return np.where(count == 0, np.nan, lo), np.where(count == 0, np.nan, hi)
-
-
-def _shares(successes: ArrayLike, trials: ArrayLike) -> tuple[Floats, Floats]:
-    hits, count = np.broadcast_arrays(
-        np.asarray(successes, dtype=np.float64), np.asarray(trials, dtype=np.float64)
-    )
-    if (hits < 0).any() or (hits > count).any():
-        raise ValueError("successes must lie between 0 and trials")
-    return hits, count
+    The exact one never covers less than `confidence`. nan without trials.
+    """
+    if trials == 0:
+        return Interval(*[float("nan")] * 3)
+    share = successes / trials
+    ends = distributions.binomtest(successes, trials).proportion_ci(confidence, method)
+    # Rounding must not move the ends past the share.
+    return Interval(share, min(float(ends.low), share), max(float(ends.high), share))
 
 
 def bootstrap_interval(samples: ArrayLike, estimate: float, confidence: float) -> Interval:
@@ -131,24 +108,11 @@ def t_p(values: ArrayLike) -> float:
 
 def holm(p: ArrayLike) -> Floats:
     """Holm's step-down adjusted p values (family-wise error), (n,); nan stays nan, uncounted."""
-    return _adjust(p, lambda ordered, m: np.maximum.accumulate(ordered * (m - np.arange(m))))
-
-
-def benjamini_hochberg(p: ArrayLike) -> Floats:
-    """Benjamini-Hochberg adjusted p values (false discovery rate), (n,); nan stays nan."""
-
-    def step_up(ordered: Floats, m: int) -> Floats:
-        scaled = ordered * m / np.arange(1, m + 1)
-        return np.asarray(np.minimum.accumulate(scaled[::-1])[::-1])
-
-    return _adjust(p, step_up)
-
-
-def _adjust(p: ArrayLike, rule: Callable[[Floats, int], Floats]) -> Floats:
     values = np.asarray(p, dtype=np.float64)
     kept = np.flatnonzero(~np.isnan(values))
     order = kept[np.argsort(values[kept], kind="stable")]
+    scaled = values[order] * np.arange(len(order), 0, -1)
     adjusted = np.full(values.shape, np.nan)
-    # no adjusted p lies below its own, whatever rounding says
-    adjusted[order] = np.clip(rule(values[order], len(order)), values[order], 1.0)
+    # No adjusted p lies below its own, whatever rounding says.
+    adjusted[order] = np.clip(np.maximum.accumulate(scaled), values[order], 1.0)
     return adjusted

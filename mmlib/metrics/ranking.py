@@ -5,12 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
+from mmlib.runtime.arrays import Bools, Floats, Reals
 from mmlib.runtime.workers import worker_count
-
-Floats = NDArray[np.float64]
 
 # Columns a task: large enough to hide the cost of starting one, small enough to stay in cache.
 COLUMNS = 32
@@ -68,7 +67,7 @@ def rank(labels: ArrayLike, scores: ArrayLike) -> Ranking:
     return Ranking(result[0], result[1])
 
 
-def check(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.floating]]:
+def check(labels: ArrayLike, scores: ArrayLike) -> tuple[Bools, Reals]:
     """Return labels as bool and scores as float32 or float64, both (N, K); ValueError if unusable.
 
     Accepts one class as (N,). Half precision and float32 keep every tie that they have; anything
@@ -94,9 +93,7 @@ def check(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], NDAr
     return truth, values
 
 
-def _sorted_columns(
-    labels: NDArray[np.bool_], scores: NDArray[np.floating]
-) -> Iterator[tuple[NDArray[np.floating], NDArray[np.floating]]]:
+def _sorted_columns(labels: Bools, scores: Reals) -> Iterator[tuple[Reals, Reals]]:
     """Yield, for each column, all scores and the positives' scores, both ascending."""
     truth = np.ascontiguousarray(labels.T)
     everyone = np.array(scores.T, order="C")  # a copy: sorted in place below
@@ -105,9 +102,7 @@ def _sorted_columns(
     yield from zip(everyone, positives, strict=True)
 
 
-def _rank_class(
-    everyone: NDArray[np.floating], positives: NDArray[np.floating]
-) -> tuple[float, float]:
+def _rank_class(everyone: Reals, positives: Reals) -> tuple[float, float]:
     """Average precision and AUC from sorted scores.
 
     The step sum over distinct thresholds equals the mean over positives of the precision at their

@@ -1,16 +1,15 @@
 """Reading cached embeddings and attacked scores with pyarrow alone, clips in order of their id."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from mmlib.runtime.arrays import Bools, Floats32, Indices, Texts
 from mmlib.runtime.errors import UserError
+from mmlib.storage import numbers_of, open_parquet, read_metadata, read_parquet, read_schema
 
 CLEAN = "clean"
 NOISE = "noise"
@@ -25,10 +24,10 @@ class Embeddings(NamedTuple):
 
     classes: tuple[str, ...]
     task: str
-    clip_ids: NDArray[np.str_]
-    labels: NDArray[np.bool_]
-    logits: NDArray[np.float32]
-    vectors: dict[str, NDArray[np.float32]]
+    clip_ids: Texts
+    labels: Bools
+    logits: Floats32
+    vectors: dict[str, Floats32]
 
 
 class Condition(NamedTuple):
@@ -44,11 +43,11 @@ def read_embeddings(path: Path, split: str, vectors: Sequence[str] = EMBEDDINGS)
 
     Raises UserError when the file is absent or broken, or has no clip of the split.
     """
-    file = _open(path)
-    metadata = read_metadata(file, path)
-    present = [name for name in vectors if name in file.schema_arrow.names]
+    schema = read_schema(path)
+    metadata = read_metadata(schema, path)
+    present = [name for name in vectors if name in schema.names]
     columns = ["split", "clip_id", "labels", "logits", *present]
-    table = pq.read_table(path, columns=columns, filters=[("split", "==", split)])
+    table = read_parquet(path, columns, filters=[("split", "==", split)])
     if table.num_rows == 0:
         raise UserError(f"{path}: no clip of split {split!r}; check the data and run `dvc repro`")
     clip_ids, order = _sorted_ids(table.column("clip_id"), path)
@@ -56,13 +55,13 @@ def read_embeddings(path: Path, split: str, vectors: Sequence[str] = EMBEDDINGS)
         classes=tuple(metadata["classes"]),
         task=str(metadata["task"]),
         clip_ids=clip_ids,
-        labels=rows_of(table.column("labels"), np.uint8)[order].astype(np.bool_),
-        logits=rows_of(table.column("logits"), np.float32)[order],
-        vectors={name: rows_of(table.column(name), np.float32)[order] for name in present},
+        labels=numbers_of(table.column("labels"), np.uint8)[order].astype(np.bool_),
+        logits=numbers_of(table.column("logits"), np.float32)[order],
+        vectors={name: numbers_of(table.column(name), np.float32)[order] for name in present},
     )
 
 
-def read_labels(path: Path, split: str) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
+def read_labels(path: Path, split: str) -> tuple[Texts, Bools]:
     """The ids (N,) and labels (N, K) of one split of data/embeddings/<run>.parquet."""
     embeddings = read_embeddings(path, split, ())
     return embeddings.clip_ids, embeddings.labels
@@ -78,8 +77,8 @@ class AttackScores:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = _open(path)
-        metadata = read_metadata(self._file, path)
+        self._file = open_parquet(path)
+        metadata = read_metadata(self._file.schema_arrow, path)
         self.classes = tuple(metadata["classes"])
         self.task = str(metadata["task"])
         self.eps = float(metadata["eps"])
@@ -90,15 +89,15 @@ class AttackScores:
         self._ids = keys.column("clip_id")
         if Condition(CLEAN, CLEAN, 0.0) not in self._rows:
             raise UserError(f"{path}: holds no clean scores; delete it and run `dvc repro`")
-        self._only: NDArray[np.str_] | None = None
+        self._only: Texts | None = None
         self.clip_ids = self._order(Condition(CLEAN, CLEAN, 0.0))[0]
 
-    def restrict(self, clip_ids: NDArray[np.str_]) -> None:
+    def restrict(self, clip_ids: Texts) -> None:
         """From now on tell of these clips alone, as if no others had been attacked."""
         self._only = clip_ids
         self.clip_ids = self._order(Condition(CLEAN, CLEAN, 0.0))[0]
 
-    def scores(self, condition: Condition, *, quantised: bool = False) -> NDArray[np.float32]:
+    def scores(self, condition: Condition, *, quantised: bool = False) -> Floats32:
         """Logits (N, K) of the clips in order of their id.
 
         `quantised`: of the inputs as stored, uint8 and float16. Raises UserError when the
@@ -115,14 +114,14 @@ class AttackScores:
         column = self._column("quantised_scores" if quantised else "scores", rows)
         if column.null_count:
             raise UserError(f"{self.path}: {column.null_count} scores of {condition} are missing")
-        return rows_of(column, np.float32)
+        return numbers_of(column, np.float32)
 
     def sweep(self, threat: str, attack: str) -> tuple[float, ...]:
         """The budgets at which the attack was run under the threat, ascending."""
         found = {c.eps for c in self.conditions if (c.threat, c.attack) == (threat, attack)}
         return tuple(sorted(found))
 
-    def _order(self, condition: Condition) -> tuple[NDArray[np.str_], NDArray[np.intp]]:
+    def _order(self, condition: Condition) -> tuple[Texts, Indices]:
         rows = self._rows[condition]
         clip_ids, order = _sorted_ids(self._ids.take(pa.array(rows)), self.path)
         if self._only is not None:
@@ -130,7 +129,7 @@ class AttackScores:
             clip_ids, order = clip_ids[chosen], order[chosen]
         return clip_ids, rows[order]
 
-    def _column(self, name: str, rows: NDArray[np.intp]) -> pa.ChunkedArray:
+    def _column(self, name: str, rows: Indices) -> pa.ChunkedArray:
         """The rows of a column, reading only the row groups that hold them."""
         metadata = self._file.metadata
         sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
@@ -143,39 +142,7 @@ class AttackScores:
         return table.column(name).take(pa.array(rows - starts[groups[places]] + offsets[places]))
 
 
-def read_metadata(file: pq.ParquetFile, path: Path) -> dict[str, Any]:
-    """The JSON under `mmlib` in a Parquet schema; UserError when it is not there."""
-    stored = (file.schema_arrow.metadata or {}).get(b"mmlib")
-    if stored is None:
-        raise UserError(f"{path}: not written by this pipeline; delete it and run `dvc repro`")
-    metadata: dict[str, Any] = json.loads(stored)
-    return metadata
-
-
-def rows_of(column: pa.ChunkedArray, dtype: Any) -> NDArray[Any]:
-    """A fixed_size_binary column as (N, width) numbers, without a copy where it is one chunk."""
-    width = column.type.byte_width // np.dtype(dtype).itemsize
-    parts = [
-        np.frombuffer(
-            chunk.buffers()[1], dtype, len(chunk) * width, chunk.offset * column.type.byte_width
-        )
-        for chunk in column.chunks
-        if len(chunk)
-    ]
-    flat = parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, dtype), *parts])
-    return flat.reshape(-1, width)
-
-
-def _open(path: Path) -> pq.ParquetFile:
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; run `dvc repro`, which makes what a stage needs")
-    try:
-        return pq.ParquetFile(path)
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{path}: {error}; delete it and run `dvc repro`") from None
-
-
-def _sorted_ids(column: pa.ChunkedArray, path: Path) -> tuple[NDArray[np.str_], NDArray[np.intp]]:
+def _sorted_ids(column: pa.ChunkedArray, path: Path) -> tuple[Texts, Indices]:
     clip_ids = np.array(column.to_pylist(), dtype=np.str_)
     order = np.argsort(clip_ids, kind="stable")
     clip_ids = clip_ids[order]
@@ -185,7 +152,7 @@ def _sorted_ids(column: pa.ChunkedArray, path: Path) -> tuple[NDArray[np.str_], 
     return clip_ids, order
 
 
-def _rows_by_condition(keys: pa.Table) -> dict[Condition, NDArray[np.intp]]:
+def _rows_by_condition(keys: pa.Table) -> dict[Condition, Indices]:
     threats, attacks = (
         keys.column(name).combine_chunks().dictionary_encode() for name in ("threat", "attack")
     )

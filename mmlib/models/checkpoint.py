@@ -1,6 +1,5 @@
 """Trained models on disk: weights as safetensors, and the JSON that rebuilds the model."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from mmlib.runtime.scratch import (
     publish_file,
     publish_json,
 )
+from mmlib.storage import read_json
 
 REQUIRED = ("architecture", "inputs", "classes", "task")
 
@@ -88,13 +88,8 @@ def start_encoder(model: Model, modality: str, weights: Path) -> None:
 def read_description(path: Path) -> dict[str, Any]:
     """Read `<path>.json`; UserError when it is absent or does not describe a model."""
     file = path.with_name(f"{path.name}.json")
-    try:
-        description = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{file}: no such file; run `dvc repro`") from None
-    except ValueError as error:
-        raise UserError(f"{file}: not JSON: {error}; delete it and run `dvc repro`") from None
+    description = read_json(file)
     absent = [key for key in REQUIRED if key not in description]
     if absent:
         raise UserError(f"{file}: has no {absent[0]!r}; delete it and run `dvc repro`")
-    return dict(description)
+    return description

@@ -1,16 +1,15 @@
 """Writing data/embeddings/<run>.parquet: a row a clip, vectors as raw float32."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from mmlib.models.predict import Prediction
 from mmlib.runtime.scratch import write_whole
+from mmlib.storage import binary_column, metadata
 
 # Bytes of a row group: small enough to stream a large set, large enough to scan at full speed.
 _GROUP_BYTES = 32 << 20
@@ -54,9 +53,9 @@ def _record_batch(
     columns: dict[str, pa.Array] = {
         "split": pa.array([split] * len(part.clip_ids), pa.string()),
         "clip_id": pa.array(part.clip_ids, pa.string()),
-        "labels": _binary(part.labels.astype(np.uint8)),
-        "logits": _binary(part.logits.astype(np.float32)),
-        **{name: _binary(vector.astype(np.float32)) for name, vector in part.vectors.items()},
+        "labels": binary_column(part.labels.astype(np.uint8)),
+        "logits": binary_column(part.logits.astype(np.float32)),
+        **{name: binary_column(vector.astype(np.float32)) for name, vector in part.vectors.items()},
     }
     facts = {
         "run": run,
@@ -65,12 +64,5 @@ def _record_batch(
         "dims": {name: vector.shape[1] for name, vector in part.vectors.items()},
     }
     fields = [pa.field(name, column.type, nullable=False) for name, column in columns.items()]
-    schema = pa.schema(fields, metadata={b"mmlib": json.dumps(facts).encode()})
+    schema = pa.schema(fields, metadata=metadata(facts))
     return pa.RecordBatch.from_arrays(list(columns.values()), schema=schema)
-
-
-def _binary(rows: NDArray[np.generic]) -> pa.Array:
-    """(N, D) numbers as N fixed-size binaries, without a copy."""
-    rows = np.ascontiguousarray(rows)
-    width = rows.shape[1] * rows.itemsize
-    return pa.Array.from_buffers(pa.binary(width), len(rows), [None, pa.py_buffer(rows)])

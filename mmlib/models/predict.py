@@ -6,14 +6,11 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mmlib.batch import LabelledBatch, to_device
 from mmlib.models.base import Model
-
-Floats = NDArray[np.float32]
-Indices = NDArray[np.intp]
+from mmlib.runtime.arrays import Floats32, Indices
 
 
 class Clips(Protocol):
@@ -29,9 +26,9 @@ class Prediction(NamedTuple):
     """What a model says of some clips: labels and logits (N, K), vectors name -> (N, D)."""
 
     clip_ids: tuple[str, ...]
-    labels: Floats
-    logits: Floats
-    vectors: dict[str, Floats]
+    labels: Floats32
+    logits: Floats32
+    vectors: dict[str, Floats32]
 
 
 def predict(

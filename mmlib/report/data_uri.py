@@ -3,18 +3,17 @@
 import base64
 import io
 import wave
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from mmlib.params.shard import Mel
+from mmlib.runtime.arrays import Array, Floats, Floats32
 
 GRIFFIN_LIM_ROUNDS = 32
 
 
-def png(rgb: NDArray[Any]) -> str:
+def png(rgb: Array) -> str:
     """(H, W, 3) in [0, 1], clipped, as the data URI of a PNG."""
     pixels = np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
     buffer = io.BytesIO()
@@ -22,7 +21,7 @@ def png(rgb: NDArray[Any]) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def invert(log_mel: NDArray[np.float32], mel: Mel) -> NDArray[np.float64]:
+def invert(log_mel: Floats32, mel: Mel) -> Floats:
     """Rebuild a waveform from a log-mel (T, F) in [0, 1]: least squares, then Griffin-Lim.
 
     The level is arbitrary: scale it before use. Deterministic: the phase starts from a fixed seed.
@@ -50,7 +49,7 @@ def invert(log_mel: NDArray[np.float32], mel: Mel) -> NDArray[np.float64]:
     return np.asarray(sound, np.float64)
 
 
-def wav(samples: NDArray[np.float64], rate: int) -> str:
+def wav(samples: Floats, rate: int) -> str:
     """Samples in [-1, 1], clipped, as the data URI of a mono 16-bit WAV."""
     pcm = np.clip(np.rint(samples * 32768), -32768, 32767).astype("<i2")
     buffer = io.BytesIO()

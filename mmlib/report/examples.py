@@ -1,17 +1,17 @@
 """A few adversarial clips to see and hear: clean, perturbed, and the difference magnified."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
+import pyarrow as pa
 
 from mmlib.params.shard import Mel
 from mmlib.report import wording
-from mmlib.report.shown import Floats, Picture, Sound, sounds, spectrograms, strips
+from mmlib.report.shown import Picture, Sound, sounds, spectrograms, strips
+from mmlib.runtime.arrays import Bytes, Floats, Floats32
+from mmlib.storage import numbers_of, read_metadata, read_parquet
 
 
 class Example(NamedTuple):
@@ -24,11 +24,11 @@ class Example(NamedTuple):
     clip_id: str
     threat: str
     classes: Sequence[str]
-    labels: NDArray[np.uint8]
-    clean_scores: Floats
-    adversarial_scores: Floats
-    clean: Mapping[str, Floats]
-    adversarial: Mapping[str, Floats]
+    labels: Bytes
+    clean_scores: Floats32
+    adversarial_scores: Floats32
+    clean: Mapping[str, Floats32]
+    adversarial: Mapping[str, Floats32]
 
 
 class Tag(NamedTuple):
@@ -61,28 +61,28 @@ def read(path: Path) -> Iterator[Example]:
     """The examples stored beside a run's attacks, in their order; none when there is no file."""
     if not path.is_file():
         return
-    table = pq.read_table(path)
-    about = json.loads(table.schema.metadata[b"mmlib"])
-    for row in table.to_pylist():
+    table = read_parquet(path)
+    facts = read_metadata(table.schema, path)
+    for place, clip_id in enumerate(table["clip_id"].to_pylist()):
+        row = table.slice(place, 1)
         yield Example(
-            clip_id=row["clip_id"],
-            threat=row["threat"],
-            classes=about["classes"],
-            labels=np.frombuffer(row["labels"], np.uint8),
-            clean_scores=np.frombuffer(row["clean_scores"], np.float32),
-            adversarial_scores=np.frombuffer(row["adversarial_scores"], np.float32),
-            clean=_arrays(row, "clean", about["shapes"]),
-            adversarial=_arrays(row, "adversarial", about["shapes"]),
+            clip_id=clip_id,
+            threat=row["threat"][0].as_py(),
+            classes=facts["classes"],
+            labels=numbers_of(row["labels"], np.uint8)[0],
+            clean_scores=numbers_of(row["clean_scores"], np.float32)[0],
+            adversarial_scores=numbers_of(row["adversarial_scores"], np.float32)[0],
+            clean=_arrays(row, "clean", facts["shapes"]),
+            adversarial=_arrays(row, "adversarial", facts["shapes"]),
         )
 
 
-def _arrays(row: Mapping[str, Any], prefix: str, shapes: Mapping[str, Any]) -> dict[str, Floats]:
-    found = {}
-    for modality, shape in shapes.items():
-        stored = row.get(f"{prefix}_{modality}")
-        if stored is not None and row.get(f"{modality}_present", True):
-            found[modality] = np.frombuffer(stored, np.float32).reshape(shape)
-    return found
+def _arrays(row: pa.Table, prefix: str, shapes: Mapping[str, Any]) -> dict[str, Floats32]:
+    return {
+        modality: numbers_of(row[f"{prefix}_{modality}"], np.float32).reshape(shape)
+        for modality, shape in shapes.items()
+        if row[f"{modality}_present"][0].as_py()
+    }
 
 
 def card(example: Example, *, task: str, mel: Mel, seconds: float) -> Card:
@@ -126,7 +126,7 @@ def _tags(example: Example, task: str, most: int = 4) -> list[TagList]:
     return lists
 
 
-def _probabilities(logits: Floats, task: str) -> NDArray[np.float64]:
+def _probabilities(logits: Floats32, task: str) -> Floats:
     values = logits.astype(np.float64)
     if task == "single_label":
         powers = np.exp(values - values.max())

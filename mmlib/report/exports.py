@@ -1,7 +1,5 @@
 """The report's numbers for other programs and for the terminal."""
 
-import csv
-import io
 from collections.abc import Sequence
 
 from mmlib.metrics.intervals import Interval
@@ -15,6 +13,7 @@ from mmlib.report.comparison.study_claims import (
 )
 from mmlib.report.findings import Findings
 from mmlib.report.inputs import THREAT_SHORT, Inputs, band
+from mmlib.storage import csv_text, decimals
 
 
 def results_text(inputs: Inputs, answers: Sequence[Answer]) -> str:
@@ -53,34 +52,34 @@ def claims_csv(findings: Findings) -> str:
     rows = [
         (
             *(c.key, c.statement, c.paper, c.compared, c.unit, *_interval(c.effect)),
-            *(str(c.n), _decimals(c.p), _decimals(c.p_adjusted), c.verdict),
+            *(str(c.n), decimals(c.p), decimals(c.p_adjusted), c.verdict),
         )
         for c in findings.claims.values()
     ]
-    return to_csv(heads, rows)
+    return csv_text(heads.split(","), rows)
 
 
 def comparisons_csv(findings: Findings) -> str:
     """report/comparisons.csv: mAP of one run less another's, one row a pair and condition."""
     rows = [
-        (f"{d.first} - {d.second}", d.threat, *_interval(d.effect), str(d.n), _decimals(d.p))
+        (f"{d.first} - {d.second}", d.threat, *_interval(d.effect), str(d.n), decimals(d.p))
         for d in findings.differences
     ]
-    return to_csv("name,threat,effect,lo,hi,n,p", rows)
+    return csv_text(["name", "threat", "effect", "lo", "hi", "n", "p"], rows)
 
 
 def study_csv(study: Study | None) -> str:
     """report/study.csv: mAP of one row of the study less another's; no rows while it is off."""
     rows = [_study_row(study, pair) for pair in pairs(study)] if study else []
     heads = "key,first,second,threat,effect,seeds_lo,seeds_hi,clips_lo,clips_hi,seeds,p"
-    return to_csv(heads, rows)
+    return csv_text(heads.split(","), rows)
 
 
 def _study_row(study: Study, pair: Pair) -> tuple[str, ...]:
     gap = study.gap(pair.first, pair.second, pair.threat)
-    ends = [_decimals(end) for interval in (gap.seeds, gap.clips) for end in interval[1:]]
+    ends = [decimals(end) for interval in (gap.seeds, gap.clips) for end in interval[1:]]
     names = pair.key, pair.first, pair.second, pair.threat
-    return *names, _decimals(gap.seeds.estimate), *ends, str(study.seeds), _decimals(gap.p)
+    return *names, decimals(gap.seeds.estimate), *ends, str(study.seeds), decimals(gap.p)
 
 
 def predictions_csv(findings: Findings) -> str:
@@ -93,25 +92,12 @@ def predictions_csv(findings: Findings) -> str:
         for p in findings.predictions
     ]
     kinds = [f"{name}{end}" for name in ("r", "rank_r", "partial_r") for end in ("", "_lo", "_hi")]
-    return to_csv(",".join(("run,threat,drop,metric,n", *kinds, "verdict")), rows)
+    return csv_text(("run", "threat", "drop", "metric", "n", *kinds, "verdict"), rows)
 
 
 def _correlation(found: Correlation) -> tuple[str, str, str]:
-    return _decimals(found.r), _decimals(found.lo), _decimals(found.hi)
+    return decimals(found.r), decimals(found.lo), decimals(found.hi)
 
 
 def _interval(effect: Interval) -> tuple[str, str, str]:
-    return _decimals(effect.estimate), _decimals(effect.lo), _decimals(effect.hi)
-
-
-def _decimals(value: float) -> str:
-    """Six decimals; empty for nan."""
-    return "" if value != value else f"{value:.6f}"
-
-
-def to_csv(heads: str, rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells below the line `heads`, as csv text."""
-    stream = io.StringIO()
-    stream.write(heads + "\n")
-    csv.writer(stream, lineterminator="\n").writerows(rows)
-    return stream.getvalue()
+    return decimals(effect.estimate), decimals(effect.lo), decimals(effect.hi)

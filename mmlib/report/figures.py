@@ -11,13 +11,11 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
 from mmlib.report import theme
 from mmlib.report.comparison.predictors import trend
 from mmlib.report.labels import name_points
-
-Floats = NDArray[np.float64]
+from mmlib.runtime.arrays import Floats
 
 # inches: a row of three and a row of two
 NARROW, WIDE = 3.15, 4.3

@@ -1,23 +1,18 @@
 """What the report reads: every artefact of every run that is there, and nothing that is not."""
 
-import csv
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmlib.params.retraining import AdversarialRun, MixupRun
 from mmlib.params.training import TrainRun
 from mmlib.params.whole.file import Params
 from mmlib.report.comparison import study
 from mmlib.runtime.errors import UserError
-
-Table = Mapping[str, NDArray[Any]]
-"""Columns of a csv by name: float64 where every cell is a number or empty (nan), else str."""
+from mmlib.storage import Table, read_json, read_table
 
 THREAT_ORDER = ("A", "V", "AV")
 THREAT_NAMES = {"A": "audio attacked", "V": "video attacked", "AV": "both attacked"}
@@ -110,7 +105,7 @@ def load(params: Params, root: Path) -> Inputs:
     """
     runs, missing = [], []
     for index, name in enumerate(params.runs):
-        metrics = read_json(root / f"metrics/{name}.json")
+        metrics = _json(root / f"metrics/{name}.json")
         if metrics:
             runs.append(_run(params, root, name, index, metrics))
         else:
@@ -119,15 +114,15 @@ def load(params: Params, root: Path) -> Inputs:
         raise UserError(
             f"{root / 'metrics'}: no run of params.runs has metrics there; run `dvc repro`"
         )
-    guides = {name: read_json(root / f"data/guides/{name}.json") for name in _guides(params)}
+    guides = {name: _json(root / f"data/guides/{name}.json") for name in _guides(params)}
     return Inputs(
         params=params,
         root=root,
-        manifest=read_json(root / "data/shards/manifest.json"),
+        manifest=_json(root / "data/shards/manifest.json"),
         runs=tuple(runs),
         missing=tuple(missing),
         guides={name: guide for name, guide in guides.items() if guide},
-        checks=read_json(root / "metrics/checks.json"),
+        checks=_json(root / "metrics/checks.json"),
         theorem=_theorem(params, root),
         study=study.read(root, params),
     )
@@ -136,7 +131,7 @@ def load(params: Params, root: Path) -> Inputs:
 def _theorem(params: Params, root: Path) -> Mapping[str, Any]:
     """What stage theorem found for the first of its fused runs; nothing when it is off."""
     fused = next(iter(params.theorem.fused), None)
-    return read_json(root / f"metrics/theorem/{fused}.json") if fused else {}
+    return _json(root / f"metrics/theorem/{fused}.json") if fused else {}
 
 
 def _guides(params: Params) -> tuple[str, ...]:
@@ -153,12 +148,12 @@ def _run(params: Params, root: Path, name: str, index: int, metrics: Mapping[str
         modalities=modalities,
         init=init,
         metrics=metrics,
-        curve=read_table(root / f"metrics/curves/{name}.csv"),
-        classwise=read_table(root / f"metrics/classwise/{name}.csv"),
-        surface=read_table(root / f"metrics/surface/{name}.csv"),
-        isodamage=read_table(root / f"metrics/isodamage/{name}.csv"),
-        training=read_table(root / f"metrics/training/{name}.csv"),
-        cost=read_json(root / f"metrics/costs/{name}.json"),
+        curve=table_at(root / f"metrics/curves/{name}.csv"),
+        classwise=table_at(root / f"metrics/classwise/{name}.csv"),
+        surface=table_at(root / f"metrics/surface/{name}.csv"),
+        isodamage=table_at(root / f"metrics/isodamage/{name}.csv"),
+        training=table_at(root / f"metrics/training/{name}.csv"),
+        cost=_json(root / f"metrics/costs/{name}.json"),
     )
 
 
@@ -181,34 +176,11 @@ def _train_role(row: TrainRun) -> str:
     return "gblend" if row.guide != "none" else "fusion"
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def _json(path: Path) -> dict[str, Any]:
     """The object in the file, empty when there is no such file; UserError when it is broken."""
-    if not path.is_file():
-        return {}
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error}); delete it and run `dvc repro`") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{path}: an object was expected; delete it and run `dvc repro`")
-    return value
+    return read_json(path) if path.is_file() else {}
 
 
-def read_table(path: Path) -> Table:
+def table_at(path: Path) -> Table:
     """The columns of a csv, or none when there is no such file or no row in it."""
-    if not path.is_file():
-        return {}
-    with path.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
-    if not rows:
-        return {}
-    return {name: _column(name, [row[name] for row in rows]) for name in rows[0]}
-
-
-def _column(name: str, cells: list[str]) -> NDArray[Any]:
-    if name == "class":  # a class may be called "7"
-        return np.array(cells, np.str_)
-    try:
-        return np.array([float(cell) if cell else np.nan for cell in cells], np.float64)
-    except ValueError:
-        return np.array(cells, np.str_)
+    return read_table(path) if path.is_file() else {}

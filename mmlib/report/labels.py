@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from mmlib.report import theme
+from mmlib.runtime.arrays import Floats
 
 Box = tuple[float, float, float, float]
 
@@ -22,8 +22,8 @@ LETTER = 0.62
 def name_points(
     figure: Figure,
     axes: Axes,
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
+    x: Floats,
+    y: Floats,
     names: Sequence[str],
     size: float,
 ) -> None:
@@ -53,7 +53,7 @@ def name_points(
                 break
 
 
-def _chosen(x: NDArray[np.float64], y: NDArray[np.float64]) -> list[int]:
+def _chosen(x: Floats, y: Floats) -> list[int]:
     if len(x) <= MOST:
         return list(range(len(x)))
     away = sum(np.abs(v - v.mean()) / (v.std() or 1.0) for v in (x, y))

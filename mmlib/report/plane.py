@@ -1,17 +1,16 @@
 """The drawing of the plane of two budgets."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 from matplotlib.patches import Rectangle
-from numpy.typing import NDArray
 
 from mmlib.report import theme
 from mmlib.report.figures import SMALL, WIDE
+from mmlib.runtime.arrays import Array
 
-Table = Mapping[str, NDArray[Any]]
+Table = Mapping[str, Array]
 
 
 def plane(surface: Table, isodamage: Table, *, run: int, name: str, label: str) -> Markup:

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from mmlib.report.exports import to_csv
-from mmlib.report.inputs import Inputs, Table
+from mmlib.report.inputs import Inputs
+from mmlib.storage import Table, csv_text, significant
 
 
 def tables(inputs: Inputs) -> dict[str, str]:
@@ -26,7 +26,7 @@ def robustness_csv(inputs: Inputs) -> str:
         for threat in run.threats
         for cells in _rows(run.curve, "eps", threat)
     ]
-    return to_csv("run,threat,eps,mAP", rows)
+    return csv_text(["run", "threat", "eps", "mAP"], rows)
 
 
 def training_csv(inputs: Inputs) -> str:
@@ -37,7 +37,7 @@ def training_csv(inputs: Inputs) -> str:
         for split in ("train", "val")
         for cells in _rows(run.training, "epoch", f"{split}_loss", f"{split}_mAP")
     ]
-    return to_csv("run,split,epoch,loss,mAP", rows)
+    return csv_text(["run", "split", "epoch", "loss", "mAP"], rows)
 
 
 def drop_csv(inputs: Inputs) -> str:
@@ -51,7 +51,7 @@ def drop_csv(inputs: Inputs) -> str:
         if (threat := run.widest_threat)
         for cells in _rows(run.classwise, "class", "kappa", f"{threat}_relative_drop")
     ]
-    return to_csv("run,threat,class,kappa,relative_drop", rows)
+    return csv_text(["run", "threat", "class", "kappa", "relative_drop"], rows)
 
 
 def _rows(table: Table, *columns: str) -> Iterator[tuple[str, ...]]:
@@ -65,4 +65,4 @@ def _cell(value: Any) -> str:
     """Text as it is; a number with as many digits as a csv of metrics/ has; empty for nan."""
     if isinstance(value, str):
         return value
-    return "" if np.isnan(value) else f"{value:.9g}"
+    return significant(value, 9)

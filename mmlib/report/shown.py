@@ -1,16 +1,14 @@
 """One clip's sound and picture for the page: clean, perturbed, and the difference magnified."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib import colormaps
-from numpy.typing import NDArray
 
 from mmlib.params.shard import Mel
 from mmlib.report import wording
 from mmlib.report.data_uri import invert, png, wav
-
-Floats = NDArray[np.float32]
+from mmlib.runtime.arrays import Array, Floats32
 
 PEAK = 0.7
 # the ends of the red and blue scale are nearly black: stay short of them
@@ -34,7 +32,7 @@ class Sound(NamedTuple):
     caption: str
 
 
-def spectrograms(clean: Floats, adversarial: Floats, mel: Mel, seconds: float) -> list[Picture]:
+def spectrograms(clean: Floats32, adversarial: Floats32, mel: Mel, seconds: float) -> list[Picture]:
     """Log-mel of both and their difference; given as log-mel (T, F), or as waveforms (N,).
 
     `seconds` is the clip's length, for the caption.
@@ -57,22 +55,22 @@ def spectrograms(clean: Floats, adversarial: Floats, mel: Mel, seconds: float) -
     ]
 
 
-def _log_mel(waveforms: Floats, mel: Mel) -> Floats:
+def _log_mel(waveforms: Floats32, mel: Mel) -> Floats32:
     """What the nets hear of waveforms (B, N): (B, T, F)."""
     import torch  # takes seconds: only a report on attacked waveforms pays for it
 
     from mmlib.features import LogMel
 
     with torch.inference_mode():
-        levels: Floats = LogMel(mel)(torch.from_numpy(waveforms)).numpy()
+        levels: Floats32 = LogMel(mel)(torch.from_numpy(waveforms)).numpy()
     return levels
 
 
-def _mel_picture(rgba: NDArray[Any], caption: str) -> Picture:
+def _mel_picture(rgba: Array, caption: str) -> Picture:
     return Picture("mel", png(rgba[:, :, :3]), caption, f"Log-mel spectrogram. {caption}")
 
 
-def strips(clean: Floats, adversarial: Floats, most: int = 4) -> list[Picture]:
+def strips(clean: Floats32, adversarial: Floats32, most: int = 4) -> list[Picture]:
     """A few frames of both, and of their difference; video is (3, T, H, W) in [0, 1]."""
     steps = np.unique(np.linspace(0, clean.shape[1] - 1, most).round().astype(int))
     delta = adversarial - clean
@@ -92,14 +90,14 @@ def strips(clean: Floats, adversarial: Floats, most: int = 4) -> list[Picture]:
     ]
 
 
-def _strip(frames: Floats) -> Floats:
+def _strip(frames: Floats32) -> Floats32:
     """(3, T, H, W) -> (H, T * (W + 1) - 1, 3), a dark line between frames."""
     padded = np.pad(frames, ((0, 0), (0, 0), (0, 0), (0, 1)))
     channels, steps, height, width = padded.shape
     return padded.transpose(2, 1, 3, 0).reshape(height, steps * width, channels)[:, :-1]
 
 
-def sounds(clean: Floats, adversarial: Floats, mel: Mel) -> list[Sound]:
+def sounds(clean: Floats32, adversarial: Floats32, mel: Mel) -> list[Sound]:
     """The clip to hear before and after: waveforms (N,) as they are, log-mel (T, F) rebuilt."""
     rate = mel.sample_rate_hz
     changed = not np.array_equal(clean, adversarial)
@@ -115,7 +113,7 @@ def sounds(clean: Floats, adversarial: Floats, mel: Mel) -> list[Sound]:
     return found
 
 
-def _attacked(clean: Floats, adversarial: Floats, rate: int) -> list[Sound]:
+def _attacked(clean: Floats32, adversarial: Floats32, rate: int) -> list[Sound]:
     """The attacked sound itself, and what was added to it."""
     before = clean.astype(np.float64)
     delta = adversarial.astype(np.float64) - before
@@ -132,7 +130,7 @@ def _attacked(clean: Floats, adversarial: Floats, rate: int) -> list[Sound]:
     ]
 
 
-def _magnification(delta: NDArray[Any], reach: float) -> int:
+def _magnification(delta: Array, reach: float) -> int:
     """The factor that lifts the largest change to `reach`, rounded down to one or two digits."""
     largest = float(np.abs(delta).max())
     if largest == 0:

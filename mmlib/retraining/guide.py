@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mmlib.runtime.arrays import Floats
 from mmlib.runtime.errors import UserError
-
-Floats = NDArray[np.float64]
+from mmlib.storage import read_json
 
 
 @dataclass(frozen=True)
@@ -61,12 +60,7 @@ def read_guide(path: Path) -> Guide | None:
 
     Raises UserError when the file is no guide for mixup.
     """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such guide; `dvc repro` makes it, or name another") from None
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: not JSON: {error}") from None
+    values = read_json(path, "run `dvc repro`, which makes it, or name another guide")
     if values == {}:
         return None
     try:

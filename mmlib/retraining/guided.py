@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmlib.metrics.geometry.head import read_head
 from mmlib.metrics.geometry.table import GeometryTable
@@ -24,6 +23,7 @@ from mmlib.retraining.temperature import (
     neutral,
     relative_distances,
 )
+from mmlib.runtime.arrays import Floats
 from mmlib.runtime.errors import UserError
 
 MODALITIES = ("audio", "video")
@@ -55,7 +55,7 @@ def make_guide(measured: Mapping[str, Measured], rule: MixupRule) -> tuple[Guide
     clips = _read(measured[FUSED], spaces[FUSED])
     _refuse_eval(tables[FUSED], clips, measured[FUSED])
 
-    def column(metric: str, name: str) -> NDArray[np.float64]:
+    def column(metric: str, name: str) -> Floats:
         return tables[name].column(metric, spaces[name], clips.classes)
 
     kappa = {name: column("kappa", name) for name in (*MODALITIES, FUSED)}
@@ -95,7 +95,7 @@ def _read(files: Measured, space: str) -> Embeddings:
     return cached
 
 
-def _distances(files: Measured, space: str, clips: Embeddings, p: float) -> NDArray[np.float64]:
+def _distances(files: Measured, space: str, clips: Embeddings, p: float) -> Floats:
     cached = _read(files, space)
     if not np.array_equal(cached.clip_ids, clips.clip_ids):
         raise UserError(f"{files.embeddings}: has other train clips than the fused run's; run both")

@@ -9,17 +9,11 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from mmlib.batch import Batch, LabelledBatch, present
 from mmlib.retraining.guide import Guide
-from mmlib.retraining.pairs import (
-    Choice,
-    Floats,
-    Indices,
-    Pairs,
-    aligned_distances,
-)
+from mmlib.retraining.pairs import Choice, Pairs, aligned_distances
+from mmlib.runtime.arrays import Bytes, Floats, Ints
 from mmlib.runtime.seeds import derive
 
 
@@ -29,10 +23,10 @@ class Clips(Protocol):
     @property
     def clip_ids(self) -> list[str]: ...
     @property
-    def labels(self) -> NDArray[np.uint8]: ...
+    def labels(self) -> Bytes: ...
     @property
     def classes(self) -> list[str]: ...
-    def gather(self, indices: Indices, modalities: tuple[str, ...]) -> LabelledBatch: ...
+    def gather(self, indices: Ints, modalities: tuple[str, ...]) -> LabelledBatch: ...
 
 
 def draw_lambdas(
@@ -123,7 +117,7 @@ class MixupBatches:
             turn = order[step * self.batch_size : (step + 1) * self.batch_size]
             yield self.batch(np.random.default_rng(derive(self.seed, "mixup", epoch, step)), turn)
 
-    def batch(self, rng: np.random.Generator, turn: Indices) -> LabelledBatch:
+    def batch(self, rng: np.random.Generator, turn: Ints) -> LabelledBatch:
         """Draw one batch; `turn` (B,) are the clips that are anchors when no guide draws them."""
         size = turn.size
         anchors, classes = self.pairs.anchors(rng, size, self.choices["anchors"], turn)

@@ -6,13 +6,11 @@ from itertools import pairwise
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmlib.retraining.guide import Guide
+from mmlib.runtime.arrays import Bytes, Floats, Ints
 from mmlib.runtime.errors import UserError
 
-Floats = NDArray[np.float64]
-Indices = NDArray[np.int64]
 Choice = Literal["guided", "uniform"]
 
 _ROUNDS = 32  # rejections before the draw from another class is made from the exact pool
@@ -22,11 +20,11 @@ _ROUNDS = 32  # rejections before the draw from another class is made from the e
 class Pool:
     """Clips and the chance of each: `members` (M,) indices, `cumulative` (M,) rising to 1."""
 
-    members: Indices
+    members: Ints
     cumulative: Floats
 
     @classmethod
-    def of(cls, members: Indices, distance: Floats | None, temperature: float | None) -> "Pool":
+    def of(cls, members: Ints, distance: Floats | None, temperature: float | None) -> "Pool":
         """Weigh the members by exp(-distance / temperature); uniformly when either is None.
 
         Distances are taken from the nearest member, which changes no probability and lets every
@@ -39,7 +37,7 @@ class Pool:
         cumulative = weight.cumsum()
         return cls(members, cumulative / cumulative[-1])
 
-    def draw(self, rng: np.random.Generator, size: int) -> Indices:
+    def draw(self, rng: np.random.Generator, size: int) -> Ints:
         """Draw clips with replacement: (size,) indices."""
         place = np.searchsorted(self.cumulative, rng.random(size), side="right")
         return self.members[np.minimum(place, self.members.size - 1)]
@@ -55,9 +53,7 @@ class Pairs:
     without labels has no centre, and is drawn in the unguided ways only.
     """
 
-    def __init__(
-        self, labels: NDArray[np.uint8], guide: Guide | None, distances: Floats | None
-    ) -> None:
+    def __init__(self, labels: Bytes, guide: Guide | None, distances: Floats | None) -> None:
         """`distances` (M,): one for each non-zero of `labels` in row-major order; None: uniform."""
         self.labels = labels
         self.guide = guide
@@ -82,8 +78,8 @@ class Pairs:
         self._labelled = Pool.of(labelled, nearest, temperature) if rows.size else None
 
     def anchors(
-        self, rng: np.random.Generator, size: int, choice: Choice, turn: Indices
-    ) -> tuple[Indices, Indices]:
+        self, rng: np.random.Generator, size: int, choice: Choice, turn: Ints
+    ) -> tuple[Ints, Ints]:
         """Draw anchors and the class that each stands for (-1: none): two (size,) arrays.
 
         `turn` (size,): the clips whose turn it is, which are the anchors unless a guide draws them.
@@ -100,7 +96,7 @@ class Pairs:
             clips[place] = pool.members[rng.integers(pool.members.size)]
         return clips, classes.astype(np.int64)
 
-    def partners(self, rng: np.random.Generator, classes: Indices, choice: Choice) -> Indices:
+    def partners(self, rng: np.random.Generator, classes: Ints, choice: Choice) -> Ints:
         """Draw a partner for an anchor of each class (B,): (B,) indices."""
         if self.guide is None or choice == "uniform":
             return rng.integers(self.labels.shape[0], size=classes.size)
@@ -115,11 +111,11 @@ class Pairs:
         result[others] = self._of_another_class(rng, classes[others])
         return result
 
-    def _any_label(self, rng: np.random.Generator, clips: Indices) -> Indices:
+    def _any_label(self, rng: np.random.Generator, clips: Ints) -> Ints:
         keys = (1.0 - rng.random((clips.size, self.labels.shape[1]))) * (self.labels[clips] > 0)
         return np.where(keys.max(axis=1) > 0, keys.argmax(axis=1), -1)
 
-    def _of_another_class(self, rng: np.random.Generator, classes: Indices) -> Indices:
+    def _of_another_class(self, rng: np.random.Generator, classes: Ints) -> Ints:
         """Draw by rejection: exact, and without a pool of almost all clips for every class."""
         assert self._labelled is not None
         result = self._labelled.draw(rng, classes.size)
@@ -142,7 +138,7 @@ class Pairs:
 
 
 def aligned_distances(
-    guide: Guide, classes: Sequence[str], clip_ids: Sequence[str], labels: NDArray[np.uint8]
+    guide: Guide, classes: Sequence[str], clip_ids: Sequence[str], labels: Bytes
 ) -> Floats:
     """Return the guide's distances (M,), one for each non-zero of `labels` in row-major order.
 

@@ -9,18 +9,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmlib.metrics.geometry.density import centroid_distances
 from mmlib.params.retraining import MixupRule
+from mmlib.runtime.arrays import Array, Bools, Floats, Ints
 from mmlib.runtime.errors import UserError
 
-Floats = NDArray[np.float64]
 
-
-def class_weights(
-    kappa: Floats, counts: NDArray[np.int64], *, gamma: float, floor: float
-) -> Floats:
+def class_weights(kappa: Floats, counts: Ints, *, gamma: float, floor: float) -> Floats:
     """Weigh classes by (1 - kappa)^gamma: (K,), sum 1; 0 for a class without clips.
 
     `kappa` (K,) in [0, 1], finite. `floor` stands for 1 - kappa where that is smaller, so that a
@@ -54,9 +50,7 @@ def beta_parameters(kappa_shortfall: Floats, rho_shortfall: Floats, rule: MixupR
     return np.asarray(rule.base * np.clip(strength, 1.0, rule.limit))
 
 
-def relative_distances(
-    vectors: NDArray[Any], labels: NDArray[Any], present: NDArray[np.bool_], *, p: float
-) -> Floats:
+def relative_distances(vectors: Array, labels: Array, present: Bools, *, p: float) -> Floats:
     """Measure each clip's distance to the centres of its classes, in units of the class's median.
 
     `vectors` (N, D), `labels` (N, K) multi-hot; returns one l_p distance for each non-zero of
@@ -86,7 +80,7 @@ def mean_distances(spaces: Sequence[Floats]) -> Floats:
 
 
 def by_clip(
-    clip_ids: Sequence[str], labels: NDArray[Any], distances: Floats
+    clip_ids: Sequence[str], labels: Array, distances: Floats
 ) -> dict[str, tuple[float, ...]]:
     """Split distances (M,), one for each non-zero of `labels` in row-major order, by clip."""
     ends = np.count_nonzero(labels, axis=1).cumsum()[:-1]

@@ -4,7 +4,6 @@ Stage shard writes it beside the shards, and metrics/eval_clips.csv, the manifes
 as plain text. Rows stand in the order of the list, one split after another.
 """
 
-import csv
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from mmlib.shards.rows.clips import (
     FAILED,
     OK,
 )
+from mmlib.storage import read_csv, reading, write_csv
 
 LEDGER_NAME = "ledger.parquet"
 DROPPED = "dropped"
@@ -81,29 +81,24 @@ def read_rows(path: Path, columns: Iterable[str], split: str | None = None) -> I
     UserError when the file is absent or not a ledger.
     """
     names = list(columns)
-    try:
-        with pq.ParquetFile(path) as file:
-            if not file.schema_arrow.equals(LEDGER_SCHEMA):
-                raise UserError(f"{path}: not a ledger of this version; run `dvc repro -f shard`")
-            for batch in file.iter_batches(_GROUP_ROWS, columns=[*{*names, "split"}]):
-                table = pa.Table.from_batches([batch])
-                if split is not None:
-                    table = table.filter(pc.equal(table["split"], split))
-                yield table.select(names)
-    except FileNotFoundError:
-        raise UserError(f"no {path}: run `dvc repro`, which makes it") from None
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{path}: not a Parquet file ({error}); run `dvc repro -f shard`") from None
+    fix = "run `dvc repro -f shard`"
+    with reading(path, "a ledger", fix), pq.ParquetFile(path) as file:
+        if not file.schema_arrow.equals(LEDGER_SCHEMA):
+            raise ValueError("it is not of this version")
+        for batch in file.iter_batches(_GROUP_ROWS, columns=[*{*names, "split"}]):
+            table = pa.Table.from_batches([batch])
+            if split is not None:
+                table = table.filter(pc.equal(table["split"], split))
+            yield table.select(names)
 
 
 def write_manifest_csv(ledger: Path, path: Path, split: str = "eval") -> None:
     """Write clip_id, status and error of each clip of a split that was asked for."""
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(MANIFEST_HEADS)
-        for table in read_rows(ledger, MANIFEST_HEADS, split):
-            columns = [table[name].to_pylist() for name in MANIFEST_HEADS]
-            writer.writerows(zip(*columns, strict=True))
+    parts = (
+        [table[name].to_pylist() for name in MANIFEST_HEADS]
+        for table in read_rows(ledger, MANIFEST_HEADS, split)
+    )
+    write_csv(path, MANIFEST_HEADS, (row for part in parts for row in zip(*part, strict=True)))
 
 
 def read_manifest_csv(path: Path) -> set[str] | None:
@@ -112,17 +107,11 @@ def read_manifest_csv(path: Path) -> set[str] | None:
     Only the column `clip_id` is needed; where there is a `status`, it has to be ok. UserError when
     the file is absent, has no such column, or names a clip twice.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; name a csv with a column clip_id") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: not a csv in UTF-8 ({error})") from None
+    rows = read_csv(path, "name a csv file with a column clip_id")
     if not rows:
         return None
     if "clip_id" not in rows[0]:
-        raise UserError(f"{path}: it has no column clip_id, but {', '.join(map(str, rows[0]))}")
+        raise UserError(f"{path}: it has no column clip_id, but {', '.join(rows[0])}")
     (again, times), *_ = Counter(row["clip_id"] for row in rows).most_common(1)
     if times > 1:
         raise UserError(f"{path}: clip {again} is there twice")

@@ -7,7 +7,6 @@ params.
 """
 
 import contextlib
-import json
 import os
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -26,6 +25,7 @@ from mmlib.shards.rows.clips import (
     read_facts,
     shard_paths,
 )
+from mmlib.storage import read_json
 
 Row = TypeVar("Row")
 Input = TypeVar("Input")
@@ -103,10 +103,10 @@ def find_earlier(root: Path, stage: str, made_by: str) -> Earlier | None:
 
 def read_plan(root: Path) -> Plan | None:
     """The retry that is under way; None when there is none."""
-    try:
-        plan = json.loads((root / "retry" / _PLAN_NAME).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    path = root / "retry" / _PLAN_NAME
+    if not path.is_file():
         return None
+    plan = read_json(path, "delete its folder")
     return Plan(frozenset(plan["errors"]), plan["stage"])
 
 

@@ -13,8 +13,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from mmlib.runtime.arrays import Floats32, Ints, Ints8, Ints32
 from mmlib.runtime.errors import UserError
 from mmlib.shards.rows.clips import SPLITS, Vocabulary
 from mmlib.shards.rows.splits import NAMED, some
@@ -32,21 +32,21 @@ class Columns:
 
     clip_ids: pa.Array
     source_ids: pa.Array
-    splits: NDArray[np.int8]
-    labels: NDArray[np.int32]
-    label_ends: NDArray[np.int64]
-    seconds: NDArray[np.float32]
+    splits: Ints8
+    labels: Ints32
+    label_ends: Ints
+    seconds: Floats32
     digest: str
 
     def __len__(self) -> int:
         return len(self.splits)
 
     @property
-    def label_counts(self) -> NDArray[np.int64]:
+    def label_counts(self) -> Ints:
         """How many labels each clip has, (N,)."""
         return np.diff(self.label_ends, prepend=0)
 
-    def positions(self, split: str) -> NDArray[np.int64]:
+    def positions(self, split: str) -> Ints:
         """Places of a split's clips, rising."""
         return np.flatnonzero(self.splits == SPLITS.index(split))
 
@@ -152,7 +152,7 @@ def _check_recordings(columns: Columns, same_source: str) -> list[str]:
     return [f"{line} (shard.leaks.same_source={same_source})"]
 
 
-def _first_places(codes: pa.DictionaryArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _first_places(codes: pa.DictionaryArray) -> tuple[Ints, Ints]:
     """Where each value of a column is seen first, and the places of all later ones."""
     indices = codes.indices.to_numpy()
     places = np.arange(len(indices))

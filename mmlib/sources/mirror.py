@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mmlib.runtime.arrays import Ascii, Bools, Ints, Ints8, Ints32
 from mmlib.runtime.errors import UserError
 
 _VIDEO = (b"mp4", b"mkv", b"webm", b"mov", b"m4v", b"avi", b"flv", b"3gp", b"mpg", b"mpeg", b"ts")
@@ -45,15 +45,15 @@ class Mirror:
     """
 
     folders: list[str]
-    videos: NDArray[np.bytes_]
-    start_ms: NDArray[np.int64]
-    end_ms: NDArray[np.int64]
-    whole: NDArray[np.bool_]
-    rank: NDArray[np.int8]
-    folder_of: NDArray[np.int32]
+    videos: Ascii
+    start_ms: Ints
+    end_ms: Ints
+    whole: Bools
+    rank: Ints8
+    folder_of: Ints32
     names: bytes
-    name_begins: NDArray[np.int64]
-    name_ends: NDArray[np.int64]
+    name_begins: Ints
+    name_ends: Ints
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -69,10 +69,10 @@ class Mirror:
 
     def find(
         self,
-        videos: NDArray[np.bytes_],
-        start_ms: NDArray[np.int64],
-        end_ms: NDArray[np.int64],
-    ) -> NDArray[np.int64]:
+        videos: Ascii,
+        start_ms: Ints,
+        end_ms: Ints,
+    ) -> Ints:
         """Find the file of each of N sections, (N,); -1 where there is none.
 
         A name with both times goes before one with the start only, then whole seconds less than
@@ -102,17 +102,13 @@ class Mirror:
             found[wanted[place]] = min(files[place:last].tolist(), key=self.path)
         return found
 
-    def _tied(
-        self, best: NDArray[np.int64], wanted: NDArray[np.int64], score: NDArray[np.int64]
-    ) -> NDArray[np.bool_]:
+    def _tied(self, best: Ints, wanted: Ints, score: Ints) -> Bools:
         following = np.minimum(best + 1, len(wanted) - 1)
-        same: NDArray[np.bool_] = wanted[following] == wanted[best]
+        same: Bools = wanted[following] == wanted[best]
         same &= (score[following] == score[best]) & (following != best)
         return same
 
-    def _score(
-        self, files: NDArray[np.int64], start: NDArray[np.int64], end: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
+    def _score(self, files: Ints, start: Ints, end: Ints) -> Ints:
         """How well files fit sections: 0 best, -1 not at all."""
         has_start, has_end = self.start_ms[files], self.end_ms[files]
         open_end, bare = has_end == _NONE, has_start == _NONE
@@ -122,7 +118,7 @@ class Mirror:
         near = self.whole[files] & (np.abs(has_start - start) < _SECOND_MS)
         near &= open_end | (np.abs(has_end - end) < _SECOND_MS)
         by_kind = [4, open_end.astype(np.int64), 2 + open_end]
-        score: NDArray[np.int64] = np.select([bare, exact, near], by_kind, -1)
+        score: Ints = np.select([bare, exact, near], by_kind, -1)
         return score
 
 

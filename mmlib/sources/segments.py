@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from mmlib.runtime.arrays import Ascii, Bools, Ints, Ints8, Ints32
 from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources.base import Request, Value
 from mmlib.sources.columns import Columns
@@ -27,17 +27,17 @@ class Segments:
     class list.
     """
 
-    videos: NDArray[np.bytes_]
-    start_ms: NDArray[np.int64]
-    end_ms: NDArray[np.int64]
-    splits: NDArray[np.int8]
-    labels: NDArray[np.int32]
-    label_ends: NDArray[np.int64]
+    videos: Ascii
+    start_ms: Ints
+    end_ms: Ints
+    splits: Ints8
+    labels: Ints32
+    label_ends: Ints
 
     def __len__(self) -> int:
         return len(self.videos)
 
-    def take(self, places: NDArray[np.int64]) -> "Segments":
+    def take(self, places: Ints) -> "Segments":
         """The sections at some places, in that order."""
         counts = np.diff(self.label_ends, prepend=0)[places]
         ends = np.cumsum(counts)
@@ -53,7 +53,7 @@ class Segments:
             label_ends=ends,
         )
 
-    def with_splits(self, splits: NDArray[np.int8]) -> "Segments":
+    def with_splits(self, splits: Ints8) -> "Segments":
         """The same sections in other splits."""
         return replace(self, splits=splits)
 
@@ -87,7 +87,7 @@ class SegmentRequests(Computed[Request]):
         segments: Segments,
         classes: Sequence[str],
         mirror: Mirror | None,
-        files: NDArray[np.int64],
+        files: Ints,
     ) -> None:
         self._segments = segments
         self._classes = classes
@@ -148,7 +148,7 @@ class SegmentRequests(Computed[Request]):
                 path = self._mirror.path(int(self._files[place]))
                 yield os.fsencode(f"{place} {path} {_version(path)}\n")
 
-    def available(self) -> NDArray[np.bool_] | None:
+    def available(self) -> Bools | None:
         """Which sections the mirror has, (N,); None without a mirror."""
         return None if self._mirror is None else self._files >= 0
 

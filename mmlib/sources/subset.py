@@ -9,8 +9,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mmlib.runtime.arrays import Ints, Words64
 from mmlib.sources.columns import Columns
 
 
@@ -20,7 +20,7 @@ def size_of(clips: int, most: int | None, share: float) -> int:
     return limited if most is None else min(limited, most)
 
 
-def choose(columns: Columns, size: int, how: str, seed: int) -> NDArray[np.int64]:
+def choose(columns: Columns, size: int, how: str, seed: int) -> Ints:
     """Places of `size` clips of a list, rising; `how` is "first", "random" or "balanced".
 
     "balanced" takes clip after clip for the class that has the fewest so far, of several the one
@@ -37,7 +37,7 @@ def choose(columns: Columns, size: int, how: str, seed: int) -> NDArray[np.int64
     return np.sort(_balanced(columns, ranks, size))
 
 
-def _ranks(clip_ids: Sequence[str], seed: int) -> NDArray[np.uint64]:
+def _ranks(clip_ids: Sequence[str], seed: int) -> Words64:
     key = str(seed).encode()[:64]
     digests = b"".join(
         hashlib.blake2b(name.encode(), digest_size=8, key=key).digest() for name in clip_ids
@@ -45,7 +45,7 @@ def _ranks(clip_ids: Sequence[str], seed: int) -> NDArray[np.uint64]:
     return np.frombuffer(digests, np.uint64)
 
 
-def _balanced(columns: Columns, ranks: NDArray[np.uint64], size: int) -> NDArray[np.int64]:
+def _balanced(columns: Columns, ranks: Words64, size: int) -> Ints:
     counts = columns.label_counts
     clip_of = np.repeat(np.arange(len(columns)), counts)
     order = np.lexsort((ranks[clip_of], columns.labels))

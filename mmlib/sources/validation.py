@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mmlib.runtime.arrays import Ints8
 from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources.base import Request
 from mmlib.sources.columns import Columns, columns_of
@@ -28,7 +28,7 @@ def carve_validation(requests: Sequence[Request], share: float) -> list[Request]
     ]
 
 
-def carved_splits(columns: Columns, share: float) -> NDArray[np.int8]:
+def carved_splits(columns: Columns, share: float) -> Ints8:
     """Splits of all clips after `carve_validation`, as places in SPLITS: for millions of clips."""
     train = columns.positions("train")
     recordings = columns.source_ids.take(train).dictionary_encode()

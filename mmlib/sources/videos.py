@@ -5,9 +5,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmlib.params.data import Data, VideoData
+from mmlib.runtime.arrays import Ints
 from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources.base import ClipList, Fetched, FetchError, Request
 from mmlib.sources.local import take_section
@@ -57,7 +57,7 @@ def video_list(
     )
 
 
-def _files(segments: Segments, mirror: Mirror | None) -> NDArray[np.int64]:
+def _files(segments: Segments, mirror: Mirror | None) -> Ints:
     if mirror is None:
         return np.full(len(segments), -1)
     return mirror.find(segments.videos, segments.start_ms, segments.end_ms)
@@ -67,9 +67,9 @@ def _kept(
     segments: Segments,
     classes: Sequence[str],
     settings: VideoData,
-    files: NDArray[np.int64],
+    files: Ints,
     seed: int,
-) -> NDArray[np.int64]:
+) -> Ints:
     """Places of the clips that the limits leave, rising; the limits hold for train and for eval."""
     most = {True: settings.max_eval_clips, False: settings.max_train_clips}
     if settings.max_share == 1 and not any(most.values()) and settings.subset_from == "list":

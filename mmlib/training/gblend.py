@@ -6,14 +6,15 @@ loss L_V, generalisation is dG = L_V(0) - L_V(n), overfitting dO = (L_V(n) - L_T
 L_T(0)), and the best weight is proportional to dG / dO^2.
 """
 
-import csv
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from mmlib.runtime.errors import UserError
+from mmlib.storage import read_json, read_table, reading
 
 HEADS = ("A", "V", "AV")
 """Audio, video, and both: the last one predicts."""
@@ -72,14 +73,12 @@ def _span(name: str, curve: Curve, start: int, end: int | None) -> tuple[float, 
 
 def read_curve(path: Path) -> Curve:
     """Read train_loss and val_loss of metrics/training/<run>.csv; UserError when it has none."""
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
-        return Curve(*([float(row[f"{name}_loss"]) for row in rows] for name in Curve._fields))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; train the run first: `dvc repro`") from None
-    except (KeyError, ValueError):
-        raise UserError(f"{path}: no training history; delete it and run `dvc repro`") from None
+    table = read_table(path)
+    with reading(path, "a training history"):
+        losses = [table[f"{name}_loss"].astype(np.float64) for name in Curve._fields]
+        if np.isnan(losses).any():
+            raise ValueError("a loss is missing")
+    return Curve(*(values.tolist() for values in losses))
 
 
 def read_weights(path: Path) -> dict[str, float] | None:
@@ -88,13 +87,7 @@ def read_weights(path: Path) -> dict[str, float] | None:
     Raises UserError unless there are finite weights of at least 0, not all 0, for A, V and AV; they
     are scaled to sum to 1.
     """
-    try:
-        guide = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such guide; see data/guides for those there are") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON: {error}") from None
-    weights = guide.get("heads") if isinstance(guide, dict) else None
+    weights = read_json(path, "name a guide that data/guides holds").get("heads")
     if weights is None:
         return None
     try:

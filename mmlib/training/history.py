@@ -1,13 +1,12 @@
 """What a training run leaves behind: a row an epoch, and what it cost."""
 
-import itertools
-import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
 
 from mmlib.models.base import Model
+from mmlib.storage import records_csv, significant
 from mmlib.training.objectives import Row
 
 
@@ -72,15 +71,6 @@ class History:
 
     def csv(self) -> str:
         """The rows as CSV, 9 significant digits; an absent or undefined value is empty."""
-        columns = list(dict.fromkeys(itertools.chain.from_iterable(self.rows)))
-        lines = [
-            ",".join(_cell(column, row.get(column, math.nan)) for column in columns)
-            for row in self.rows
-        ]
-        return "\n".join([",".join(columns), *lines]) + "\n"
-
-
-def _cell(column: str, value: float) -> str:
-    if column == "epoch":
-        return str(int(value))
-    return "" if math.isnan(value) else f"{value:.9g}"
+        return records_csv(
+            {name: significant(value, 9) for name, value in row.items()} for row in self.rows
+        )

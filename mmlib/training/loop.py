@@ -16,12 +16,9 @@ from mmlib.batch import LabelledBatch, to_device
 from mmlib.metrics import ranking
 from mmlib.models.base import Model
 from mmlib.models.devices import training_precision
-from mmlib.models.predict import (
-    Clips,
-    Indices,
-    predict_heads,
-)
+from mmlib.models.predict import Clips, predict_heads
 from mmlib.params.training import Augment, Optimiser
+from mmlib.runtime.arrays import Indices
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.scratch import Scratch
 from mmlib.runtime.seeds import derive

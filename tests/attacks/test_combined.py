@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mmlib.attacks.core.losses import resolve
+from mmlib.attacks.core.region import Region
 from mmlib.attacks.core.threat import (
     NORMS,
     Budget,
@@ -16,7 +17,7 @@ from mmlib.attacks.methods.ensemble import (
     single_label_members,
     strongest,
 )
-from mmlib.attacks.methods.joint import shared, spent, surface
+from mmlib.attacks.methods.joint import shared
 from mmlib.attacks.methods.pgd import pgd
 from mmlib.attacks.methods.transfer import transfer
 from mmlib.batch import Batch
@@ -29,6 +30,16 @@ EPS = {"linf": 0.1, "l2": 0.5, "l1": 2.0}
 def loss_of(inputs: Batch, loss: str = "bce", model: torch.nn.Module | None = None) -> torch.Tensor:
     with torch.no_grad():
         return resolve(loss)((model or toys.Net())(inputs), toys.labels())
+
+
+def spent(clean: Batch, adversarial: Batch, threat: dict[str, Budget]) -> torch.Tensor:
+    """The share of the shared budget that each clip's change takes, (B,) float64."""
+    parts = []
+    for name, budget in threat.items():
+        region = Region(clean[name], budget, None, name)
+        parts.append(region.size(adversarial[name]) / region.eps)
+    l2 = all(budget.norm == "l2" for budget in threat.values())
+    return torch.hypot(*parts) if l2 else parts[0] + parts[1]
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -60,13 +71,6 @@ def test_shared_l2_budget_reaches_the_linear_optimum() -> None:
 def test_shared_budget_is_for_two_modalities() -> None:
     with pytest.raises(UserError, match="for two modalities in one norm, not for audio in l2"):
         shared(toys.Net(), toys.batch(), toys.labels(), {"audio": Budget(0.1, "l2")})
-
-
-def test_surface_has_every_pair() -> None:
-    grid = surface({"audio": Budget(0.1), "video": Budget(0.2)}, [0.0, 0.5, 1.0])
-    assert len(grid) == 9
-    assert grid[0.5, 1.0]["audio"].eps == pytest.approx(0.05)
-    assert grid[0.5, 1.0]["video"].eps == pytest.approx(0.2)
 
 
 def test_strongest_is_taken_for_each_clip() -> None:

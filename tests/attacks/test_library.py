@@ -1,14 +1,20 @@
-"""The library as its documentation shows it."""
+"""The library as its documentation shows it, and as type checkers see it."""
 
+import ast
+import doctest
 import re
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 import torch
+from mypy import api
 
 import mmlib.attacks
 from tests.conftest import ROOT
 
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs/attack_your_model.md").read_text(), re.S)
+FACE = sorted(mmlib.attacks.__all__)
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=["one input", "two inputs", "sound"])
@@ -18,9 +24,48 @@ def test_examples_run(block: str) -> None:
     exec(block, names)
 
 
+@pytest.mark.parametrize("name", FACE)
+def test_examples_in_docstrings_give_what_they_show(name: str) -> None:
+    home = import_module(getattr(mmlib.attacks, name).__module__)
+    tests = [
+        test
+        for test in doctest.DocTestFinder(recurse=False).find(getattr(home, name), name, home)
+        if test.examples
+    ]
+    assert tests, f"{name} has no example in its docstring"
+    for test in tests:
+        assert doctest.DocTestRunner().run(test).failed == 0, name
+
+
 def test_every_name_is_there() -> None:
-    assert set(mmlib.attacks.__all__) <= set(dir(mmlib.attacks))
-    for name in mmlib.attacks.__all__:
+    assert set(FACE) <= set(dir(mmlib.attacks))
+    for name in FACE:
         assert callable(getattr(mmlib.attacks, name))
     with pytest.raises(AttributeError, match="has no 'cw'; it has Budget"):
-        mmlib.attacks.__getattr__("cw")
+        getattr(mmlib.attacks, "cw")  # noqa: B009
+
+
+def test_type_checkers_are_told_of_the_same_names() -> None:
+    tree = ast.parse(Path(mmlib.attacks.__file__).read_text(encoding="utf-8"))
+    told = {
+        alias.name: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mmlib.attacks.")
+        for alias in node.names
+    }
+    assert sorted(told) == FACE
+    for name, module in told.items():
+        assert module == f"mmlib.attacks.{mmlib.attacks._HOMES[name]}"
+
+
+def test_type_checkers_see_the_true_types(tmp_path: Path) -> None:
+    code = tmp_path / "user.py"
+    lines = ["from mmlib import attacks", *(f"reveal_type(attacks.{name})" for name in FACE)]
+    code.write_text("\n".join([*lines, "attacks.cw"]))
+    options = ["--config-file", str(ROOT / "pyproject.toml"), "--follow-imports", "silent"]
+    out, _, _ = api.run([*options, "--cache-dir", str(ROOT / ".mypy_cache"), str(code)])
+    revealed = re.findall(r"Revealed type is \"(.*)\"", out)
+    assert len(revealed) == len(FACE), out
+    assert not [kind for kind in revealed if kind == "Any"]
+    assert revealed[FACE.index("pgd")].endswith("-> dict[str, torch._tensor.Tensor]"), out
+    assert 'has no attribute "cw"' in out

@@ -1,18 +1,16 @@
 """Models whose optimal attack is known, and batches for them."""
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy.optimize import linprog, minimize_scalar
 from torch import Tensor
 
 from mmlib.attacks.core.threat import Budget
 from mmlib.batch import Batch
+from mmlib.runtime.arrays import Reals
 
 CLIPS = 5
-Values = npt.NDArray[np.floating[Any]]
+Values = Reals
 
 
 def batch(seed: int = 0, clips: int = CLIPS) -> Batch:

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from mmlib.batch import LabelledBatch
 from mmlib.evaluation import inner_spaces
@@ -23,6 +22,7 @@ from mmlib.metrics.stored import Embeddings
 from mmlib.models import checkpoint
 from mmlib.models.base import Model
 from mmlib.models.build import build
+from mmlib.runtime.arrays import Floats32, Indices
 from mmlib.runtime.errors import UserError
 
 SHAPES = {
@@ -44,7 +44,7 @@ class Clips:
             "video": torch.rand(count, 3, 4, 16, 16, generator=generator),
         }
 
-    def gather(self, indices: NDArray[np.intp], modalities: tuple[str, ...]) -> LabelledBatch:
+    def gather(self, indices: Indices, modalities: tuple[str, ...]) -> LabelledBatch:
         rows = torch.from_numpy(indices)
         inputs = {name: self.inputs[name][rows] for name in modalities}
         return LabelledBatch(tuple(map(str, indices)), inputs, torch.zeros(len(indices), 3))
@@ -63,14 +63,14 @@ def model() -> Model:
 
 
 @pytest.fixture(scope="module")
-def vectors(model: Model) -> dict[str, NDArray[np.float32]]:
+def vectors(model: Model) -> dict[str, Floats32]:
     with torch.inference_mode():
         encoded = model.encode_all(Clips(20).inputs)
     return {name: vector.numpy() for name, vector in encoded.items()}
 
 
 def test_a_modality_moves_alone_in_its_own_space_and_with_the_rest_in_the_joint_one(
-    model: Model, vectors: dict[str, NDArray[np.float32]]
+    model: Model, vectors: dict[str, Floats32]
 ) -> None:
     present = {name: np.ones(20, dtype=np.bool_) for name in vectors}
     spaces = inner_spaces.fusion_spaces(model, vectors, present, RULE, sample=10)
@@ -109,7 +109,7 @@ def test_input_space_runs_the_whole_model(model: Model) -> None:
 
 
 def test_spaces_without_points_have_kappa_and_no_density(
-    model: Model, vectors: dict[str, NDArray[np.float32]]
+    model: Model, vectors: dict[str, Floats32]
 ) -> None:
     present = np.arange(20) < 18
     space = inner_spaces.input_space(model, Clips(20), np.arange(20), present, RULE, sample=12)
@@ -136,7 +136,7 @@ def test_spaces_without_points_have_kappa_and_no_density(
 
 def test_spaces_of_a_saved_run(
     model: Model,
-    vectors: dict[str, NDArray[np.float32]],
+    vectors: dict[str, Floats32],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,13 +1,13 @@
 """Density and convexity on shapes whose figures are known: balls, simplices, rings, two moons."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from mmlib.metrics.geometry import convexity as cv
@@ -17,13 +17,14 @@ from mmlib.metrics.geometry import (
     spaces,
     table,
 )
+from mmlib.runtime.arrays import Bools, Reals
 from mmlib.runtime.errors import UserError
 
-Floats = NDArray[np.floating]
+Classifier = Callable[[Reals], Reals]
 DIMS = [2, 3, 16, 512, 1024, 2048]
 
 
-def uniform_ball(count: int, dims: int, seed: int = 0) -> Floats:
+def uniform_ball(count: int, dims: int, seed: int = 0) -> Reals:
     """Points uniform in the unit ball."""
     rng = np.random.default_rng(seed)
     directions = rng.standard_normal((count, dims))
@@ -175,19 +176,27 @@ def test_pairs_are_distinct_uniform_and_seeded() -> None:
         cv.draw_pairs(members[:1], 5, np.random.default_rng(0))
 
 
-def kappa_of(
-    points: Floats, classifier: cv.Classifier, rule: cv.Rule, column: int = 0
-) -> cv.Convexity:
+def margins_along(points: Reals, classifier: Classifier, rule: cv.Rule) -> cv.Margins:
+    """Margins of any classifier between rows of `points` (N, D)."""
+
+    def margins(pairs: cv.Pairs, column: int) -> Reals:
+        ends = points[pairs.first], points[pairs.second]
+        return rule(classifier(cv.interpolate(*ends, pairs.theta)), column)
+
+    return margins
+
+
+def kappa_of(points: Reals, classifier: Classifier, rule: cv.Rule, column: int = 0) -> cv.Convexity:
     members = np.arange(len(points))
     correct = members[rule(classifier(points), column) >= 0]
-    margins = cv.margins_along(points, classifier, rule)
+    margins = margins_along(points, classifier, rule)
     generator = np.random.default_rng(0)
     return cv.convexity(members, correct, column, margins, points=2000, generator=generator)
 
 
 @pytest.mark.parametrize("dims", [2, 64])
 def test_a_ball_is_convex_to_a_classifier_of_its_own_shape(dims: int) -> None:
-    def inside(points: Floats) -> Floats:
+    def inside(points: Reals) -> Reals:
         return np.asarray(1.0 - np.linalg.norm(points, axis=1, keepdims=True))
 
     found = kappa_of(uniform_ball(300, dims), inside, cv.threshold_rule(0.5))
@@ -232,7 +241,7 @@ def test_two_moons_are_not_convex_and_a_line_cannot_tell() -> None:
         ]
     )
 
-    def nearest_arc(points: Floats) -> Floats:
+    def nearest_arc(points: Reals) -> Reals:
         gaps = np.linalg.norm(points[:, None, None] - arcs[None], axis=-1)
         return np.asarray(-gaps.min(axis=2))
 
@@ -261,7 +270,7 @@ def test_affine_heads_have_kappa_in_closed_form(
     pairs = cv.draw_pairs(np.arange(12), 40, rng)
     # oracle: the share of a fine grid of theta that the classifier itself keeps
     thetas = (np.arange(2000) + 0.5) / 2000
-    lines = cv.margins_along(points, lambda x: x @ weight.T + bias, rule)
+    lines = margins_along(points, lambda x: x @ weight.T + bias, rule)
     kept = [
         (lines(cv.Pairs(np.full(2000, i), np.full(2000, j), thetas), column) >= 0).mean()
         for i, j in zip(pairs.first, pairs.second, strict=True)
@@ -294,7 +303,7 @@ def test_affine_heads_are_convex_once_both_ends_are_right() -> None:
 
 
 def measured(
-    space: spaces.Space, labels: NDArray[np.bool_], logits: Floats, task: str, threshold: float
+    space: spaces.Space, labels: Bools, logits: Reals, task: str, threshold: float
 ) -> list[spaces.ClassGeometry]:
     classes = [f"class {k}" for k in range(labels.shape[1])]
     return spaces.measure(

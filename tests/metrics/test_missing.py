@@ -94,7 +94,7 @@ def test_missing_clips_are_those_of_eval_without_a_shard(tmp_path: Path) -> None
     assert missing.requested == 3
     assert missing.labels.tolist() == [[True, True], [False, True]]
     path.write_bytes(b"junk")
-    with pytest.raises(UserError, match="not a Parquet file"):
+    with pytest.raises(UserError, match="cannot be read as a ledger"):
         read_missing(path, ("Rain",))
     with pytest.raises(UserError, match="dvc repro"):
         read_missing(tmp_path / "none.parquet", ("Rain",))

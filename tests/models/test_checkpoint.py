@@ -61,5 +61,5 @@ def test_missing_and_broken_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has no 'architecture'"):
         checkpoint.load(path)
     described.write_text("{")
-    with pytest.raises(UserError, match="not JSON"):
+    with pytest.raises(UserError, match="cannot be read as JSON"):
         checkpoint.load(path)

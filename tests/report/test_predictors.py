@@ -6,15 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from mmlib.metrics.geometry.table import GeometryTable
 from mmlib.report.comparison import predictors
+from mmlib.runtime.arrays import Array, Floats
 
 SETTINGS: dict[str, Any] = {"resamples": 300, "confidence": 0.95, "seed": 0}
 
 
-def classes(count: int, *, own: float, through_clean: float) -> dict[str, NDArray[Any]]:
+def classes(count: int, *, own: float, through_clean: float) -> dict[str, Array]:
     """Classes whose kept share follows kappa itself, and clean AP, which kappa follows too."""
     rng = np.random.default_rng(0)
     clean, noise = rng.uniform(0.2, 0.9, count), rng.normal(0, 0.05, count)
@@ -33,7 +32,7 @@ def classes(count: int, *, own: float, through_clean: float) -> dict[str, NDArra
     }
 
 
-def found(table: dict[str, NDArray[Any]], metric: str) -> predictors.Prediction:
+def found(table: dict[str, Array], metric: str) -> predictors.Prediction:
     every = predictors.predict("mid", table, ["AV", "A"], **SETTINGS)
     assert {(p.threat, p.drop) for p in every} == {("AV", "relative"), ("AV", "absolute")}
     return next(p for p in every if p.metric == metric and p.drop == "relative")
@@ -88,19 +87,6 @@ def test_claims_are_rows_with_the_paper_s_figures() -> None:
     assert rows[0].verdict == every[0].verdict
 
 
-def test_other_spaces_replace_the_geometry_columns(tmp_path: Path) -> None:
-    names = ["kappa", "kappa_conditioned", "rho_0.6", "log_density_0.6", "n"]
-    lines = [",".join(["class", "embedding", *names])]
-    lines += [f"class {k},audio," + ",".join([f"0.{k}"] * 4 + ["9"]) for k in (2, 0, 1)]
-    path = tmp_path / "mid.csv"
-    path.write_text("\n".join(lines) + "\n")
-    table = predictors.in_space(
-        classes(3, own=0.0, through_clean=0.0), GeometryTable(path), "audio"
-    )
-    np.testing.assert_array_equal(table["kappa"], [0.0, 0.1, 0.2])
-    np.testing.assert_array_equal(table["class_size"], [9.0, 9.0, 9.0])
-
-
 def test_trend() -> None:
     x = np.array([0.0, 1.0, 2.0, np.nan])
     assert predictors.trend(x, 3 * x + 1) == pytest.approx((3.0, 1.0))
@@ -112,11 +98,11 @@ def test_the_authors_own_table_does_not_support_the_claim(shared_dir: Path) -> N
     with (shared_dir / "data" / "authors_per_class.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
 
-    def column(name: str) -> NDArray[np.float64]:
+    def column(name: str) -> Floats:
         return np.array([float(row[name]) for row in rows])
 
     clean, attacked = column("ap_clean_latefusion0427"), column("ap_adv_latefusion0033")
-    table: dict[str, NDArray[Any]] = {
+    table: dict[str, Array] = {
         "class_size": column("train_label_count"),
         "clean_ap": clean,
         "kappa": column("kappa_p01"),

@@ -126,5 +126,5 @@ def test_one_seed_decides_nothing(tmp_path: Path) -> None:
 def test_a_broken_file_is_one_clear_line(tmp_path: Path) -> None:
     study(tmp_path)
     (tmp_path / "metrics/study/plain.csv").write_text("seed,part\n2022,headline\n")
-    with pytest.raises(UserError, match=r"plain\.csv: no figures of a study"):
+    with pytest.raises(UserError, match=r"plain\.csv: cannot be read as figures of a study"):
         read(tmp_path, load(tmp_path / "params.yaml"))

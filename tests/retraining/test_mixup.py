@@ -8,7 +8,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from mmlib.batch import LabelledBatch
 from mmlib.retraining.guide import Guide
@@ -21,6 +20,7 @@ from mmlib.retraining.pairs import (
     Pairs,
     Pool,
 )
+from mmlib.runtime.arrays import Bytes, Ints
 from mmlib.runtime.errors import UserError
 
 BOTH = ("audio", "video")
@@ -29,13 +29,13 @@ BOTH = ("audio", "video")
 class FakeClips:
     """A small split in memory: the audio of clip i of N is i/N all over, its video 1 - i/N."""
 
-    def __init__(self, labels: NDArray[np.uint8], missing: dict[str, Sequence[int]] | None = None):
+    def __init__(self, labels: Bytes, missing: dict[str, Sequence[int]] | None = None):
         self.labels = labels
         self.classes = [f"class {k}" for k in range(labels.shape[1])]
         self.clip_ids = [f"clip {i}" for i in range(len(labels))]
         self.missing = missing or {}
 
-    def gather(self, indices: NDArray[np.int64], modalities: tuple[str, ...]) -> LabelledBatch:
+    def gather(self, indices: Ints, modalities: tuple[str, ...]) -> LabelledBatch:
         mark = torch.from_numpy(indices / len(self.labels)).float()
         made = {
             "audio": mark.view(-1, 1, 1).repeat(1, 5, 4),
@@ -50,7 +50,7 @@ class FakeClips:
         return LabelledBatch(ids, inputs, torch.from_numpy(self.labels[indices]).float())
 
 
-def random_labels(clips: int = 60, classes: int = 4, seed: int = 0) -> NDArray[np.uint8]:
+def random_labels(clips: int = 60, classes: int = 4, seed: int = 0) -> Bytes:
     rng = np.random.default_rng(seed)
     labels = (rng.random((clips, classes)) < 0.3).astype(np.uint8)
     labels[np.arange(clips), rng.integers(0, classes, clips)] = 1

@@ -206,5 +206,5 @@ def test_the_empty_guide_is_none_and_an_absent_one_an_error(tmp_path: Path) -> N
     path = tmp_path / "none.json"
     path.write_text("{}\n", encoding="utf-8")
     assert read_guide(path) is None
-    with pytest.raises(UserError, match="no such guide"):
+    with pytest.raises(UserError, match="no such file"):
         read_guide(tmp_path / "other.json")

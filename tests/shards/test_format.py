@@ -127,15 +127,15 @@ def test_a_cut_off_file_is_named(tmp_path: Path, keep: int) -> None:
     path = tmp_path / "x.parquet"
     write_shard(path, LAYOUT, rows(20))
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(UserError, match=r"x\.parquet: damaged.*dvc repro"):
+    with pytest.raises(UserError, match=r"x\.parquet: cannot be read.*dvc repro"):
         ShardReader(path)
 
 
 def test_other_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"x\.parquet: no such shard"):
+    with pytest.raises(UserError, match=r"x\.parquet: no such file"):
         ShardReader(tmp_path / "x.parquet")
     pq.write_table(pq.read_table(_any_table(tmp_path)), tmp_path / "other.parquet")
-    with pytest.raises(UserError, match=r"other\.parquet: damaged, or not a shard"):
+    with pytest.raises(UserError, match=r"other\.parquet: cannot be read as a shard"):
         ShardReader(tmp_path / "other.parquet")
 
 

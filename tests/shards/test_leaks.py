@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from numpy.typing import NDArray
 from scipy.signal import lfilter
 
+from mmlib.runtime.arrays import Bytes, Floats, Ints16, Records
 from mmlib.runtime.errors import UserError
 from mmlib.shards.ledger import (
     LEDGER_NAME,
@@ -44,10 +44,10 @@ from tests.decoded_shards import (
 RATE = 8000
 
 
-def speech(seed: int, seconds: float = 2.0) -> NDArray[np.int16]:
+def speech(seed: int, seconds: float = 2.0) -> Ints16:
     """Bursts of noise through resonances that come and go."""
     rng = np.random.default_rng(seed)
-    parts: list[NDArray[np.float64]] = []
+    parts: list[Floats] = []
     while sum(len(part) for part in parts) < seconds * RATE:
         noise = rng.standard_normal(int(rng.uniform(0.05, 0.2) * RATE))
         turn = np.exp(2j * np.pi * rng.uniform(200, 3000) / RATE)
@@ -56,7 +56,7 @@ def speech(seed: int, seconds: float = 2.0) -> NDArray[np.int16]:
     return (12000 * np.concatenate(parts)[: int(seconds * RATE)]).astype(np.int16)
 
 
-def film(seed: int, room: float = 80.0) -> NDArray[np.uint8]:
+def film(seed: int, room: float = 80.0) -> Bytes:
     """Six frames, half a second apart, of discs that move before the same wall."""
     rng = np.random.default_rng(seed)
     row, column = np.mgrid[0:32, 0:32]
@@ -69,7 +69,7 @@ def film(seed: int, room: float = 80.0) -> NDArray[np.uint8]:
     return np.stack([np.stack(frames)] * 3, -1).clip(0, 255).astype(np.uint8)
 
 
-def stored(hashes: list[Any], dtype: np.dtype[np.void]) -> NDArray[np.void]:
+def stored(hashes: list[Any], dtype: np.dtype[np.void]) -> Records:
     return np.frombuffer(b"".join(map(pack, hashes)), dtype)
 
 

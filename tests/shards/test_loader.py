@@ -182,7 +182,7 @@ def copied(shards: Path, folder: Path) -> Path:
 def test_shards_that_do_not_belong_together_are_named(shards: Path, tmp_path: Path) -> None:
     missing = copied(shards, tmp_path / "missing")
     (missing / "train-00002.parquet").unlink()
-    with pytest.raises(UserError, match=r"train-00002\.parquet: no such shard"):
+    with pytest.raises(UserError, match=r"train-00002\.parquet: no such file"):
         ShardSet(missing, "train")
     swapped = copied(shards, tmp_path / "swapped")
     (swapped / "train-00001.parquet").write_bytes((shards / "eval-00000.parquet").read_bytes())
@@ -209,16 +209,16 @@ def test_a_damaged_payload_is_named_when_it_is_read(shards: Path, tmp_path: Path
     data[data.index(payload) + 100] ^= 1
     path.write_bytes(data)
     train = ShardSet(folder, "train")
-    with pytest.raises(UserError, match=r"train-00003\.parquet: damaged"):
+    with pytest.raises(UserError, match=r"train-00003\.parquet: cannot be read"):
         train.gather(np.array([65]), ("video",))
 
 
 def test_missing_and_broken_manifests_are_named(shards: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"manifest\.json: run `dvc repro`"):
+    with pytest.raises(UserError, match=r"manifest\.json: no such file; run `dvc repro"):
         ShardSet(tmp_path, "train")
     for text in ("{", "[]", '{"classes": []}'):
         (tmp_path / "manifest.json").write_text(text)
-        with pytest.raises(UserError, match=r"manifest\.json: not a manifest"):
+        with pytest.raises(UserError, match=r"json: (cannot be read as JSON|not a manifest)"):
             read_manifest(tmp_path)
     with pytest.raises(UserError, match=r"no split 'test', only train, val, eval"):
         ShardSet(shards, "test")

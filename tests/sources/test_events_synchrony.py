@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from mmlib.params.data import EventsData
+from mmlib.runtime.arrays import Floats
 from mmlib.sources.events import render
 from mmlib.sources.events.scene import Scene
 from tests.sources.test_events import SETTINGS, alone
@@ -16,7 +16,7 @@ from tests.sources.test_events import SETTINGS, alone
 FINE = SETTINGS.model_copy(update={"fps": 50.0})
 WINDOW_S = 0.09
 
-Signal = NDArray[np.float64]
+Signal = Floats
 
 
 def drawn(scene: Scene, settings: EventsData) -> Signal:

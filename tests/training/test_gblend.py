@@ -95,7 +95,7 @@ def test_curves_come_from_a_training_history(tmp_path: Path) -> None:
     path.write_text("epoch,val_loss,train_loss,val_mAP\n0,0.5,0.4,\n1,0.3,0.2,0.7\n")
     assert read_curve(path) == Curve([0.4, 0.2], [0.5, 0.3])
     path.write_text("epoch,loss\n0,0.5\n")
-    with pytest.raises(UserError, match="no training history"):
+    with pytest.raises(UserError, match="cannot be read as a training history"):
         read_curve(path)
     with pytest.raises(UserError, match="no such file"):
         read_curve(tmp_path / "video.csv")
@@ -110,7 +110,7 @@ def test_guides_in_the_repository() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "not JSON"),
+        ("{", "cannot be read as JSON"),
         ('{"heads": {"A": 1, "V": 1}}', "a number for each of"),
         ('{"heads": {"A": 1, "V": -1, "AV": 1}}', "at least 0"),
         ('{"heads": {"A": 0, "V": 0, "AV": 0}}', "not all 0"),
@@ -122,7 +122,7 @@ def test_broken_guides_are_refused(tmp_path: Path, text: str, message: str) -> N
     path.write_text(text)
     with pytest.raises(UserError, match=message):
         read_weights(path)
-    with pytest.raises(UserError, match="no such guide"):
+    with pytest.raises(UserError, match="no such file; name a guide"):
         read_weights(tmp_path / "other.json")
 
 

@@ -181,7 +181,7 @@ def test_kill_minus_nine_then_again_writes_the_same_bytes(project: Path) -> None
     [
         ("nobody", "train has no row 'nobody', only audio"),
         ("deaf", "needs an encoder for audio and one for video"),
-        ("lost", r"nowhere\.json: no such guide"),
+        ("lost", r"nowhere\.json: no such file"),
         ("wild", "training diverged"),
     ],
 )

@@ -22,6 +22,11 @@ class Budget:
     `eps` is in the data's own unit (features are in [0, 1] of full scale), for each clip alone: a
     number, or a (B,) tensor with one radius a clip. l2 and l1 are plain norms over all the
     elements of a clip.
+
+    >>> from mmlib.attacks import Budget
+    >>> Budget(8 / 255).scaled(0.5) == Budget(4 / 255)
+    True
+    >>> sound = Budget(0.5, "l2", low=-1.0, high=1.0)
     """
 
     eps: float | Tensor

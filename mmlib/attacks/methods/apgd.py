@@ -47,6 +47,13 @@ def apgd(
     point. One step size serves all modalities of a clip, in multiples of their radii. Returns a new
     batch with the best point of all paths; the first begins at the best of `start`, if given.
     `broken` as for `pgd`.
+
+    >>> import torch
+    >>> from mmlib.attacks import Budget, apgd
+    >>> model = lambda batch: batch["x"] @ torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
+    >>> batch, labels = {"x": torch.tensor([[0.6, 0.4]])}, torch.tensor([0])
+    >>> apgd(model, batch, labels, {"x": Budget(0.1)}, steps=5)["x"]
+    tensor([[0.5000, 0.5000]])
     """
     search = Search(model, batch, labels, threat, loss, seeds)
     begun, criterion = search.begin(start), None if broken is None else resolve(broken)

@@ -44,6 +44,13 @@ def strongest(
     With `broken`, a loss that is above 0 for a broken clip ("top" for a wrong first class), clips
     leave the batch once broken: right where a broken clip counts the same however badly (accuracy),
     wrong for ranking metrics. Returns a new batch.
+
+    >>> import torch
+    >>> from mmlib.attacks import Budget, fgsm, pgd, strongest
+    >>> model = lambda batch: batch["x"] @ torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
+    >>> batch, labels = {"x": torch.tensor([[0.6, 0.4]])}, torch.tensor([0])
+    >>> strongest(model, batch, labels, {"x": Budget(0.1)}, members=[(fgsm, {}), (pgd, {})])["x"]
+    tensor([[0.5000, 0.5000]])
     """
     search = Search(model, batch, labels, threat, loss, seeds)
     search.losses(search.clean)

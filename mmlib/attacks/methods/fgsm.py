@@ -29,6 +29,13 @@ def fgsm(
     linf: eps times the sign of the gradient; l2 and l1: the optimum over ball and box. With
     `start`, the gradient is taken there instead. Returns a new batch; a clip whose loss the step
     would lower stays where the gradient was taken.
+
+    >>> import torch
+    >>> from mmlib.attacks import Budget, fgsm
+    >>> model = lambda batch: batch["x"] @ torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
+    >>> batch, labels = {"x": torch.tensor([[0.6, 0.4]])}, torch.tensor([0])
+    >>> fgsm(model, batch, labels, {"x": Budget(0.1)})["x"]
+    tensor([[0.5000, 0.5000]])
     """
     search = Search(model, batch, labels, threat, loss, seeds)
     points = search.clean if start is None else search.begin(start)

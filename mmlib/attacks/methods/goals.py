@@ -28,17 +28,43 @@ def hide(tags: Sequence[int], *, keep: float = 0.0) -> Loss:
     """Push the given tags below the threshold where they are present.
 
     `keep` is the weight of leaving the other tags as labelled: 0 lets them go anywhere.
+
+    >>> import torch
+    >>> from mmlib.attacks import Budget, hide, pgd
+    >>> model = lambda batch: 10 * batch["x"] - 5
+    >>> batch, tags = {"x": torch.tensor([[0.6, 0.4]])}, torch.tensor([[1.0, 0.0]])
+    >>> found = pgd(model, batch, tags, {"x": Budget(0.2)}, loss=hide([0]))
+    >>> found["x"][0, 0]
+    tensor(0.4000)
     """
     return swap(tags, (), keep=keep)
 
 
 def inject(tags: Sequence[int], *, keep: float = 0.0) -> Loss:
-    """Push the given tags above the threshold where they are absent; `keep` as in `hide`."""
+    """Push the given tags above the threshold where they are absent; `keep` as in `hide`.
+
+    >>> import torch
+    >>> from mmlib.attacks import Budget, inject, pgd
+    >>> model = lambda batch: 10 * batch["x"] - 5
+    >>> batch, tags = {"x": torch.tensor([[0.6, 0.4]])}, torch.tensor([[1.0, 0.0]])
+    >>> found = pgd(model, batch, tags, {"x": Budget(0.2)}, loss=inject([1]))
+    >>> found["x"][0, 1]
+    tensor(0.6000)
+    """
     return swap((), tags, keep=keep)
 
 
 def swap(hidden: Sequence[int], shown: Sequence[int], *, keep: float = 0.0) -> Loss:
-    """Hide one set of tags and inject another; `keep` as in `hide`."""
+    """Hide one set of tags and inject another; `keep` as in `hide`.
+
+    >>> import torch
+    >>> from mmlib.attacks import Budget, pgd, swap
+    >>> model = lambda batch: 10 * batch["x"] - 5
+    >>> batch, tags = {"x": torch.tensor([[0.6, 0.4]])}, torch.tensor([[1.0, 0.0]])
+    >>> found = pgd(model, batch, tags, {"x": Budget(0.2)}, loss=swap([0], [1]))
+    >>> found["x"]
+    tensor([[0.4000, 0.6000]])
+    """
 
     def loss(logits: Tensor, labels: Tensor) -> Tensor:
         return _nearness(logits, wish(labels, hidden, shown, keep))

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from mmlib.attacks.core.losses import Loss
-from mmlib.attacks.core.region import Region
 from mmlib.attacks.core.search import (
     Model,
     Search,
@@ -39,12 +38,21 @@ def shared(
 ) -> Batch:
     """Let each clip spend one budget on two modalities, split as hurts it most.
 
-    `threat` holds what each modality could spend alone; together they spend at most 1 of it: see
-    `spent`. The attack runs at `splits` splits, from all on the first modality to all on the
-    second, for l2 also at the split that the clean gradient suggests; `refinements` times, each
-    clip then tries the splits half a step to either side of its best. Runs after the first begin
-    at the best point so far, or at that of `start`, projected onto the split's budgets, which is
-    stronger. `settings` go to the attack. Returns a new batch.
+    `threat` holds what each modality could spend alone; the shares that the two spend of it add up
+    to at most 1 (l2: the squares do). The attack runs at `splits` splits, from all on the first
+    modality to all on the second, for l2 also at the split that the clean gradient suggests;
+    `refinements` times, each clip then tries the splits half a step to either side of its best.
+    Runs after the first begin at the best point so far, or at that of `start`, projected onto the
+    split's budgets, which is stronger. `settings` go to the attack. Returns a new batch.
+
+    >>> import torch
+    >>> from mmlib.attacks import Budget, shared
+    >>> model = lambda batch: torch.cat([-batch["a"], batch["a"] + 3 * batch["v"]], 1)
+    >>> batch = {"a": torch.tensor([[0.5]]), "v": torch.tensor([[0.5]])}
+    >>> threat = {"a": Budget(0.2), "v": Budget(0.2)}
+    >>> found = shared(model, batch, torch.tensor([0]), threat)  # "v" is worth more
+    >>> found["a"], found["v"]
+    (tensor([[0.5000]]), tensor([[0.7000]]))
     """
     first, second = _pair(threat)
     search = Search(model, batch, labels, threat, loss, seeds)
@@ -96,33 +104,6 @@ def shares(split: Tensor, norm: str) -> tuple[Tensor, Tensor]:
     if norm == "l2":
         return torch.cos(split * pi / 2), torch.sin(split * pi / 2)
     return 1 - split, split
-
-
-def spent(clean: Batch, adversarial: Batch, threat: Threat) -> Tensor:
-    """The share of the shared budget that each clip's change takes, (B,) float64; at most 1.
-
-    l2: the root of the sum over modalities of (||delta|| / eps)²; linf and l1: the sum of
-    ||delta|| / eps.
-    """
-    first, second = _pair(threat)
-    parts = []
-    for name in (first, second):
-        region = Region(clean[name], threat[name], clean.get(f"{name}_present"), name)
-        size = region.size(adversarial[name])
-        parts.append(torch.where(size > 0, size / region.eps, 0.0))
-    if threat[first].norm == "l2":
-        return torch.hypot(*parts)
-    return parts[0] + parts[1]
-
-
-def surface(threat: Threat, fractions: Sequence[float]) -> dict[tuple[float, float], Threat]:
-    """The grid of (share of the first budget, share of the second): every pair of `fractions`."""
-    first, second = _pair(threat)
-    return {
-        (a, b): {first: threat[first].scaled(a), second: threat[second].scaled(b)}
-        for a in fractions
-        for b in fractions
-    }
 
 
 def _pair(threat: Threat) -> tuple[str, str]:

@@ -34,6 +34,13 @@ def mim(
     keeps. Begins at the best of `start`, else at the clean point: nothing is random. The projection
     is around the clean point (Tian & Xu project around the iterate, which leaves the ball). Returns
     a new batch with the best point of the path.
+
+    >>> import torch
+    >>> from mmlib.attacks import Budget, mim
+    >>> model = lambda batch: batch["x"] @ torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
+    >>> batch, labels = {"x": torch.tensor([[0.6, 0.4]])}, torch.tensor([0])
+    >>> mim(model, batch, labels, {"x": Budget(0.1)}, steps=5)["x"]
+    tensor([[0.5000, 0.5000]])
     """
     search = Search(model, batch, labels, threat, loss, seeds)
     points = search.clean if start is None else search.begin(start)

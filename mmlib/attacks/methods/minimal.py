@@ -53,7 +53,15 @@ def minimal(
     seeds: Sequence[int] | int = 0,
     **settings: Any,
 ) -> Batch:
-    """Give each clip at its smallest perturbation that breaks it: see `minimal_radius`."""
+    """Give each clip at its smallest perturbation that breaks it: see `minimal_radius`.
+
+    >>> import torch
+    >>> from mmlib.attacks import Budget, minimal
+    >>> model = lambda batch: batch["x"] @ torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
+    >>> batch, labels = {"x": torch.tensor([[0.6, 0.4]])}, torch.tensor([0])
+    >>> minimal(model, batch, labels, {"x": Budget(0.2)})["x"].round(decimals=2)
+    tensor([[0.5000, 0.5000]])
+    """
     return minimal_radius(
         model,
         batch,
@@ -91,6 +99,14 @@ def minimal_radius(
     broken. Ends when every bracket is narrower than `tolerance` of its upper end, or after
     `rounds`. The radii of all clips together are the whole security curve. `settings` go to the
     attack (steps, restarts, ...).
+
+    >>> import torch
+    >>> from mmlib.attacks import Budget, minimal_radius
+    >>> model = lambda batch: batch["x"] @ torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
+    >>> batch, labels = {"x": torch.tensor([[0.6, 0.4]])}, torch.tensor([0])
+    >>> found = minimal_radius(model, batch, labels, {"x": Budget(0.2)})
+    >>> found.radius.round(decimals=2)  # half of the budget
+    tensor([0.5000], dtype=torch.float64)
     """
     state = _Bisection(model, batch, labels, threat, resolve(criterion), seeds)
     for _ in range(rounds):

@@ -40,6 +40,14 @@ def noise(
     clips what leaves it. The median draw [choice] is the typical one: the worst of many would be a
     random search, an attack, and scores averaged over draws would be those of a smoothed model,
     which is better than the model itself.
+
+    >>> import torch
+    >>> from mmlib.attacks import Budget, noise
+    >>> model = lambda batch: batch["x"] @ torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
+    >>> batch, labels = {"x": torch.tensor([[0.6, 0.4]])}, torch.tensor([0])
+    >>> noisy = noise(model, batch, labels, {"x": Budget(0.1)}, seeds=[7])["x"]
+    >>> (noisy - batch["x"]).abs()
+    tensor([[0.1000, 0.1000]])
     """
     search = Search(model, batch, labels, threat, loss, seeds)
     drawn = [on_sphere(search, draw) for draw in range(draws)]

@@ -50,6 +50,13 @@ def pgd(
     With `broken`, a loss that is above 0 for a broken clip ("top" for a wrong first class), clips
     leave the batch once broken: right where a broken clip counts the same however badly (accuracy),
     wrong for ranking metrics.
+
+    >>> import torch
+    >>> from mmlib.attacks import Budget, pgd
+    >>> model = lambda batch: batch["x"] @ torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
+    >>> batch, labels = {"x": torch.tensor([[0.6, 0.4]])}, torch.tensor([0])
+    >>> pgd(model, batch, labels, {"x": Budget(0.1)}, steps=5)["x"]
+    tensor([[0.5000, 0.5000]])
     """
     search = Search(model, batch, labels, threat, loss, seeds)
     begun, path = search.begin(start), lengths(steps, step_size, schedule)

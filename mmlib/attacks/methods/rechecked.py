@@ -35,6 +35,15 @@ def rechecked(
     `rough` gives nearly the logits of `model` for less work. The starts, or the clean clips when
     there are none, are evaluated on `model` too and compete, so that no clip ends below them.
     `settings` go to the attack. Returns a new batch.
+
+    >>> import torch
+    >>> from mmlib.attacks import Budget, rechecked
+    >>> net = torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
+    >>> model = lambda batch: batch["x"] @ net
+    >>> batch, labels = {"x": torch.tensor([[0.6, 0.4]])}, torch.tensor([0])
+    >>> rough = lambda batch: (batch["x"].bfloat16() @ net.bfloat16()).float()
+    >>> rechecked(model, batch, labels, {"x": Budget(0.1)}, rough=rough)["x"]
+    tensor([[0.5000, 0.5000]])
     """
     search = Search(model, batch, labels, threat, loss, seeds)
     search.begin(start)

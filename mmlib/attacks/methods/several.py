@@ -36,6 +36,13 @@ def several(
     without starts, go to the attack. Returns one new batch a multiple, in their order: what as many
     attacks one after the other return. A sweep whose budgets start from one another's solutions
     cannot run so.
+
+    >>> import torch
+    >>> from mmlib.attacks import Budget, several
+    >>> model = lambda batch: batch["x"] @ torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
+    >>> batch, labels = {"x": torch.tensor([[0.6, 0.4]])}, torch.tensor([0])
+    >>> several(model, batch, labels, {"x": Budget(0.1)}, multiples=(0.5, 1.0))[0]["x"]
+    tensor([[0.5500, 0.4500]])
     """
     clips, copies = len(labels), len(multiples)
     place = torch.arange(clips, device=labels.device).repeat(copies)

@@ -48,6 +48,13 @@ def square(
     channel of a block goes to the lower or upper bound, from striped noise on; l2: Gaussian steps
     of adaptive size within a block; l1: a part of the change moves from one element to another.
     Begins at the best of `start`, if given. Returns a new batch.
+
+    >>> import torch
+    >>> from mmlib.attacks import Budget, square
+    >>> model = lambda batch: batch["x"] @ torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
+    >>> batch, labels = {"x": torch.tensor([[0.6, 0.4]])}, torch.tensor([0])
+    >>> square(model, batch, labels, {"x": Budget(0.1)}, queries=50)["x"]
+    tensor([[0.5000, 0.5000]])
     """
     search = Search(model, batch, labels, threat, loss, seeds)
     search.begin(start)

@@ -34,6 +34,15 @@ def transfer(
     be played to the fused model. With several sources each clip gets the perturbation that costs
     `model` most, one query a source; with one source nothing of `model` is used. `settings` go to
     the attack. Returns a new batch.
+
+    >>> import torch
+    >>> from mmlib.attacks import Budget, transfer
+    >>> net = torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
+    >>> model = lambda batch: batch["x"] @ net
+    >>> batch, labels = {"x": torch.tensor([[0.6, 0.4]])}, torch.tensor([0])
+    >>> other = lambda batch: batch["x"] @ (2 * net)
+    >>> transfer(model, batch, labels, {"x": Budget(0.1)}, sources=[other])["x"]
+    tensor([[0.5000, 0.5000]])
     """
     if not sources:
         raise UserError("a transfer attack needs at least one source model")

@@ -43,6 +43,14 @@ def universal(
     They should be other clips than those of `batch`: fitted on what it is scored on, a universal
     perturbation looks better than it is. `labels` and `seeds` are not used: the attacker knows
     neither. Returns a new batch.
+
+    >>> import torch
+    >>> from mmlib.attacks import Budget, universal
+    >>> model = lambda batch: batch["x"] @ torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
+    >>> batch, labels = {"x": torch.tensor([[0.6, 0.4]])}, torch.tensor([0])
+    >>> others = [({"x": torch.tensor([[0.9, 0.3], [0.7, 0.5]])}, torch.tensor([0, 0]))]
+    >>> universal(model, batch, labels, {"x": Budget(0.1)}, fit_on=others)["x"]
+    tensor([[0.5000, 0.5000]])
     """
     delta = fit(model, fit_on, threat, steps=steps, step_size=step_size, loss=loss)
     return play(batch, delta, threat)

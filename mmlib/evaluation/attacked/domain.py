@@ -6,9 +6,7 @@ and scores know nothing of it: sound is then (B, N) in [-1, 1] instead of (B, T,
 
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import nn
 
@@ -18,6 +16,7 @@ from mmlib.models import checkpoint
 from mmlib.models.base import Model
 from mmlib.params.attacks import Domain
 from mmlib.params.shard import Mel
+from mmlib.runtime.arrays import Indices
 from mmlib.runtime.errors import UserError
 from mmlib.shards.read.loader import ShardSet
 from mmlib.shards.read.manifest import read_manifest
@@ -41,7 +40,7 @@ def hear(model: Model, log_mel: LogMel) -> None:
 
 def gather(
     clips: ShardSet,
-    rows: NDArray[np.intp],
+    rows: Indices,
     modalities: tuple[str, ...] = MODALITIES,
     *,
     domain: Domain,

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from mmlib.attacks.methods.pgd import pgd
 from mmlib.batch import to_device
@@ -46,6 +45,7 @@ from mmlib.models import (
 from mmlib.models.base import Model
 from mmlib.params.attacks import Attack
 from mmlib.params.checks import Checks
+from mmlib.runtime.arrays import Indices
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.seeds import derive
 from mmlib.runtime.workers import map_ordered
@@ -150,7 +150,7 @@ def _probe(
     net: Model,
     clips: ShardSet,
     table: AttackScores,
-    rows: NDArray[np.intp],
+    rows: Indices,
     device: torch.device,
 ) -> probe.Probe:
     """The drawn clips with both modalities: other runs may need the one that this run lacks."""

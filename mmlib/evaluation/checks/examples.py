@@ -1,12 +1,10 @@
 """Checks of what an attack stored: budgets measured again, examples scored again."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
+import pyarrow as pa
 import torch
 from torch import Tensor
 
@@ -16,6 +14,7 @@ from mmlib.evaluation.checks import stored
 from mmlib.evaluation.checks.outcome import Outcome
 from mmlib.models.base import Model
 from mmlib.params.attacks import Attack
+from mmlib.storage import numbers_of, read_metadata, read_parquet
 
 
 def check_examples(
@@ -31,32 +30,31 @@ def check_examples(
     `shapes`: modality -> shape of one clip.
     """
     norms = _norms(attacks / f"{run}.parquet", shapes, settings)
-    file = pq.read_table(attacks / f"{run}-examples.parquet")
+    path = attacks / f"{run}-examples.parquet"
+    file = read_parquet(path)
     if not file.num_rows:
         message = "attack.examples is 0: no clip was kept to measure again"
         whole = norms if norms.status == "fail" else Outcome("budget_exact", "warn", message)
         return [whole, Outcome("reload_rescore", "warn", message)]
-    about = json.loads(file.schema.metadata[b"mmlib"])
+    shapes_of = read_metadata(file.schema, path)["shapes"]
     clean, adversarial = (
-        to_device(_stored_batch(file, side, about["shapes"]), device)
-        for side in ("clean", "adversarial")
+        to_device(_stored_batch(file, side, shapes_of), device) for side in ("clean", "adversarial")
     )
     threat = build_threat(file["threat"][0].as_py(), settings, 1.0, clean)
-    kept = [np.frombuffer(row, np.float32) for row in file["adversarial_scores"].to_pylist()]
-    scores = torch.from_numpy(np.stack(kept)).to(device)
+    scores = _tensor(file["adversarial_scores"]).to(device)
     exact = stored.budget_exact(clean, adversarial, threat)
     if norms.status == "fail":
         exact = norms
     elif exact.status == "pass":
         exact = exact._replace(
-            message=f"{len(kept)} stored clips: {exact.message}; {norms.message}"
+            message=f"{len(scores)} stored clips: {exact.message}; {norms.message}"
         )
     return [exact, stored.reload_rescore(net, adversarial, scores, batch_size=1)]
 
 
 def _norms(path: Path, sizes: Mapping[str, tuple[int, ...]], settings: Attack) -> Outcome:
     """The norms that the sweep recorded for every clip and condition, against their budgets."""
-    rows = pq.read_table(path, columns=["threat", "eps", "norm_audio", "norm_video"])
+    rows = read_parquet(path, ["threat", "eps", "norm_audio", "norm_video"])
     groups = rows.group_by(["threat", "eps"]).aggregate(
         [("norm_audio", "max"), ("norm_video", "max")]
     )
@@ -75,12 +73,14 @@ def _norms(path: Path, sizes: Mapping[str, tuple[int, ...]], settings: Attack) -
     return stored.norms_within(norms, radii)
 
 
-def _stored_batch(file: Any, side: str, shapes: dict[str, list[int]]) -> Batch:
-    def tensor(name: str, shape: list[int]) -> Tensor:
-        rows = [np.frombuffer(row, np.float32) for row in file[f"{side}_{name}"].to_pylist()]
-        return torch.from_numpy(np.stack(rows)).view(-1, *shape)
+def _tensor(column: pa.ChunkedArray) -> Tensor:
+    return torch.from_numpy(numbers_of(column, np.float32).copy())
 
-    batch = {name: tensor(name, shape) for name, shape in shapes.items()}
+
+def _stored_batch(file: pa.Table, side: str, shapes: Mapping[str, Sequence[int]]) -> Batch:
+    batch = {
+        name: _tensor(file[f"{side}_{name}"]).view(-1, *shape) for name, shape in shapes.items()
+    }
     present = {
         f"{name}_present": torch.tensor(file[f"{name}_present"].to_pylist()) for name in shapes
     }

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmlib.evaluation.checks.outcome import Outcome
 from mmlib.evaluation.threat_card import (
@@ -11,6 +10,7 @@ from mmlib.evaluation.threat_card import (
     settings,
 )
 from mmlib.params.attacks import Attack
+from mmlib.runtime.arrays import Floats32
 
 _AGREEMENT = 1e-3
 """Largest difference of clean logits between two stages, in multiples of the largest logit."""
@@ -36,7 +36,7 @@ def universal_split(
 
 
 def clean_beside_robust(
-    clean: NDArray[np.float32], embedded: NDArray[np.float32] | None, *, rounded: bool = False
+    clean: Floats32, embedded: Floats32 | None, *, rounded: bool = False
 ) -> Outcome:
     """The clean scores that stand beside the attacked ones must be the model's own.
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from mmlib.attacks.core.losses import resolve
@@ -20,6 +19,7 @@ from mmlib.batch import Batch
 from mmlib.evaluation.checks import scores as score_checks
 from mmlib.evaluation.checks.outcome import Outcome
 from mmlib.params.attacks import Attack
+from mmlib.runtime.arrays import Floats32
 from mmlib.runtime.seeds import derive
 
 _UNIVERSAL_STEPS = 5
@@ -120,5 +120,5 @@ def universal_map(probe: Probe, fit_on: list[Labelled]) -> float:
     return probe.mean_ap(probe.score(play(probe.inputs, delta, probe.threat)))
 
 
-def _array(values: Tensor) -> NDArray[np.float32]:
+def _array(values: Tensor) -> Floats32:
     return values.detach().cpu().numpy()

@@ -6,9 +6,6 @@ Rules: docs/metrics.md, checks. mAP of nan classes (without positives) is left o
 from collections.abc import Mapping
 from itertools import pairwise
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mmlib.evaluation.checks.outcome import (
     Outcome,
     graded,
@@ -17,6 +14,7 @@ from mmlib.metrics.ranking import (
     average_precision,
     present_mean,
 )
+from mmlib.runtime.arrays import Bools, Floats32
 
 POINT = 0.01
 """One point of mAP: differences below it are not held against an attack."""
@@ -25,12 +23,12 @@ Curve = Mapping[float, float]
 """Budget -> mAP."""
 
 
-def mean_ap(labels: NDArray[np.bool_], scores: NDArray[np.float32]) -> float:
+def mean_ap(labels: Bools, scores: Floats32) -> float:
     """Mean average precision over the classes with positives; (N, K) each."""
     return present_mean(average_precision(labels, scores))
 
 
-def prevalence(labels: NDArray[np.bool_]) -> float:
+def prevalence(labels: Bools) -> float:
     """The mAP that random scores tend to: the mean share of positives over classes with any."""
     shares = labels.mean(0)
     return float(shares[shares > 0].mean())

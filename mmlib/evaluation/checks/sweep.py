@@ -1,8 +1,6 @@
 """The checks that a finished sweep's stored scores allow: no model is needed."""
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from mmlib.attacks.core.losses import resolve
@@ -16,9 +14,10 @@ from mmlib.metrics.stored import (
     Condition,
 )
 from mmlib.params.attacks import Attack
+from mmlib.runtime.arrays import Bools
 
 
-def check_sweep(table: AttackScores, labels: NDArray[np.bool_], settings: Attack) -> list[Outcome]:
+def check_sweep(table: AttackScores, labels: Bools, settings: Attack) -> list[Outcome]:
     """Check the curves of every threat; `labels` (N, K) are those of the table's clips, sorted."""
 
     def score(threat: str, attack: str, eps: float) -> float:
@@ -41,7 +40,7 @@ def check_sweep(table: AttackScores, labels: NDArray[np.bool_], settings: Attack
     ]
 
 
-def _worst_case(table: AttackScores, labels: NDArray[np.bool_], settings: Attack) -> Outcome:
+def _worst_case(table: AttackScores, labels: Bools, settings: Attack) -> Outcome:
     """What is scored against every stored attack of no more budget: smaller, or on one part."""
     loss, truth = resolve(settings.loss), torch.from_numpy(labels).float()
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmlib.batch import to_device
 from mmlib.evaluation.attacked import domain
@@ -13,20 +12,21 @@ from mmlib.evaluation.checks.probe import (
     Probe,
     universal_map,
 )
+from mmlib.runtime.arrays import Indices
 from mmlib.runtime.seeds import derive
 from mmlib.shards.read.loader import ShardSet
 
 _FIT_SPLIT = "val"
 
 
-def drawn(count: int, wanted: int, seed: int) -> NDArray[np.intp]:
+def drawn(count: int, wanted: int, seed: int) -> Indices:
     """Rows drawn without repeats, ascending: the same for every run."""
     chosen = np.random.default_rng(seed).choice(count, min(wanted, count), replace=False)
     return np.sort(chosen).astype(np.intp)
 
 
 def check_universal(
-    probed: Probe, clips: ShardSet, rows: NDArray[np.intp], shards: Path, wanted: int
+    probed: Probe, clips: ShardSet, rows: Indices, shards: Path, wanted: int
 ) -> Outcome:
     """Fit one perturbation on `wanted` clips, and play it to the probed ones, `rows` of `clips`.
 
@@ -51,13 +51,13 @@ def check_universal(
     return honesty.universal_split(_ids(other, fitted), _ids(clips, rows), seen)
 
 
-def _apart(clips: ShardSet, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+def _apart(clips: ShardSet, rows: Indices) -> Indices:
     """The rows of all clips whose recording none of the given rows is cut from."""
     sources = np.array(clips.source_ids)
     return np.flatnonzero(~np.isin(sources, sources[rows]))
 
 
-def _ids(clips: ShardSet, rows: NDArray[np.intp]) -> dict[str, list[str]]:
+def _ids(clips: ShardSet, rows: Indices) -> dict[str, list[str]]:
     return {
         "clip": [clips.clip_ids[row] for row in rows.tolist()],
         "recording": [clips.source_ids[row] for row in rows.tolist()],

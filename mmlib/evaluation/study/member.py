@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmlib.evaluation.sweep.attack import (
     SPLIT,
@@ -30,6 +29,7 @@ from mmlib.models import checkpoint
 from mmlib.params.attacks import Attack, AttackMethod
 from mmlib.params.study import JointRun, StudyRun, StudySettings
 from mmlib.retraining.retrain import retrain
+from mmlib.runtime.arrays import Bools, Floats, Floats32, Texts
 from mmlib.runtime.scratch import Scratch
 from mmlib.runtime.seeds import derive
 from mmlib.shards.read.loader import ShardSet
@@ -65,7 +65,7 @@ def headline(attack: AttackMethod) -> Attack:
 
 def score(
     fitted: Fitted, settings: StudySettings, data: Path, scratch: Scratch, name: str
-) -> tuple[list[Line], Mapping[str, NDArray[np.float64]]]:
+) -> tuple[list[Line], Mapping[str, Floats]]:
     """Attack the eval split under every threat; return a line a threat, and its resampled mAP.
 
     The resamples are those of stage score's seed: the same clips for every row and seed.
@@ -96,8 +96,8 @@ def line(
     threat: str,
     eps: float,
     steps: int,
-    labels: NDArray[np.bool_],
-    logits: NDArray[np.float32],
+    labels: Bools,
+    logits: Floats32,
     task: str,
 ) -> Line:
     """The figures of one condition; `part` is headline, or table."""
@@ -106,7 +106,7 @@ def line(
     return {"part": part, "threat": threat, "eps": eps, "steps": steps, **figures}
 
 
-def eval_labels(shards: Path, clip_ids: NDArray[np.str_]) -> NDArray[np.bool_]:
+def eval_labels(shards: Path, clip_ids: Texts) -> Bools:
     """Labels (N, K) of the eval clips of these ids, in their order."""
     clips = ShardSet(shards, SPLIT)
     place = {clip_id: index for index, clip_id in enumerate(clips.clip_ids)}

@@ -1,7 +1,5 @@
 """A row of the study: every seed of it, kept through a kill, published as two tables."""
 
-import csv
-import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,6 +18,7 @@ from mmlib.runtime.scratch import (
     publish_file,
     publish_text,
 )
+from mmlib.storage import read_json, records_csv
 
 Piece = Mapping[str, Any]
 
@@ -53,7 +52,7 @@ def run_row(name: str, settings: StudySettings, data: Path, out: Path) -> None:
         if not scratch.has(f"{seed}.json"):
             first = seed == settings.seed
             _member(name, seed, settings, data, scratch, with_table=first and table is not None)
-        pieces.append(json.loads(scratch.path(f"{seed}.json").read_text(encoding="utf-8")))
+        pieces.append(read_json(scratch.path(f"{seed}.json")))
     publish_text(_csv(pieces), out / f"{name}.csv")
     publish_file(lambda path: _write_resamples(path, pieces), out / f"{name}.parquet")
     scratch.clear()
@@ -86,12 +85,7 @@ def _member(
 
 def _csv(pieces: Sequence[Piece]) -> str:
     lines = [line for piece in pieces for line in piece["lines"]]
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(lines[0]), lineterminator="\n")
-    writer.writeheader()
-    for line in lines:
-        writer.writerow({key: _cell(value) for key, value in line.items()})
-    return stream.getvalue()
+    return records_csv({key: _cell(value) for key, value in line.items()} for line in lines)
 
 
 def _cell(value: Any) -> str:

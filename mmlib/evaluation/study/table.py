@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from mmlib.attacks.methods.pgd import pgd
 from mmlib.batch import LabelledBatch, to_device
@@ -26,6 +25,7 @@ from mmlib.evaluation.sweep.attack import SPLIT
 from mmlib.models import devices
 from mmlib.models.base import Model
 from mmlib.params.study import StudySettings
+from mmlib.runtime.arrays import Floats32
 from mmlib.runtime.scratch import Scratch
 from mmlib.runtime.seeds import derive
 from mmlib.shards.read.loader import ShardSet
@@ -70,7 +70,7 @@ def _attack(
     name: str,
     multiple: float,
     steps: int,
-) -> NDArray[np.float32]:
+) -> Floats32:
     device, attack = devices.select(), settings.attack
     found = []
     for batch in batches:
@@ -84,6 +84,6 @@ def _attack(
     return np.concatenate(found)
 
 
-def _save(logits: NDArray[np.float32], path: Path) -> None:
+def _save(logits: Floats32, path: Path) -> None:
     with path.open("wb") as stream:
         np.save(stream, logits)

@@ -27,12 +27,10 @@ from mmlib.evaluation.attacked import frozen
 from mmlib.evaluation.attacked.threats import build_threat
 from mmlib.evaluation.sweep.chunk import ChunkSweep
 from mmlib.evaluation.sweep.methods import Solution
-from mmlib.evaluation.sweep.table import (
-    described,
-    packed,
-)
+from mmlib.evaluation.sweep.table import packed
 from mmlib.runtime.scratch import publish_file
 from mmlib.runtime.seeds import derive
+from mmlib.storage import metadata
 
 GRID, SHARED = "grid", "shared"
 
@@ -170,13 +168,13 @@ def write_piece(path: Path, clip_ids: Sequence[str], points: Sequence[Point]) ->
     pq.write_table(pa.table(columns, schema=_schema(width)), path)
 
 
-def publish(pieces: Sequence[Path], path: Path, classes: int, metadata: dict[str, Any]) -> None:
+def publish(pieces: Sequence[Path], path: Path, classes: int, facts: dict[str, Any]) -> None:
     """Write data/attacks/<run>-surface.parquet; without pieces it has no rows."""
     schema = _schema(classes)
     tables = [pq.read_table(piece) for piece in pieces]
     table = pa.concat_tables(tables) if tables else schema.empty_table()
-    described_table = table.replace_schema_metadata(described(metadata))
-    publish_file(lambda p: pq.write_table(described_table, p), path)
+    whole = table.replace_schema_metadata(metadata(facts))
+    publish_file(lambda p: pq.write_table(whole, p), path)
 
 
 def _schema(classes: int) -> pa.Schema:

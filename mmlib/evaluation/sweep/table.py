@@ -1,6 +1,5 @@
 """data/attacks/<run>.parquet and <run>-examples.parquet: their columns, pieces and whole."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from mmlib.evaluation.sweep.chunk import (
     Example,
     Record,
 )
+from mmlib.storage import binary_column, metadata, read_metadata
 
 MEASURES = (
     "norm_audio",
@@ -77,10 +77,10 @@ def _rows(clip_ids: Sequence[str], record: Record, columns: pa.Schema) -> pa.Tab
     return pa.table(arrays, schema=columns)
 
 
-def join_pieces(pieces: Sequence[Path], path: Path, metadata: Mapping[str, Any]) -> None:
+def join_pieces(pieces: Sequence[Path], path: Path, facts: Mapping[str, Any]) -> None:
     """Write the pieces as one file, condition by condition, with the memory of one condition."""
     files = [pq.ParquetFile(piece) for piece in pieces]
-    columns = files[0].schema_arrow.with_metadata(described(metadata))
+    columns = files[0].schema_arrow.with_metadata(metadata(facts))
     with pq.ParquetWriter(path, columns, use_dictionary=["threat", "attack"]) as writer:
         for condition in range(files[0].num_row_groups):
             groups = [file.read_row_group(condition) for file in files]
@@ -107,27 +107,21 @@ def write_examples(path: Path, examples: Sequence[Example]) -> None:
     for modality in examples[0].clean:
         columns[f"{modality}_present"] = [example.present[modality] for example in examples]
     shapes = {modality: list(array.shape) for modality, array in examples[0].clean.items()}
-    metadata = {b"shapes": json.dumps(shapes).encode()}
-    pq.write_table(pa.table(columns).replace_schema_metadata(metadata), path)
+    table = pa.table(columns).replace_schema_metadata(metadata({"shapes": shapes}))
+    pq.write_table(table, path)
 
 
-def join_examples(pieces: Sequence[Path], path: Path, metadata: Mapping[str, Any]) -> None:
+def join_examples(pieces: Sequence[Path], path: Path, facts: Mapping[str, Any]) -> None:
     """Write the pieces of examples as one file; the arrays' shapes go into its metadata."""
     tables = [pq.read_table(piece) for piece in pieces]
-    shapes = json.loads(tables[0].schema.metadata[b"shapes"]) if tables else {}
-    described = {b"mmlib": json.dumps({**metadata, "shapes": shapes}).encode()}
+    shapes = read_metadata(tables[0].schema, pieces[0])["shapes"] if tables else {}
     table = pa.concat_tables(tables) if tables else pa.table({"clip_id": pa.array([], pa.string())})
-    pq.write_table(table.replace_schema_metadata(described), path)
-
-
-def described(metadata: Mapping[str, Any]) -> dict[bytes, bytes]:
-    """What a file says of itself, as metadata of its schema."""
-    return {b"mmlib": json.dumps(metadata).encode()}
+    pq.write_table(table.replace_schema_metadata(metadata({**facts, "shapes": shapes})), path)
 
 
 def packed(rows: Tensor) -> pa.Array:
     """Rows (B, K) as fixed-size binary, float32."""
-    return pa.array([_bytes(row) for row in rows], pa.binary(4 * rows.shape[1]))
+    return binary_column(rows.float().numpy())
 
 
 def _bytes(array: Tensor) -> bytes:

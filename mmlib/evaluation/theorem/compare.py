@@ -1,17 +1,13 @@
 """Which breaks first, the part or the whole: counts, their interval, and the rows behind them."""
 
-import csv
-import io
-import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mmlib.metrics.intervals import clopper_pearson
-
-_DECIMALS = 6
+from mmlib.metrics.intervals import share_interval
+from mmlib.runtime.arrays import Floats
+from mmlib.storage import csv_text, rounded, significant
 
 
 class Radii(NamedTuple):
@@ -21,8 +17,8 @@ class Radii(NamedTuple):
     """
 
     clip_ids: tuple[str, ...]
-    alone: NDArray[np.float64]
-    fused: NDArray[np.float64]
+    alone: Floats
+    fused: Floats
 
 
 def compare(radii: Radii, tolerance: float, confidence: float) -> dict[str, Any]:
@@ -37,7 +33,7 @@ def compare(radii: Radii, tolerance: float, confidence: float) -> dict[str, Any]
     first = int((fused < (1 - tolerance) * alone).sum())
     later = int((alone < (1 - tolerance) * fused).sum())
     count = int(counted.sum())
-    lo, hi = (float(end) for end in clopper_pearson(first, count, confidence))
+    share = share_interval(first, count, confidence, "exact")
     return {
         "clips": len(radii.clip_ids),
         "wrong_when_clean": int(len(radii.clip_ids) - count),
@@ -46,11 +42,11 @@ def compare(radii: Radii, tolerance: float, confidence: float) -> dict[str, Any]
         "alone_first": later,
         "equal": count - first - later,
         "neither_broken": int((np.isinf(alone) & np.isinf(fused)).sum()),
-        "share": _number(first / count) if count else None,
-        "share_lo": _number(lo),
-        "share_hi": _number(hi),
-        "median_radius_alone": _number(float(np.median(alone))) if count else None,
-        "median_radius_fused": _number(float(np.median(fused))) if count else None,
+        "share": rounded(share.estimate),
+        "share_lo": rounded(share.lo),
+        "share_hi": rounded(share.hi),
+        "median_radius_alone": rounded(float(np.median(alone))) if count else None,
+        "median_radius_fused": rounded(float(np.median(fused))) if count else None,
     }
 
 
@@ -59,15 +55,9 @@ def radii_csv(found: Mapping[str, Radii]) -> str:
 
     Columns: clip_id, threat, radius_alone, radius_fused, in multiples of attack.eps.
     """
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(("clip_id", "threat", "radius_alone", "radius_fused"))
-    for threat, radii in found.items():
-        for clip_id, alone, fused in zip(*radii, strict=True):
-            writer.writerow((clip_id, threat, f"{alone:.6g}", f"{fused:.6g}"))
-    return stream.getvalue()
-
-
-def _number(value: float) -> float | None:
-    """Six decimals, None where JSON has no number for it."""
-    return round(value, _DECIMALS) if math.isfinite(value) else None
+    rows = (
+        (clip_id, threat, significant(alone), significant(fused))
+        for threat, radii in found.items()
+        for clip_id, alone, fused in zip(*radii, strict=True)
+    )
+    return csv_text(("clip_id", "threat", "radius_alone", "radius_fused"), rows)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from mmlib.attacks.core.losses import top
 from mmlib.attacks.core.search import Model as AnyModel
@@ -29,6 +28,7 @@ from mmlib.models import (
 )
 from mmlib.params.attacks import Attack
 from mmlib.params.checks import RadiusSearch
+from mmlib.runtime.arrays import Bools, Floats
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.seeds import derive
 from mmlib.runtime.workers import map_ordered
@@ -83,7 +83,7 @@ def measure(
     return {threat: _joined(pieces) for threat, pieces in found.items()}
 
 
-def _drawn(there: NDArray[np.bool_], wanted: int | None, seed: int) -> list[int]:
+def _drawn(there: Bools, wanted: int | None, seed: int) -> list[int]:
     """Rows that have the modality, ascending: all of them, or as many drawn without repeats."""
     rows = np.flatnonzero(there)
     if wanted is None or wanted >= len(rows):
@@ -115,7 +115,7 @@ def _search(part: Part) -> Radii:
 
 def _radii(
     model: Path, clip_ids: Sequence[str], inputs: Batch, labels: torch.Tensor, part: Part
-) -> NDArray[np.float64]:
+) -> Floats:
     """The clips' radii in one model, which encodes the modality that is not attacked only once."""
     net = domain.load_model(model, labels.device, part.shards, part.attack.domain)
     frozen = inference.frozen(net, inputs)
@@ -137,7 +137,7 @@ def smallest(
     seeds: Sequence[int],
     *,
     attack: Callable[..., Batch] = pgd,
-) -> NDArray[np.float64]:
+) -> Floats:
     """The smallest multiple of attack.eps, (B,), at which no true tag is ranked first any more.
 
     `threat` holds the budgets at search.reach, the largest multiple. For one label a clip this is
@@ -156,7 +156,7 @@ def smallest(
         steps=search.steps,
         seeds=seeds,
     )
-    radii: NDArray[np.float64] = (found.radius * search.reach).cpu().numpy()
+    radii: Floats = (found.radius * search.reach).cpu().numpy()
     return radii
 
 

@@ -9,27 +9,20 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logit
 
 from mmlib.metrics.intervals import (
     Interval,
-    wilson,
+    share_interval,
 )
-
-Floats = NDArray[np.floating]
-Indices = NDArray[np.intp]
+from mmlib.runtime.arrays import Indices, Reals
 
 # Confidence of every Wilson interval of a kappa.
 CONFIDENCE = 0.95
 # Points that a classifier sees at once: bounds memory at 1024 dimensions to tens of MB.
-CHUNK = 4096
 
-Rule = Callable[[Floats, int], Floats]
+Rule = Callable[[Reals, int], Reals]
 """(logits (M, K), class) -> margins (M,): at least 0 where the point belongs to the class."""
-
-Classifier = Callable[[Floats], Floats]
-"""points (M, D) -> logits (M, K)."""
 
 
 class Pairs(NamedTuple):
@@ -37,10 +30,10 @@ class Pairs(NamedTuple):
 
     first: Indices
     second: Indices
-    theta: Floats
+    theta: Reals
 
 
-Margins = Callable[[Pairs, int], Floats]
+Margins = Callable[[Pairs, int], Reals]
 """(pairs, class) -> margins (M,) at theta x[first] + (1 - theta) x[second]."""
 
 
@@ -67,7 +60,7 @@ def threshold_rule(probability: float) -> Rule:
     return lambda logits, column: logits[:, column] - bar
 
 
-def argmax_rule(logits: Floats, column: int) -> Floats:
+def argmax_rule(logits: Reals, column: int) -> Reals:
     """Single-label: a point belongs where no other class's logit is higher."""
     return np.asarray(logits[:, column] - logits.max(axis=1))
 
@@ -83,44 +76,30 @@ def draw_pairs(members: Indices, points: int, generator: np.random.Generator) ->
     return Pairs(members[first], members[second], generator.random(points))
 
 
-def margins_along(points: Floats, classifier: Classifier, rule: Rule) -> Margins:
-    """Margins of any classifier between rows of `points` (N, D)."""
-
-    def margins(pairs: Pairs, column: int) -> Floats:
-        parts = []
-        for start in range(0, len(pairs.theta), CHUNK):
-            chunk = slice(start, start + CHUNK)
-            ends = points[pairs.first[chunk]], points[pairs.second[chunk]]
-            parts.append(rule(classifier(interpolate(*ends, pairs.theta[chunk])), column))
-        return np.concatenate(parts)
-
-    return margins
-
-
-def margins_of_affine(logits: Floats, rule: Rule) -> Margins:
+def margins_of_affine(logits: Reals, rule: Rule) -> Margins:
     """Margins of an affine head from its logits at the members, (N, K).
 
     Exact and nearly free: an affine map of an interpolation is the interpolation of its values.
     """
 
-    def margins(pairs: Pairs, column: int) -> Floats:
+    def margins(pairs: Pairs, column: int) -> Reals:
         return rule(interpolate(logits[pairs.first], logits[pairs.second], pairs.theta), column)
 
     return margins
 
 
-def margins_of_affine_threshold(logits: Floats, probability: float) -> Margins:
+def margins_of_affine_threshold(logits: Reals, probability: float) -> Margins:
     """As `margins_of_affine` with `threshold_rule`, touching one column instead of all K."""
     columns = np.ascontiguousarray(logits.T) - float(logit(probability))
 
-    def margins(pairs: Pairs, column: int) -> Floats:
+    def margins(pairs: Pairs, column: int) -> Reals:
         row = columns[column]
         return interpolate(row[pairs.first], row[pairs.second], pairs.theta)
 
     return margins
 
 
-def interpolate(first: Floats, second: Floats, theta: Floats) -> Floats:
+def interpolate(first: Reals, second: Reals, theta: Reals) -> Reals:
     """theta first + (1 - theta) second, row by row: (M, ...) each, theta (M,)."""
     share = theta.reshape((-1,) + (1,) * (first.ndim - 1)).astype(first.dtype, copy=False)
     return np.asarray(share * first + (1 - share) * second)
@@ -145,13 +124,12 @@ def convexity(
         if len(rows) < 2:
             return Interval(*[float("nan")] * 3)
         kept = int((margins(draw_pairs(rows, points, generator), column) >= 0).sum())
-        lo, hi = wilson(kept, points, CONFIDENCE)
-        return Interval(kept / points, float(lo), float(hi))
+        return share_interval(kept, points, CONFIDENCE, "wilson")
 
     return Convexity(len(members), len(correct), points, share(members), share(correct))
 
 
-def kept_share(first: Floats, second: Floats) -> Floats:
+def kept_share(first: Reals, second: Reals) -> Reals:
     """The share of theta in [0, 1] that an affine head keeps: (M,), in closed form.
 
     `first` and `second` (M, J) are margins at the end points against each of J bounds (the one
@@ -167,14 +145,14 @@ def kept_share(first: Floats, second: Floats) -> Floats:
 
 
 def affine_kappa(
-    logits: Floats, pairs: Pairs, column: int, probability: float | None = None
+    logits: Reals, pairs: Pairs, column: int, probability: float | None = None
 ) -> float:
     """Mean over pairs of the share of theta that an affine head keeps, theta integrated out.
 
     `logits` (N, K) at the members; `probability` is the multi-label threshold, None for argmax.
     What `kappa` estimates, without the noise of drawing theta.
     """
-    ends: list[Floats]
+    ends: list[Reals]
     if probability is None:
         # the class against itself is 0 at both ends, and so binds nowhere
         ends = [logits[rows][:, [column]] - logits[rows] for rows in (pairs.first, pairs.second)]

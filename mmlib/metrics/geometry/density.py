@@ -6,10 +6,9 @@ Everything is in log volumes, so dimensions 2 to thousands neither overflow nor 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import gammaln
 
-Floats = NDArray[np.float64]
+from mmlib.runtime.arrays import Floats, Reals
 
 # The paper's rho divides by log V = d log(R / R0), which is 0 at R0 = `singular_radius`. Within
 # this share of R0 its size and sign say more about the unit of length than about the class.
@@ -89,7 +88,7 @@ def log_shell_volume(inner: float, outer: float, dims: int, p: float) -> float:
     return float(whole + np.log(-np.expm1(dims * np.log(inner / outer))))
 
 
-def centroid_distances(points: NDArray[np.floating], p: float) -> Floats:
+def centroid_distances(points: Reals, p: float) -> Floats:
     """l_p distance of each point to the mean: points (N, D) -> (N,), in float64."""
     offsets = points.astype(np.float64)
     offsets -= offsets.mean(axis=0)

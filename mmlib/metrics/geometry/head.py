@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from mmlib.runtime.arrays import Bools, Reals
 from mmlib.runtime.errors import UserError
 
 # How far cached logits may lie from head(embedding), as a share of the largest logit: another
@@ -17,18 +17,16 @@ TOLERANCE = 0.01
 # Rows compared; the rest were written by the same call.
 ROWS = 4096
 
-Floats = NDArray[np.floating]
-
 
 class Head(NamedTuple):
     """logits = vectors @ weight.T + bias, (K, D) and (K,); `missing` holds the learnt vector that
     stands for each modality where a clip lacks it."""
 
-    weight: Floats
-    bias: Floats
-    missing: Mapping[str, Floats]
+    weight: Reals
+    bias: Reals
+    missing: Mapping[str, Reals]
 
-    def check(self, vectors: Floats, logits: Floats, where: str) -> None:
+    def check(self, vectors: Reals, logits: Reals, where: str) -> None:
         """Make sure that this head turns vectors (N, D) into the logits (N, K).
 
         Raises UserError, with `where`, when the embeddings were cached from another model.
@@ -40,7 +38,7 @@ class Head(NamedTuple):
                 return
         raise UserError(f"{where}: not made by this model; delete it and run `dvc repro`")
 
-    def present(self, modality: str, vectors: Floats) -> NDArray[np.bool_]:
+    def present(self, modality: str, vectors: Reals) -> Bools:
         """Which clips have the modality, (N,): those whose vector is not the learnt one."""
         learnt = self.missing.get(modality)
         if learnt is None or learnt.shape != vectors.shape[1:]:

@@ -6,12 +6,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmlib.metrics.geometry.convexity import (
     Convexity,
-    Floats,
-    Indices,
     Margins,
     Rule,
     affine_kappa,
@@ -31,6 +28,7 @@ from mmlib.metrics.geometry.density import (
 )
 from mmlib.metrics.geometry.head import Head
 from mmlib.metrics.stored import Embeddings
+from mmlib.runtime.arrays import Bools, Indices, Reals
 from mmlib.runtime.workers import worker_count
 
 
@@ -44,13 +42,13 @@ class Space:
     """
 
     name: str
-    points: NDArray[np.floating] | None
+    points: Reals | None
     margins: Margins
     sample: int
-    logits: Floats | None = None
-    present: NDArray[np.bool_] | None = None
+    logits: Reals | None = None
+    present: Bools | None = None
 
-    def members_of(self, carriers: NDArray[np.bool_]) -> Indices:
+    def members_of(self, carriers: Bools) -> Indices:
         """The rows of a class in this space, from those that carry its label, (N,) bool."""
         return np.flatnonzero(carriers if self.present is None else carriers & self.present)
 
@@ -79,13 +77,13 @@ def rule_for(task: str, threshold: float) -> Rule:
 
 def affine_space(
     name: str,
-    points: Floats,
-    logits: Floats,
+    points: Reals,
+    logits: Reals,
     *,
     task: str,
     threshold: float,
     sample: int,
-    present: NDArray[np.bool_] | None = None,
+    present: Bools | None = None,
 ) -> Space:
     """The space of penultimate vectors, on which the classifier is one linear layer."""
     margins = (
@@ -121,8 +119,8 @@ def penultimate_space(
 def measure(
     spaces: Sequence[Space],
     classes: Sequence[str],
-    labels: NDArray[np.bool_],
-    logits: Floats,
+    labels: Bools,
+    logits: Reals,
     *,
     task: str,
     threshold: float,

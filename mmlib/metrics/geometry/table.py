@@ -1,17 +1,16 @@
 """data/geometry/<run>.csv: one row a class and space."""
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmlib.metrics.geometry.spaces import ClassGeometry
+from mmlib.runtime.arrays import Floats
 from mmlib.runtime.errors import UserError
+from mmlib.storage import read_table, records_csv, significant
 
 # The space that stands for a run: the vector that its head reads.
 MAIN_SPACES = ("fused", "audio", "video")
@@ -25,15 +24,7 @@ def to_csv(rows: Iterable[ClassGeometry], taus: Sequence[float]) -> str:
     each tau radius_<tau>, rho_<tau> (the paper's) and log_density_<tau>; for neighbouring quantiles
     shell_density_<inner>_<outer>; flags as flag@tau, separated by blanks.
     """
-    stream = io.StringIO()
-    writer: csv.DictWriter[str] | None = None
-    for row in rows:
-        cells = _cells(row, sorted(taus))
-        if writer is None:
-            writer = csv.DictWriter(stream, list(cells), lineterminator="\n")
-            writer.writeheader()
-        writer.writerow(cells)
-    return stream.getvalue()
+    return records_csv(_cells(row, sorted(taus)) for row in rows)
 
 
 def _cells(row: ClassGeometry, taus: Sequence[float]) -> dict[str, str]:
@@ -43,58 +34,49 @@ def _cells(row: ClassGeometry, taus: Sequence[float]) -> dict[str, str]:
         "embedding": row.space,
         "n": str(row.members),
         "dims": str(row.dims),
-        "kappa": number(found.kappa.estimate),
-        "kappa_lo": number(found.kappa.lo),
-        "kappa_hi": number(found.kappa.hi),
+        "kappa": significant(found.kappa.estimate),
+        "kappa_lo": significant(found.kappa.lo),
+        "kappa_hi": significant(found.kappa.hi),
         "kappa_points": str(found.points),
-        "kappa_exact": number(row.kappa_exact),
-        "kappa_conditioned": number(found.conditioned.estimate),
-        "kappa_conditioned_lo": number(found.conditioned.lo),
-        "kappa_conditioned_hi": number(found.conditioned.hi),
+        "kappa_exact": significant(row.kappa_exact),
+        "kappa_conditioned": significant(found.conditioned.estimate),
+        "kappa_conditioned_lo": significant(found.conditioned.lo),
+        "kappa_conditioned_hi": significant(found.conditioned.hi),
         "n_correct": str(found.correct),
     }
     densities = {density.tau: density for density in row.densities}
     for tau in taus:
         density = densities.get(tau)
-        cells[f"radius_{tau:g}"] = number(density.radius if density else math.nan)
-        cells[f"rho_{tau:g}"] = number(density.rho if density else math.nan)
-        cells[f"log_density_{tau:g}"] = number(density.log_density if density else math.nan)
+        cells[f"radius_{tau:g}"] = significant(density.radius if density else math.nan)
+        cells[f"rho_{tau:g}"] = significant(density.rho if density else math.nan)
+        cells[f"log_density_{tau:g}"] = significant(density.log_density if density else math.nan)
     shells = {(shell.inner_tau, shell.outer_tau): shell for shell in row.shells}
     for inner, outer in pairwise(taus):
         shell = shells.get((inner, outer))
         name = f"shell_density_{inner:g}_{outer:g}"
-        cells[name] = number(shell.log_density if shell else math.nan)
+        cells[name] = significant(shell.log_density if shell else math.nan)
     flags = [f"{flag}@{density.tau:g}" for density in row.densities for flag in density.flags]
     flags += [f"{flag}@{s.inner_tau:g}-{s.outer_tau:g}" for s in row.shells for flag in s.flags]
     return cells | {"flags": " ".join(flags)}
-
-
-def number(value: float) -> str:
-    """Six significant digits; empty for nan."""
-    return "" if math.isnan(value) else f"{value:.6g}"
 
 
 class GeometryTable:
     """data/geometry/<run>.csv as read: columns of one space in the order of the classes."""
 
     def __init__(self, path: Path) -> None:
-        try:
-            with path.open(newline="", encoding="utf-8") as stream:
-                self._rows = list(csv.DictReader(stream))
-        except FileNotFoundError:
-            raise UserError(f"{path}: no such file; run `dvc repro`") from None
-        if not self._rows:
+        self._table = read_table(path, ("class", "embedding", "flags"))
+        if not self._table:
             raise UserError(f"{path}: holds no class; delete it and run `dvc repro`")
         self.path = path
-        self.spaces = tuple(dict.fromkeys(row["embedding"] for row in self._rows))
-        self.columns = tuple(self._rows[0])
+        self.spaces = tuple(dict.fromkeys(self._table["embedding"].tolist()))
+        self.columns = tuple(self._table)
 
     @property
     def main_space(self) -> str:
         """The space of the vector that the run's head reads."""
         return next(name for name in MAIN_SPACES if name in self.spaces)
 
-    def column(self, name: str, space: str, classes: Sequence[str]) -> NDArray[np.float64]:
+    def column(self, name: str, space: str, classes: Sequence[str]) -> Floats:
         """A column of numbers for these classes, (K,); nan where the cell is empty.
 
         Raises UserError when the column, the space or a class is not there.
@@ -104,11 +86,12 @@ class GeometryTable:
                 f"{self.path}: no {name} in space {space}; it has the columns "
                 f"{', '.join(self.columns)} and the spaces {', '.join(self.spaces)}"
             )
-        values = {row["class"]: row[name] for row in self._rows if row["embedding"] == space}
-        absent = [name for name in classes if name not in values]
+        rows = np.flatnonzero(self._table["embedding"] == space)
+        place = dict(zip(self._table["class"][rows].tolist(), rows.tolist(), strict=True))
+        absent = [name for name in classes if name not in place]
         if absent:
             raise UserError(f"{self.path}: class {absent[0]!r} is not there; run `dvc repro`")
-        return np.array([float(values[name] or "nan") for name in classes])
+        return self._table[name][[place[name] for name in classes]].astype(np.float64)
 
     def quantiles(self) -> tuple[str, ...]:
         """The taus as they end the columns' names, ascending."""

@@ -8,13 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.sparse import csc_array
 
-from mmlib.metrics.ranking import (
-    Floats,
-    check,
-)
+from mmlib.metrics.ranking import check
+from mmlib.runtime.arrays import Bools, Floats, Floats32, Indices, Reals
 from mmlib.runtime.workers import worker_count
 
 # Floats in a block of partial sums: bounds memory to some 100 MB for a class of thousands.
@@ -22,7 +20,7 @@ BLOCK = 2_000_000
 # Below this many counted scores threads cost more than they bring.
 THREAD_FROM = 20_000_000
 
-Counts = NDArray[np.float32]
+Counts = Floats32
 
 
 class Resampled(NamedTuple):
@@ -37,10 +35,6 @@ class Resampled(NamedTuple):
     def mean_average_precision(self) -> Floats:
         """mAP of each resample, (R,): the mean over the classes that it holds."""
         return _column_means(self.average_precision)
-
-    def mean_auc(self) -> Floats:
-        """Mean AUC of each resample, (R,)."""
-        return _column_means(self.roc_auc)
 
 
 def resample_counts(clips: int, resamples: int, seed: int) -> Counts:
@@ -86,9 +80,7 @@ def rank_resampled(labels: ArrayLike, scores: ArrayLike, counts: Counts) -> Resa
     return result
 
 
-def _rank_class(
-    truth: NDArray[np.bool_], values: NDArray[np.floating], counts: Counts
-) -> tuple[Floats, Floats]:
+def _rank_class(truth: Bools, values: Reals, counts: Counts) -> tuple[Floats, Floats]:
     """Average precision and AUC of one class, (R,) each.
 
     Only the counts at and between the positives' distinct scores matter, so the clips are summed
@@ -110,7 +102,7 @@ def _rank_class(
     return precision, auc
 
 
-def _one_a_column(rows: NDArray[np.intp], height: int) -> csc_array:
+def _one_a_column(rows: Indices, height: int) -> csc_array:
     """The 0/1 matrix that sums clip i into row rows[i]: (height, len(rows))."""
     count = len(rows)
     ones = np.ones(count, dtype=np.float32)

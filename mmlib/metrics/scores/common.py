@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mmlib.runtime.arrays import Bools, Texts
 from mmlib.runtime.errors import UserError
 from mmlib.shards.ledger import read_manifest_csv
 
-Ids = NDArray[np.str_]
-Labels = NDArray[np.bool_]
+Ids = Texts
+Labels = Bools
 
 
 def shared(clip_ids: Ids, labels: Labels, manifest: Path) -> Labels:

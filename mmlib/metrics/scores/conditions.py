@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmlib.metrics.intervals import (
     Interval,
@@ -22,18 +21,18 @@ from mmlib.metrics.scores.bootstrap import (
     rank_resampled,
     resample_counts,
 )
+from mmlib.metrics.scores.common import Labels
 from mmlib.metrics.stored import (
     CLEAN,
     NOISE,
     AttackScores,
     Condition,
 )
+from mmlib.runtime.arrays import Floats32, Ints, Reals, Texts
 from mmlib.runtime.errors import UserError
 
 HEADLINE_ATTACK = "pgd"
 CLEAN_CONDITION = Condition(CLEAN, CLEAN, 0.0)
-
-Labels = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class RunScore:
     task: str
     eps: float
     clips: int
-    positives: NDArray[np.int64]
+    positives: Ints
     clean: Score
     attacked: Mapping[str, Mapping[float, Score]]
     noise: Mapping[str, Mapping[float, float]]
@@ -70,7 +69,7 @@ class RunScore:
 
 def score_run(
     attacks: AttackScores,
-    clip_ids: NDArray[np.str_],
+    clip_ids: Texts,
     labels: Labels,
     *,
     resamples: int,
@@ -129,7 +128,7 @@ def score_run(
 
 
 def score_condition(
-    labels: Labels, scores: NDArray[np.floating], task: str, counts: Counts, confidence: float
+    labels: Labels, scores: Reals, task: str, counts: Counts, confidence: float
 ) -> Score:
     """Score one set of scores (N, K), with the interval that the resampled clips give."""
     ranking = rank(labels, scores)
@@ -141,9 +140,7 @@ def score_condition(
     return Score(figures, ranking, Interval(mean, max(lo, 0.0), min(hi, 1.0)))
 
 
-def _finite(
-    attacks: AttackScores, condition: Condition, quantised: bool = False
-) -> NDArray[np.float32]:
+def _finite(attacks: AttackScores, condition: Condition, quantised: bool = False) -> Floats32:
     scores = attacks.scores(condition, quantised=quantised)
     bad = int((~np.isfinite(scores)).any(axis=1).sum())
     if bad:

@@ -6,7 +6,7 @@ from typing import Any
 
 from mmlib.metrics.scores.conditions import RunScore
 from mmlib.metrics.scores.surface import Surface
-from mmlib.metrics.scores.tables import rounded
+from mmlib.storage import rounded
 
 
 def matched_total(surface: Surface) -> dict[str, Any]:

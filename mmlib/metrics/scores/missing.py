@@ -10,31 +10,26 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mmlib.metrics.ranking import (
-    Floats,
-    accuracy,
-    present_mean,
-)
+from mmlib.metrics.ranking import accuracy, present_mean
+from mmlib.metrics.scores.common import Labels
 from mmlib.metrics.scores.conditions import (
     CLEAN_CONDITION,
     HEADLINE_ATTACK,
 )
-from mmlib.metrics.scores.tables import rounded
 from mmlib.metrics.stored import (
     CLEAN,
     AttackScores,
     Condition,
 )
+from mmlib.runtime.arrays import Floats, Ints, Reals
 from mmlib.shards.ledger import read_rows
 from mmlib.shards.read.manifest import ids_hash
 from mmlib.shards.rows.clips import OK
+from mmlib.storage import rounded
 
 # Of the SHA-256 of the ids: enough to tell sets apart, short enough for a table.
 HASH_DIGITS = 12
-
-Labels = NDArray[np.bool_]
 
 
 class Missing(NamedTuple):
@@ -72,7 +67,7 @@ def read_missing(ledger: Path, classes: Sequence[str]) -> Missing:
     return Missing(requested, np.concatenate(rows))
 
 
-def mean_ap_bounds(labels: Labels, scores: NDArray[np.floating], missing: Labels) -> Bounds:
+def mean_ap_bounds(labels: Labels, scores: Reals, missing: Labels) -> Bounds:
     """mAP's extremes, over the classes with a positive among all clips; nan without any.
 
     `labels`, `scores` (N, K) are of the scored clips, `missing` (M, K) the labels of the others.
@@ -87,7 +82,7 @@ def mean_ap_bounds(labels: Labels, scores: NDArray[np.floating], missing: Labels
     return Bounds(present_mean(lowest), present_mean(highest))
 
 
-def _extremes(truth: Labels, scores: NDArray[np.floating], missing: Labels) -> tuple[float, float]:
+def _extremes(truth: Labels, scores: Reals, missing: Labels) -> tuple[float, float]:
     added, negatives = int(missing.sum()), int((~missing).sum())
     known = int(truth.sum())
     if known + added == 0:
@@ -101,7 +96,7 @@ def _extremes(truth: Labels, scores: NDArray[np.floating], missing: Labels) -> t
     return low / (known + added), float(high / (known + added))
 
 
-def _lowest(hits: Floats, clips: Floats, above: NDArray[np.int64], total: int, added: int) -> float:
+def _lowest(hits: Floats, clips: Floats, above: Ints, total: int, added: int) -> float:
     """The smallest sum of precisions with `added` positives more, each of a score of its own.
 
     Of each positive (P,), ascending in score: the positives and the clips that score at least as

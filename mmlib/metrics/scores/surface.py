@@ -7,28 +7,25 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from mmlib.metrics.intervals import Interval
 from mmlib.metrics.scores.bootstrap import Counts
+from mmlib.metrics.scores.common import Labels
 from mmlib.metrics.scores.conditions import (
     CLEAN_CONDITION,
     HEADLINE_ATTACK,
-    Labels,
     score_condition,
 )
 from mmlib.metrics.stored import (
     AttackScores,
     Condition,
-    rows_of,
 )
+from mmlib.runtime.arrays import Floats, Floats32
 from mmlib.runtime.errors import UserError
+from mmlib.storage import csv_text, decimals, numbers_of, read_parquet, significant
 
 KEPT = (0.9, 0.75, 0.5, 0.25)
 """The shares of the clean mAP whose lines of equal damage are drawn."""
-
-Floats = NDArray[np.float64]
 
 
 class Surface(NamedTuple):
@@ -56,11 +53,11 @@ def score_surface(
     None where the plane was not attacked. `labels` (N, K) are of the clips in order of their id.
     Raises UserError when a clip of `attacks` is missing.
     """
-    table = pq.read_table(path)
+    table = read_parquet(path)
     if not table.num_rows:
         return None
 
-    def interval(scores: NDArray[np.float32]) -> Interval:
+    def interval(scores: Floats32) -> Interval:
         return score_condition(labels, scores, attacks.task, counts, confidence).mean_ap
 
     grid = table.filter(pc.equal(table["kind"], "grid"))
@@ -92,12 +89,12 @@ def _nearest(attacks: AttackScores, threat: str, eps: float) -> Condition:
     return Condition(threat, HEADLINE_ATTACK, min(budgets, key=lambda known: abs(known - eps)))
 
 
-def _scores(path: Path, rows: pa.Table, attacks: AttackScores) -> NDArray[np.float32]:
+def _scores(path: Path, rows: pa.Table, attacks: AttackScores) -> Floats32:
     scored = pc.is_in(rows["clip_id"], pa.array(attacks.clip_ids.tolist()))
     ordered = rows.filter(scored).sort_by("clip_id")
     if ordered["clip_id"].to_pylist() != attacks.clip_ids.tolist():
         raise UserError(f"{path}: lacks clips of the sweep; delete it and run `dvc repro`")
-    return rows_of(ordered["scores"], np.float32)
+    return numbers_of(ordered["scores"], np.float32)
 
 
 def iso_damage(surface: Surface, kept: float) -> list[tuple[float, float]]:
@@ -131,13 +128,12 @@ def _crossing(places: Sequence[float], heights: Floats, level: float) -> float |
 
 def surface_csv(surface: Surface | None, eps: float) -> str:
     """metrics/surface/<run>.csv: one row a point of the plane; none where it was not attacked."""
-    lines = ["eps_audio,eps_video,mAP,lo,hi"]
+    rows = []
     if surface is not None:
-        for audio, row in zip(surface.axis, surface.mean_ap, strict=True):
-            for video, cell in zip(surface.axis, row, strict=True):
-                figures = ",".join(f"{value:.6f}" for value in cell)
-                lines.append(f"{audio * eps:.8g},{video * eps:.8g},{figures}")
-    return "\n".join(lines) + "\n"
+        for audio, line in zip(surface.axis, surface.mean_ap, strict=True):
+            for video, cell in zip(surface.axis, line, strict=True):
+                rows.append((_budget(audio * eps), _budget(video * eps), *map(decimals, cell)))
+    return csv_text(("eps_audio", "eps_video", "mAP", "lo", "hi"), rows)
 
 
 def iso_csv(surface: Surface | None, eps: float) -> str:
@@ -145,9 +141,13 @@ def iso_csv(surface: Surface | None, eps: float) -> str:
 
     `kept` is the share of the clean mAP that is left along the line.
     """
-    lines = ["kept,eps_audio,eps_video"]
+    rows = []
     if surface is not None:
         for kept in KEPT:
             points = iso_damage(surface, kept)
-            lines += [f"{kept:g},{a * eps:.8g},{v * eps:.8g}" for a, v in points]
-    return "\n".join(lines) + "\n"
+            rows += [(f"{kept:g}", _budget(a * eps), _budget(v * eps)) for a, v in points]
+    return csv_text(("kept", "eps_audio", "eps_video"), rows)
+
+
+def _budget(eps: float) -> str:
+    return significant(eps, 8)

@@ -1,28 +1,20 @@
 """A run's scores as the files that people compare: headline JSON, classes and curves as csv."""
 
-import csv
-import io
 import math
 from typing import Any
 
-from mmlib.metrics.geometry.table import (
-    GeometryTable,
-    number,
-)
+from mmlib.metrics.geometry.table import GeometryTable
 from mmlib.metrics.intervals import Interval
-from mmlib.metrics.ranking import (
-    Floats,
-    absolute_drop,
-    relative_drop,
-)
+from mmlib.metrics.ranking import absolute_drop, relative_drop
 from mmlib.metrics.scores.conditions import RunScore
 from mmlib.metrics.stored import (
     CLEAN,
     NOISE,
 )
+from mmlib.runtime.arrays import Floats
+from mmlib.storage import decimals, records_csv, rounded, significant
 
 HEADLINE_KEYS = ("mAP", "AUC", "dprime", "dprime_class_mean")
-DECIMALS = 6
 
 
 def headline(scores: RunScore) -> dict[str, Any]:
@@ -49,11 +41,6 @@ def headline(scores: RunScore) -> dict[str, Any]:
     return values
 
 
-def rounded(value: float) -> float | None:
-    """Six decimals, None where JSON has no number for it."""
-    return round(value, DECIMALS) if math.isfinite(value) else None
-
-
 def curves_csv(scores: RunScore) -> str:
     """metrics/curves/<run>.csv: mAP against eps, one row a budget, eps 0 the clean clips.
 
@@ -63,7 +50,7 @@ def curves_csv(scores: RunScore) -> str:
     budgets = sorted({eps for curve in scores.attacked.values() for eps in curve})
     rows = [{"eps": "0"} | _curve_cells(scores, None)]
     rows += [{"eps": f"{eps:.8g}"} | _curve_cells(scores, eps) for eps in budgets]
-    return to_csv(rows)
+    return records_csv(rows)
 
 
 def _curve_cells(scores: RunScore, eps: float | None) -> dict[str, str]:
@@ -103,8 +90,8 @@ def classwise_csv(scores: RunScore, geometry: GeometryTable) -> str:
             cells[f"{threat}_ap"] = decimals(after)
             cells[f"{threat}_drop"] = decimals(float(absolute_drop(before, after)))
             cells[f"{threat}_relative_drop"] = decimals(float(relative_drop(before, after)))
-        rows.append(cells | {column: number(v[index]) for column, v in measured.items()})
-    return to_csv(rows)
+        rows.append(cells | {column: significant(v[index]) for column, v in measured.items()})
+    return records_csv(rows)
 
 
 def _geometry_cells(classes: tuple[str, ...], geometry: GeometryTable) -> dict[str, Floats]:
@@ -120,17 +107,3 @@ def _geometry_cells(classes: tuple[str, ...], geometry: GeometryTable) -> dict[s
     }
     space = geometry.main_space
     return {name: geometry.column(column, space, classes) for name, column in columns.items()}
-
-
-def decimals(value: float) -> str:
-    """Six decimals; empty for nan."""
-    return "" if math.isnan(value) else f"{value:.{DECIMALS}f}"
-
-
-def to_csv(rows: list[dict[str, str]]) -> str:
-    """Rows that share their keys as csv text."""
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue()

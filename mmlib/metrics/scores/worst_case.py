@@ -10,24 +10,24 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmlib.metrics.ranking import (
     average_precision,
     present_mean,
 )
+from mmlib.metrics.scores.common import Labels
 from mmlib.metrics.scores.conditions import (
-    Labels,
     RunScore,
 )
-from mmlib.metrics.scores.tables import rounded
 from mmlib.metrics.stored import (
     CLEAN,
     AttackScores,
     Condition,
 )
+from mmlib.runtime.arrays import Bools, Floats, Floats32
+from mmlib.storage import rounded
 
-Logits = NDArray[np.float32]
+Logits = Floats32
 
 
 def worst_cases(scores: RunScore, attacks: AttackScores, labels: Labels) -> dict[str, Any]:
@@ -73,14 +73,14 @@ def lower_envelope(labels: Labels, envelope: Logits, logits: Logits) -> Logits:
     return np.where(labels, np.minimum(envelope, logits), np.maximum(envelope, logits))
 
 
-def top_kept(labels: Labels, logits: Logits) -> NDArray[np.bool_]:
+def top_kept(labels: Labels, logits: Logits) -> Bools:
     """Tell which clips, (N,), rank a true tag above every other; for one label: which are right."""
     present = np.where(labels, logits, -np.inf).max(axis=1)
     absent = np.where(labels, -np.inf, logits).max(axis=1)
     return np.asarray(present > absent)
 
 
-def pairs_misranked(labels: Labels, logits: Logits) -> NDArray[np.float64]:
+def pairs_misranked(labels: Labels, logits: Logits) -> Floats:
     """The share of each clip's pairs (true tag, other tag) with the other not below, (N,).
 
     0 for clips without a true or without another tag.

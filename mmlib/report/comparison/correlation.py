@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats as distributions
 
 from mmlib.metrics.intervals import bootstrap_interval
+from mmlib.runtime.arrays import Floats
 
-Floats = NDArray[np.float64]
 Method = Literal["pearson", "spearman"]
 
 # A variable whose variance falls to this share once the covariates are taken out has nothing left

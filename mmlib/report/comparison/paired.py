@@ -1,25 +1,17 @@
 """mAP of several runs on the same resampled clips, so that differences are paired ones."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmlib.metrics.intervals import (
     Interval,
-    benjamini_hochberg,
     bootstrap_interval,
     bootstrap_p,
 )
-from mmlib.metrics.ranking import (
-    Floats,
-    Ranking,
-    present_mean,
-    rank,
-)
+from mmlib.metrics.ranking import Ranking, present_mean, rank
 from mmlib.metrics.scores.bootstrap import (
     Resampled,
     rank_resampled,
@@ -37,6 +29,7 @@ from mmlib.metrics.stored import (
     Condition,
     read_labels,
 )
+from mmlib.runtime.arrays import Floats, Floats32
 from mmlib.runtime.errors import UserError
 
 
@@ -61,17 +54,6 @@ class Effect(NamedTuple):
 
     interval: Interval
     p: float
-
-
-@dataclass(frozen=True)
-class ClassEffect:
-    """One class's difference in AP; `p_adjusted` is Benjamini-Hochberg's over all classes."""
-
-    name: str
-    positives: int
-    interval: Interval
-    p: float
-    p_adjusted: float
 
 
 class PairedRuns:
@@ -157,27 +139,8 @@ class PairedRuns:
         interval = bootstrap_interval(samples, estimate, self.confidence)
         return Effect(interval, float(bootstrap_p(samples, estimate)))
 
-    def class_differences(self, first: Where, second: Where) -> list[ClassEffect]:
-        """Each class's AP under `first` less that under `second`; classes without positives out."""
-        (one, one_resampled), (two, two_resampled) = self._rank(first), self._rank(second)
-        samples = one_resampled.average_precision - two_resampled.average_precision
-        gaps = one.average_precision - two.average_precision
-        kept = np.flatnonzero(~np.isnan(gaps))
-        p = bootstrap_p(samples[kept], gaps[kept])
-        adjusted = benjamini_hochberg(p)
-        return [
-            ClassEffect(
-                self.classes[column],
-                int(self.labels[:, column].sum()),
-                bootstrap_interval(samples[column], float(gaps[column]), self.confidence),
-                float(p[row]),
-                float(adjusted[row]),
-            )
-            for row, column in enumerate(kept)
-        ]
-
     def _rank(self, where: Where) -> tuple[Ranking, Resampled]:
-        scores: NDArray[np.float32] = self._attacks[where.role].scores(self._condition(where))
+        scores: Floats32 = self._attacks[where.role].scores(self._condition(where))
         return rank(self.labels, scores), rank_resampled(self.labels, scores, self._counts)
 
     def _condition(self, where: Where) -> Condition:

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mmlib.metrics.geometry.table import GeometryTable
 from mmlib.metrics.intervals import Interval
 from mmlib.report.comparison.claim import (
     THREAT_WORDS,
@@ -24,8 +22,9 @@ from mmlib.report.comparison.correlation import (
     Correlation,
     correlate,
 )
+from mmlib.runtime.arrays import Array
 
-Table = Mapping[str, NDArray[Any]]
+Table = Mapping[str, Array]
 """Columns of metrics/classwise/<run>.csv by name; numbers as float64, empty cells nan."""
 
 Drop = Literal["relative", "absolute"]
@@ -134,19 +133,7 @@ def predict(
     return predictions
 
 
-def in_space(classwise: Table, geometry: GeometryTable, space: str) -> dict[str, NDArray[Any]]:
-    """The class-wise table with its geometry taken from another space of the run."""
-    tau = geometry.quantiles()[0]
-    sources = {"rho": f"rho_{tau}", "log_density": f"log_density_{tau}", "class_size": "n"}
-    sources |= {"kappa": "kappa", "kappa_conditioned": "kappa_conditioned"}
-    classes = [str(name) for name in classwise["class"]]
-    return {
-        **classwise,
-        **{name: geometry.column(column, space, classes) for name, column in sources.items()},
-    }
-
-
-def trend(x: NDArray[Any], y: NDArray[Any]) -> tuple[float, float] | None:
+def trend(x: Array, y: Array) -> tuple[float, float] | None:
     """Slope and intercept of the least-squares line through the finite points.
 
     None for fewer than 2 points, or when all have the same x.

@@ -6,26 +6,18 @@ seeds, on the same resamples for both: other clips, these models. A verdict asks
 on the hull of the two; with 3 seeds the first has 2 degrees of freedom, and is wide.
 """
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow.parquet as pq
 
-from mmlib.metrics.intervals import (
-    Floats,
-    Interval,
-    bootstrap_interval,
-    bootstrap_p,
-    t_interval,
-    t_p,
-)
+from mmlib.metrics.intervals import Interval, bootstrap_interval, bootstrap_p, t_interval, t_p
 from mmlib.params.study import StudyRun
 from mmlib.params.whole.file import Params
-from mmlib.runtime.errors import UserError
+from mmlib.runtime.arrays import Floats
+from mmlib.storage import read_csv, read_parquet, reading
 
 FIGURES = ("mAP", "AUC", "dprime", "accuracy")
 COSTS = ("forward_passes", "backward_passes", "optimiser_steps", "clips_seen", "seconds")
@@ -118,13 +110,11 @@ def read(root: Path, params: Params) -> Study | None:
 
 
 def _row(name: str, run: StudyRun, path: Path) -> StudyRow:
-    with path.open(newline="", encoding="utf-8") as stream:
-        lines = list(csv.DictReader(stream))
     figures: dict[str, dict[str, dict[int, float]]] = {}
     cells: dict[tuple[float, int], float] = {}
-    costs: dict[str, dict[str, float]] = {cost: {} for cost in COSTS}
-    try:
-        for line in lines:
+    costs: dict[str, dict[int, float]] = {cost: {} for cost in COSTS}
+    with reading(path, "figures of a study"):
+        for line in read_csv(path):
             seed = int(line["seed"])
             if line["part"] == "table":
                 cells[float(line["eps"]), int(line["steps"])] = float(line["mAP"])
@@ -134,12 +124,9 @@ def _row(name: str, run: StudyRun, path: Path) -> StudyRow:
                 if figure in line:
                     found.setdefault(figure, {})[seed] = float(line[figure])
             for cost in COSTS:
-                costs[cost][line["seed"]] = float(line[cost])
-        table = pq.read_table(path.with_suffix(".parquet")).to_pylist()
-    except (KeyError, ValueError, OSError) as error:
-        raise UserError(f"{path}: no figures of a study ({error}); run `dvc repro`") from None
+                costs[cost][seed] = float(line[cost])
     resamples: dict[str, dict[int, Floats]] = {}
-    for part in table:
+    for part in read_parquet(path.with_suffix(".parquet"), ("seed", "threat", "mAP")).to_pylist():
         resamples.setdefault(part["threat"], {})[part["seed"]] = np.array(part["mAP"])
     means = {cost: float(np.mean(list(values.values()))) for cost, values in costs.items()}
     return StudyRow(name, run, figures, resamples, means, cells)

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from mmlib.report import wording
 from mmlib.report.inputs import THREAT_NAMES, Inputs, Run
 from mmlib.report.tables import Cell, Head, Row, Table
+from mmlib.storage import read_parquet
 
 # column of data/attacks/<run>.parquet -> heading, digits
 DISTANCES = {
@@ -34,7 +34,7 @@ def _distances(inputs: Inputs, run: Run) -> dict[str, dict[str, float]]:
     path = inputs.root / f"data/attacks/{run.name}.parquet"
     if not path.is_file():
         return {}
-    table = pq.read_table(path, columns=["threat", "attack", "eps", *DISTANCES])
+    table = read_parquet(path, ["threat", "attack", "eps", *DISTANCES])
     near = np.isclose(table["eps"].to_numpy(), inputs.params.attack.eps)
     near &= table["attack"].to_numpy() == "pgd"
     found = {}

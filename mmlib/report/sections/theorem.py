@@ -2,15 +2,14 @@
 
 import numpy as np
 from markupsafe import Markup
-from numpy.typing import NDArray
 
 from mmlib.evaluation.threat_card import scales
 from mmlib.report import theme, wording
 from mmlib.report.figures import SMALL, WIDE
-from mmlib.report.inputs import Inputs, Run, Table, read_table
+from mmlib.report.inputs import Inputs, Run, table_at
 from mmlib.report.sections.blocks import Block, Panel, Section, legend
-
-Floats = NDArray[np.float64]
+from mmlib.runtime.arrays import Floats
+from mmlib.storage import Table
 
 PARTS = {"A": ("audio", "sound"), "V": ("video", "picture")}
 
@@ -21,7 +20,7 @@ def theorem(inputs: Inputs) -> Section | None:
     if not rows:
         return None
     name, parts = next(iter(rows.items()))
-    radii = read_table(inputs.root / f"data/theorem/{name}.csv")
+    radii = table_at(inputs.root / f"data/theorem/{name}.csv")
     fused = inputs.named(name)
     found = []
     for threat, (modality, what) in PARTS.items():

@@ -1,6 +1,5 @@
 """What was decided about every clip: the ledger's rows, counts, and lines for people."""
 
-import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -28,6 +27,7 @@ from mmlib.shards.rows.clips import (
     SPLITS,
 )
 from mmlib.shards.rows.tally import Ledger
+from mmlib.storage import write_csv
 
 LEAKS_NAME = "leaks.csv"
 LEAK_HEADS = ("kind", "distance", "group", "clip_id", "split", "later_clip_id", "later_split")
@@ -149,10 +149,11 @@ def write_leaks(path: Path, selection: Selection) -> None:
     """Write a row a pair: its kind, distance and group, then id and split of both clips."""
     leaks, listed = selection.leaks, selection.listed
     groups = leaks.groups(len(listed.ok))
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(LEAK_HEADS)
-        for pair, kind in enumerate(leaks.kinds):
-            ends = (int(leaks.earlier[pair]), int(leaks.later[pair]))
-            one, two = ((str(listed.clip_ids[end]), SPLITS[listed.splits[end]]) for end in ends)
-            writer.writerow((KINDS[kind], f"{leaks.distances[pair]:.3f}", groups[pair], *one, *two))
+
+    def row(pair: int) -> tuple[object, ...]:
+        ends = (int(leaks.earlier[pair]), int(leaks.later[pair]))
+        one, two = ((str(listed.clip_ids[end]), SPLITS[listed.splits[end]]) for end in ends)
+        distance = f"{leaks.distances[pair]:.3f}"
+        return KINDS[leaks.kinds[pair]], distance, groups[pair], *one, *two
+
+    write_csv(path, LEAK_HEADS, map(row, range(len(leaks.kinds))))

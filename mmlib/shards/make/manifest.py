@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmlib.params.shard import Shard
+from mmlib.runtime.arrays import Floats, Ints
 from mmlib.shards.read.format import ShardReader
 from mmlib.shards.read.manifest import ids_hash
 from mmlib.shards.rows.clips import Vocabulary
@@ -32,8 +32,8 @@ class ShardSummary:
     split: str
     clips: int
     log_mel_frames: int
-    sums: NDArray[np.float64]
-    pixels: NDArray[np.int64]
+    sums: Floats
+    pixels: Ints
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmlib.params.shard import Shard
+from mmlib.runtime.arrays import Bools, Ints8, Ints32
 from mmlib.runtime.errors import UserError
 from mmlib.shards.make.leaks.audit import (
     PARAMS,
@@ -37,14 +37,14 @@ class Selection:
     their places or -1; `leaks` all that were found, whatever was done about them."""
 
     listed: Listed
-    reasons: NDArray[np.int8]
+    reasons: Ints8
     classes: tuple[str, ...]
-    labels: NDArray[np.int32]
+    labels: Ints32
     leaks: Leaks
     warnings: tuple[str, ...] = ()
 
     @property
-    def kept(self) -> NDArray[np.bool_]:
+    def kept(self) -> Bools:
         """The clips that become part of a shard, (N,)."""
         return np.asarray(self.listed.ok & (self.reasons == 0))
 
@@ -86,7 +86,7 @@ def leak_text(listed: Listed, leaks: Leaks, pair: int) -> str:
     return f"{one} {LEAK_WORDS[leaks.kinds[pair]]} {two}"
 
 
-def _leak_line(listed: Listed, leaks: Leaks, pairs: NDArray[np.bool_]) -> str:
+def _leak_line(listed: Listed, leaks: Leaks, pairs: Bools) -> str:
     clips = np.unique(leaks.earlier[pairs])
     first = int(np.flatnonzero(pairs)[0])
     groups = len(np.unique(leaks.groups(len(listed.ok))[pairs]))
@@ -97,9 +97,7 @@ def _leak_line(listed: Listed, leaks: Leaks, pairs: NDArray[np.bool_]) -> str:
     )
 
 
-def _act_on_leaks(
-    listed: Listed, leaks: Leaks, reasons: NDArray[np.int8], settings: Shard
-) -> list[str]:
+def _act_on_leaks(listed: Listed, leaks: Leaks, reasons: Ints8, settings: Shard) -> list[str]:
     """Do as shard.leaks says: stop, or mark the earlier clips in `reasons`, or only tell."""
     warnings = []
     for param in dict.fromkeys(PARAMS):

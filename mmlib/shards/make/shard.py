@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from mmlib import features
 from mmlib.params.shard import Shard
+from mmlib.runtime.arrays import Bools, Bytes, Floats16, Floats32, Ints16
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.scratch import (
     Scratch,
@@ -80,7 +80,7 @@ class _Piece:
     scratch: Scratch
     vocabulary: Vocabulary
     settings: Shard
-    kept: NDArray[np.bool_]
+    kept: Bools
 
     @property
     def name(self) -> str:
@@ -208,12 +208,12 @@ def _rows(piece: _Piece) -> Iterator[ShardRow]:
         )
 
 
-def _waveform(clip: DecodedClip, log_mel: features.LogMel) -> NDArray[np.int16]:
+def _waveform(clip: DecodedClip, log_mel: features.LogMel) -> Ints16:
     pcm = np.frombuffer(clip.pcm or b"", "<i2")[: log_mel.clip_samples]
     return np.pad(pcm, (0, log_mel.clip_samples - len(pcm)))
 
 
-def _log_mel(clip: DecodedClip, log_mel: features.LogMel) -> NDArray[np.float16]:
+def _log_mel(clip: DecodedClip, log_mel: features.LogMel) -> Floats16:
     if clip.sample_rate_hz != log_mel.mel.sample_rate_hz:
         raise UserError(
             f"clip {clip.clip_id} was decoded at {clip.sample_rate_hz} Hz, but shard.mel."
@@ -221,11 +221,11 @@ def _log_mel(clip: DecodedClip, log_mel: features.LogMel) -> NDArray[np.float16]
         )
     waveform = features.waveform_from_pcm(_waveform(clip, log_mel))
     with torch.inference_mode():
-        levels: NDArray[np.float32] = log_mel(torch.from_numpy(waveform)[None])[0].numpy()
+        levels: Floats32 = log_mel(torch.from_numpy(waveform)[None])[0].numpy()
     return levels.astype(np.float16)
 
 
-def _frames(clip: DecodedClip, piece: _Piece) -> NDArray[np.uint8]:
+def _frames(clip: DecodedClip, piece: _Piece) -> Bytes:
     shape = (clip.frame_count, clip.height, clip.width, 3)
     frames = np.frombuffer(clip.frames or b"", np.uint8)
     if frames.size != math.prod(shape) or not 0 < len(clip.frame_times) == clip.frame_count:

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from mmlib.runtime.arrays import Bools, Ints, Ints8, Ints32
 from mmlib.runtime.errors import UserError
 from mmlib.shards.ledger import LEDGER_SCHEMA
 from mmlib.shards.make.leaks.hashes import (
@@ -72,15 +72,15 @@ class Listed:
     """
 
     surveys: Sequence[Path]
-    ends: NDArray[np.int64]
+    ends: Ints
     clip_ids: pa.ChunkedArray
     source_ids: pa.ChunkedArray
     sha256: pa.ChunkedArray
-    splits: NDArray[np.int8]
-    ok: NDArray[np.bool_]
-    present: dict[str, NDArray[np.bool_]]
-    labels: NDArray[np.int32]
-    label_ends: NDArray[np.int64]
+    splits: Ints8
+    ok: Bools
+    present: dict[str, Bools]
+    labels: Ints32
+    label_ends: Ints
 
 
 def read_list(surveys: Sequence[Path], vocabulary: Vocabulary) -> Listed:
@@ -112,11 +112,11 @@ def read_list(surveys: Sequence[Path], vocabulary: Vocabulary) -> Listed:
     )
 
 
-def _mask(column: pa.ChunkedArray) -> NDArray[np.bool_]:
+def _mask(column: pa.ChunkedArray) -> Bools:
     return np.asarray(column.to_numpy(zero_copy_only=False), np.bool_)
 
 
-def _places(column: pa.ChunkedArray, names: Sequence[str]) -> NDArray[np.int8]:
+def _places(column: pa.ChunkedArray, names: Sequence[str]) -> Ints8:
     return np.asarray(pc.index_in(column, pa.array(names)).to_numpy(), np.int8)
 
 

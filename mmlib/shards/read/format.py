@@ -6,8 +6,7 @@ checksums, which readers verify. A clip without sound or without pictures holds 
 marked absent.
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -15,15 +14,14 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from mmlib.runtime.errors import UserError
+from mmlib.runtime.arrays import Array, Bools, Bytes, Floats16, Ints16
+from mmlib.storage import METADATA_KEY, binary_column, numbers_of, reading
 
 ROW_GROUP_CLIPS = 16
 PAYLOADS = {"audio": "log_mel", "video": "frames"}
 WAVEFORM = "waveform"
-_METADATA = "mmlib"
 _SMALL = ["clip_id", "source_id", "labels", "audio_present", "video_present"]
 
 
@@ -68,10 +66,10 @@ class ShardRow(NamedTuple):
 
     clip_id: str
     source_id: str
-    labels: NDArray[np.uint8]
-    log_mel: NDArray[np.float16] | None
-    frames: NDArray[np.uint8] | None
-    waveform: NDArray[np.int16] | None
+    labels: Bytes
+    log_mel: Floats16 | None
+    frames: Bytes | None
+    waveform: Ints16 | None
 
 
 class ShardIndex(NamedTuple):
@@ -79,8 +77,8 @@ class ShardIndex(NamedTuple):
 
     clip_ids: list[str]
     source_ids: list[str]
-    labels: NDArray[np.uint8]
-    present: dict[str, NDArray[np.bool_]]
+    labels: Bytes
+    present: dict[str, Bools]
 
 
 def write_shard(path: Path, layout: Layout, rows: Iterable[ShardRow]) -> None:
@@ -110,7 +108,7 @@ def _schema(layout: Layout) -> pa.Schema:
         pa.field("video_present", pa.bool_(), nullable=False),
         pa.field(WAVEFORM, pa.binary()),
     ]
-    return pa.schema(fields, metadata={_METADATA: layout.model_dump_json()})
+    return pa.schema(fields, metadata={METADATA_KEY: layout.model_dump_json()})
 
 
 def _record_batch(rows: list[ShardRow], layout: Layout, schema: pa.Schema) -> pa.RecordBatch:
@@ -118,9 +116,9 @@ def _record_batch(rows: list[ShardRow], layout: Layout, schema: pa.Schema) -> pa
     columns = [
         pa.array([row.clip_id for row in rows]),
         pa.array([row.source_id for row in rows]),
-        _fixed_size(np.stack([row.labels for row in rows])),
-        _fixed_size(_stack([row.log_mel for row in rows], layout.log_mel)),
-        _fixed_size(_stack([row.frames for row in rows], layout.frames)),
+        binary_column(np.stack([row.labels for row in rows])),
+        binary_column(_stack([row.log_mel for row in rows], layout.log_mel)),
+        binary_column(_stack([row.frames for row in rows], layout.frames)),
         pa.array([row.log_mel is not None for row in rows]),
         pa.array([row.frames is not None for row in rows]),
         pa.array(waveforms, pa.binary()),
@@ -128,7 +126,7 @@ def _record_batch(rows: list[ShardRow], layout: Layout, schema: pa.Schema) -> pa
     return pa.record_batch(columns, schema=schema)
 
 
-def _stack(arrays: list[Any], payload: Payload) -> NDArray[Any]:
+def _stack(arrays: list[Any], payload: Payload) -> Array:
     stacked = np.zeros((len(arrays), *payload.shape), payload.dtype)
     for place, array in zip(stacked, arrays, strict=True):
         if array is not None:
@@ -136,13 +134,6 @@ def _stack(arrays: list[Any], payload: Payload) -> NDArray[Any]:
                 raise ValueError(f"{array.shape} {array.dtype} does not fit {payload}")
             place[...] = array
     return stacked
-
-
-def _fixed_size(array: NDArray[Any]) -> pa.Array:
-    width = array[0].nbytes
-    return pa.FixedSizeBinaryArray.from_buffers(
-        pa.binary(width), len(array), [None, pa.py_buffer(array)]
-    )
 
 
 class ShardReader:
@@ -155,10 +146,10 @@ class ShardReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with _naming(path):
+        with reading(path, "a shard of this version"):
             self._footer = pq.read_metadata(path)
             schema = self._footer.schema.to_arrow_schema()
-            self.layout = Layout.model_validate_json((schema.metadata or {})[_METADATA.encode()])
+            self.layout = Layout.model_validate_json((schema.metadata or {})[METADATA_KEY])
             if not schema.equals(_schema(self.layout)):
                 raise ValueError("the columns do not fit the metadata")
         groups = range(self._footer.num_row_groups)
@@ -167,38 +158,30 @@ class ShardReader:
 
     def index(self) -> ShardIndex:
         """Read everything but the payloads."""
-        with _naming(self.path), self._open(verify=True) as file:
-            table = file.read(columns=_SMALL, use_threads=False).combine_chunks()
-            labels = table["labels"].to_pylist()
+        with reading(self.path, "a shard of this version"), self._open(verify=True) as file:
+            table = file.read(columns=_SMALL, use_threads=False)
         return ShardIndex(
             table["clip_id"].to_pylist(),
             table["source_id"].to_pylist(),
-            np.frombuffer(b"".join(labels), np.uint8).reshape(-1, len(self.layout.classes)),
+            numbers_of(table["labels"], np.uint8).copy(),
             {name: table[f"{name}_present"].to_numpy() for name in PAYLOADS},
         )
 
-    def read(self, group: int, column: str) -> NDArray[Any]:
+    def read(self, group: int, column: str) -> Array:
         """One payload of a row group, (rows, *shape), read-only; of "waveform" (rows, N) int16.
 
         A clip without a waveform has zeros there.
         """
         first = (group, column) not in self._verified
-        with _naming(self.path), self._open(verify=first) as file:
+        with reading(self.path, "a shard of this version"), self._open(verify=first) as file:
             table = file.read_row_group(group, columns=[column], use_threads=False)
             self._verified.add((group, column))
-            chunks = table[column].chunks
-            # combine_chunks copies even a single one.
-            array = chunks[0] if len(chunks) == 1 else table[column].combine_chunks()
             if column == WAVEFORM:
                 silence = bytes(2 * self.layout.clip_samples)
-                joined = b"".join(value or silence for value in array.to_pylist())
-                return np.frombuffer(joined, np.int16).reshape(len(array), -1)
+                joined = b"".join(value or silence for value in table[column].to_pylist())
+                return np.frombuffer(joined, np.int16).reshape(len(table), -1)
             payload: Payload = getattr(self.layout, column)
-            width = array.type.byte_width
-            flat = np.frombuffer(
-                array.buffers()[1], np.uint8, len(array) * width, array.offset * width
-            )
-            return flat.view(payload.dtype).reshape(len(array), *payload.shape)
+            return numbers_of(table[column], payload.dtype).reshape(len(table), *payload.shape)
 
     def _open(self, *, verify: bool) -> pq.ParquetFile:
         # Mapped and unbuffered: 3.1 GB/s against 1.7 with the defaults, 1.3 where checksums are
@@ -210,17 +193,3 @@ class ShardReader:
             pre_buffer=False,
             page_checksum_verification=verify,
         )
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such shard; run `dvc repro`, which makes it") from None
-    except (pa.ArrowException, OSError, KeyError, ValueError, ValidationError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(
-            f"{path}: damaged, or not a shard of this version ({reason}); delete it and run "
-            "`dvc repro`"
-        ) from None

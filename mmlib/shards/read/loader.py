@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from mmlib.batch import MODALITIES, LabelledBatch
+from mmlib.runtime.arrays import Array, Indices
 from mmlib.runtime.errors import UserError
 from mmlib.shards.read.format import (
     PAYLOADS,
@@ -78,16 +78,14 @@ class ShardSet:
         clip_bytes = layout.log_mel.bytes + layout.frames.bytes
         self._resident = clip_bytes * len(self) <= _cache_bytes()
         self._block = max(1, _SHUFFLE_BYTES // (clip_bytes * max([1, *sizes])))
-        self._whole: dict[str, NDArray[Any]] = {}
+        self._whole: dict[str, Array] = {}
         # Both modalities of a block, and of the next one's first batch.
         self._read = lru_cache(maxsize=2 * (self._block + 4))(self._read_group)
 
     def __len__(self) -> int:
         return len(self.clip_ids)
 
-    def gather(
-        self, indices: NDArray[np.intp], modalities: tuple[str, ...] = MODALITIES
-    ) -> LabelledBatch:
+    def gather(self, indices: Indices, modalities: tuple[str, ...] = MODALITIES) -> LabelledBatch:
         """The clips at the indices, in their order, repeats allowed, as float32 in [0, 1].
 
         Video is (B, 3, T, H, W) over memory in the order B, T, H, W, 3 (channels_last_3d). The
@@ -105,7 +103,7 @@ class ShardSet:
         labels = torch.from_numpy(self.labels[indices]).float()
         return LabelledBatch(tuple(self.clip_ids[index] for index in indices), inputs, labels)
 
-    def waveforms(self, indices: NDArray[np.intp]) -> Tensor:
+    def waveforms(self, indices: Indices) -> Tensor:
         """The clips' sound, (B, N) float32 in [-1, 1), of the eval split; zeros where absent."""
         if self.split != "eval":
             raise ValueError(f"waveforms are stored for the eval split only, not {self.split}")
@@ -135,7 +133,7 @@ class ShardSet:
                     yield batch
                 yield coming.result()
 
-    def _shuffled(self, seed: int, epoch: int) -> NDArray[np.intp]:
+    def _shuffled(self, seed: int, epoch: int) -> Indices:
         rng = np.random.default_rng([seed, epoch])
         groups = rng.permutation(len(self._groups))
         order = [np.empty(0, np.intp)]
@@ -145,7 +143,7 @@ class ShardSet:
             order.append(rng.permutation(np.concatenate(rows)))
         return np.concatenate(order)
 
-    def _rows(self, column: str, indices: NDArray[np.intp]) -> NDArray[Any]:
+    def _rows(self, column: str, indices: Indices) -> Array:
         indices = np.asarray(indices, np.intp)
         if self._resident and column != WAVEFORM:
             if column not in self._whole:
@@ -153,7 +151,7 @@ class ShardSet:
             return self._whole[column][indices]
         return self._load(column, indices)
 
-    def _load(self, column: str, indices: NDArray[np.intp]) -> NDArray[Any]:
+    def _load(self, column: str, indices: Indices) -> Array:
         groups = np.searchsorted(self._starts, indices, "right") - 1
         layout = self._readers[0].layout
         if column == WAVEFORM:
@@ -167,7 +165,7 @@ class ShardSet:
             rows[places] = read(int(group), column)[indices[places] - self._starts[group]]
         return rows
 
-    def _read_group(self, group: int, column: str) -> NDArray[Any]:
+    def _read_group(self, group: int, column: str) -> Array:
         reader, number = self._groups[group]
         return reader.read(number, column)
 

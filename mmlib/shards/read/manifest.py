@@ -1,12 +1,12 @@
 """manifest.json: which clips the shards hold, which were left out, and train's normalisation."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mmlib.runtime.errors import UserError
+from mmlib.storage import read_json
 
 MANIFEST_NAME = "manifest.json"
 _KEYS = {"classes", "task", "mel", "audio", "video", "clips", "failed"}
@@ -20,12 +20,9 @@ def ids_hash(clip_ids: Sequence[str]) -> str:
 def read_manifest(root: Path) -> dict[str, Any]:
     """Read the manifest of the shards in `root`; UserError when it is absent or not one."""
     path = root / MANIFEST_NAME
-    try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if missing := _KEYS - set(manifest):
-            raise ValueError(f"no key {min(missing)!r}")
-    except FileNotFoundError:
-        raise UserError(f"no {path}: run `dvc repro`, which makes it") from None
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path}: not a manifest ({error}); run `dvc repro -f shard`") from None
+    manifest = read_json(path, "run `dvc repro -f shard`")
+    if missing := _KEYS - set(manifest):
+        raise UserError(
+            f"{path}: not a manifest (no key {min(missing)!r}); run `dvc repro -f shard`"
+        )
     return manifest

@@ -15,13 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmlib.runtime.errors import UserError
+from mmlib.storage import metadata, read_json, read_metadata, read_schema, reading
 
 SPLITS = ("train", "val", "eval")
 OK, FAILED = "ok", "failed"
 # What is in memory at once, in writing and in reading.
 _GROUP_ROWS = 16
 _GROUP_BYTES = 128 << 20
-_METADATA = b"mmlib"
 VOCABULARY_NAME = "classes.json"
 
 
@@ -149,11 +149,10 @@ def write_rows(
     facts: Mapping[str, Any],
 ) -> None:
     """Write one shard, a few rows at a time; `facts` become JSON in the schema's metadata."""
-    metadata = {_METADATA: json.dumps(facts, sort_keys=True).encode()}
     small = [name for name in schema.names if name not in PAYLOADS]
     with pq.ParquetWriter(
         path,
-        schema.with_metadata(metadata),
+        schema.with_metadata(metadata(dict(sorted(facts.items())))),
         compression="none",
         use_dictionary=False,
         # Statistics of a payload would repeat its smallest and its largest value in the footer.
@@ -194,24 +193,21 @@ def read_columns(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]
 
 
 def _read(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-    try:
-        with pq.ParquetFile(path) as file:
-            missing = sorted(set(columns) - set(file.schema_arrow.names))
-            if missing:
-                raise UserError(f"{path} has no column {missing[0]}: run `dvc repro` again")
-            for number in range(file.num_row_groups):
-                for row in file.read_row_group(number, columns=list(columns)).to_pylist():
-                    if "labels" in row:
-                        row["labels"] = tuple(row["labels"])
-                    yield row
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{path} is not a Parquet shard ({error}): run `dvc repro` again") from None
+    with reading(path, "a shard of clips"), pq.ParquetFile(path) as file:
+        missing = sorted(set(columns) - set(file.schema_arrow.names))
+        if missing:
+            raise ValueError(f"no column {missing[0]}")
+        for number in range(file.num_row_groups):
+            for row in file.read_row_group(number, columns=list(columns)).to_pylist():
+                if "labels" in row:
+                    row["labels"] = tuple(row["labels"])
+                yield row
 
 
 def read_facts(path: Path) -> dict[str, Any]:
     """The facts that a shard was written with; none where there are none."""
-    facts: dict[str, Any] = json.loads((pq.read_schema(path).metadata or {}).get(_METADATA, b"{}"))
-    return facts
+    schema = read_schema(path)
+    return read_metadata(schema, path) if schema.metadata else {}
 
 
 def shard_name(split: str, number: int) -> str:
@@ -235,11 +231,7 @@ def write_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
 
 def read_vocabulary(directory: Path) -> Vocabulary:
     """Read a directory's classes.json; UserError when it is absent or unreadable."""
-    path = directory / VOCABULARY_NAME
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+    path, fix = directory / VOCABULARY_NAME, "run `dvc repro -f download`"
+    found = read_json(path, fix)
+    with reading(path, "a class list", fix):
         return Vocabulary(tuple(found["classes"]), found["task"])
-    except FileNotFoundError:
-        raise UserError(f"no {path}: run `dvc repro`, which makes it") from None
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path} holds no class list: run `dvc repro -f download`") from None

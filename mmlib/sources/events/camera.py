@@ -1,12 +1,10 @@
 """How a scene is filmed: the backdrop, the camera's shake, its exposure and its sensor's noise."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmlib.params.data import EventsData
+from mmlib.runtime.arrays import Floats, Floats32
 from mmlib.sources.events.scene import Scene
-
-Array = NDArray[np.float32]
 
 
 class Camera:
@@ -20,7 +18,7 @@ class Camera:
         rng: np.random.Generator,
         scene: Scene,
         settings: EventsData,
-        times_s: NDArray[np.float64],
+        times_s: Floats,
     ) -> None:
         self._side, reach = settings.size, scene.shake * settings.size
         self._margin = int(np.ceil(reach))
@@ -35,14 +33,14 @@ class Camera:
         self._noise = rng.standard_normal(2 * self._frame, np.float32) * np.float32(scene.grain)
         self._cuts = rng.integers(0, self._frame, times_s.size)
 
-    def backdrop(self) -> Array:
+    def backdrop(self) -> Floats32:
         """The wall as seen in each frame: (3, T, H, W)."""
         corners = (self._margin - self.shift).astype(int).T
         side = self._side
         views = [self._wall[:, y : y + side, x : x + side] for x, y in corners]
         return np.stack(views, axis=1)
 
-    def expose(self, pixels: Array) -> None:
+    def expose(self, pixels: Floats32) -> None:
         """Add a flickering exposure and the sensor's noise, in place."""
         pixels *= self._flicker[None, :, None, None]
         for index, cut in enumerate(self._cuts):
@@ -50,7 +48,7 @@ class Camera:
             pixels[:, index] += noise.reshape(3, self._side, self._side)
 
 
-def _wall(rng: np.random.Generator, clutter: float, side: int) -> Array:
+def _wall(rng: np.random.Generator, clutter: float, side: int) -> Floats32:
     """A still texture (3, side, side): smooth noise at four scales, and a few boxes and ovals."""
     base = rng.uniform(0.08, 0.4)
     wall = base + 0.04 * rng.uniform(-1, 1, (3, 1, 1)) * np.ones((3, side, side))

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mmlib.runtime.arrays import Bytes, Floats, Reals
 from mmlib.sources.events.event import Event
 
-Array = NDArray[np.floating[Any]]
 """float32, where not said otherwise."""
 
 LEAD_S = 0.16
@@ -22,7 +21,7 @@ class Canvas:
     it.
     """
 
-    def __init__(self, pixels: Array, times_s: NDArray[np.float64], shift: Array) -> None:
+    def __init__(self, pixels: Reals, times_s: Floats, shift: Reals) -> None:
         self.pixels = pixels
         self.times_s = times_s
         self.shift = shift
@@ -34,7 +33,7 @@ class Canvas:
         first, last = np.searchsorted(self.times_s, span)
         return slice(int(first), int(last))
 
-    def to_bytes(self) -> NDArray[np.uint8]:
+    def to_bytes(self) -> Bytes:
         """Round to frames (T, H, W, 3), uint8."""
         frames = np.empty((*self.pixels.shape[1:], 3), np.uint8)
         for channel, plane in enumerate(self.pixels):
@@ -67,8 +66,8 @@ class Brush:
         self._pixels = canvas.pixels[:, run, top:bottom, left:right]
         x = (np.arange(left, right) + 0.5 - centre_x[:, None]) / self._unit
         y = (np.arange(top, bottom) + 0.5 - centre_y[:, None]) / self._unit
-        self.x: Array = x.astype(np.float32)[:, None, :]
-        self.y: Array = y.astype(np.float32)[:, :, None]
+        self.x: Reals = x.astype(np.float32)[:, None, :]
+        self.y: Reals = y.astype(np.float32)[:, :, None]
         self._origin = (self.x[:, 0, :1], self.y[:, :1, 0])
         self._tilt = 0.0 if level else event.tilt
         if self._tilt:
@@ -78,15 +77,15 @@ class Brush:
         self.since = event.since_strike(self.times_s)
         inside = np.minimum(times - event.onset_s, event.end_s - times) + LEAD_S
         fade = np.clip(inside / (0.75 * LEAD_S), 0, 1) * event.opacity
-        self._fade: Array = fade.astype(np.float32)[:, None, None]
+        self._fade: Reals = fade.astype(np.float32)[:, None, None]
 
     @property
-    def playing(self) -> Array:
+    def playing(self) -> Reals:
         """1 from the event's first strike on, 0 before: (t, 1, 1)."""
         return (self.cycle >= 0).astype(np.float32)
 
     def fill(
-        self, distance: Array, colour: Sequence[float] | Array, opacity: float | Array = 1.0
+        self, distance: Reals, colour: Sequence[float] | Reals, opacity: float | Reals = 1.0
     ) -> None:
         """Fill a shape with soft edges: where its signed distance, in units of size, is below 0."""
         cover = distance * np.float32(-self._unit)
@@ -95,7 +94,7 @@ class Brush:
         self.glaze(cover, colour, opacity)
 
     def glaze(
-        self, cover: Array, colour: Sequence[float] | Array, opacity: float | Array = 1.0
+        self, cover: Reals, colour: Sequence[float] | Reals, opacity: float | Reals = 1.0
     ) -> None:
         """Blend towards a colour, (3,) or (3, t, 1, 1), by a cover in [0, 1] (t, h, w)."""
         rows, columns = _extent(cover)
@@ -106,7 +105,7 @@ class Brush:
             change *= weight
             part += change
 
-    def specks(self, x: Array, y: Array, weight: Array, spread: float = 0.35) -> Array:
+    def specks(self, x: Reals, y: Reals, weight: Reals, spread: float = 0.35) -> Reals:
         """Cover of specks about three pixels wide at x, y (t, n), with weights in [0, 1]."""
         turned_x, turned_y = turn(x, y, -self._tilt)
         count, height, width = self._pixels.shape[1:]
@@ -123,21 +122,21 @@ class Brush:
         return np.minimum(cover, 1, out=cover)
 
 
-def turn(x: Array, y: Array, angle: float | np.floating[Any] | Array) -> tuple[Array, Array]:
+def turn(x: Reals, y: Reals, angle: float | np.floating[Any] | Reals) -> tuple[Reals, Reals]:
     """Coordinates in a frame that is turned clockwise (as seen) by an angle in radians."""
     radians = np.asarray(angle, np.float32)
     cos, sin = np.cos(radians), np.sin(radians)
     return x * cos + y * sin, y * cos - x * sin
 
 
-def _extent(cover: Array) -> tuple[slice, slice]:
+def _extent(cover: Reals) -> tuple[slice, slice]:
     """The rows and the columns outside which the cover is 0 in all frames."""
     found = [np.flatnonzero(np.any(cover, axis=axes)) for axes in ((0, 2), (0, 1))]
     rows, columns = (slice(at[0], at[-1] + 1) if at.size else slice(0, 0) for at in found)
     return rows, columns
 
 
-def _window(centre: NDArray[np.float64], reach: float, side: int) -> tuple[int, int]:
+def _window(centre: Floats, reach: float, side: int) -> tuple[int, int]:
     """Pixels from the first to past the last that the shape can touch, within the picture."""
     low = int(np.clip(np.floor(centre.min() - reach), 0, side))
     high = int(np.clip(np.ceil(centre.max() + reach), low, side))

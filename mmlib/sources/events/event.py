@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from mmlib.runtime.arrays import Floats32
 
 Colour = tuple[float, float, float]
 
@@ -43,12 +45,12 @@ class Event:
         """The beats within the event, in seconds; the first is the onset."""
         return self.beats[1:-1]
 
-    def cycle(self, times_s: ArrayLike) -> NDArray[np.float32]:
+    def cycle(self, times_s: ArrayLike) -> Floats32:
         """Beats since the onset, fractional: k at the k-th strike, linear between."""
         steps = np.arange(len(self.beats), dtype=np.float64) - 1
         return np.asarray(np.interp(np.asarray(times_s), self.beats, steps), np.float32)
 
-    def since_strike(self, times_s: ArrayLike) -> NDArray[np.float32]:
+    def since_strike(self, times_s: ArrayLike) -> Floats32:
         """Seconds since the latest strike; negative before the first."""
         strikes = np.asarray(self.strikes)
         latest = np.searchsorted(strikes, times_s, side="right") - 1

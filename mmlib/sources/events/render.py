@@ -1,9 +1,9 @@
 """A scene made into frames and samples."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmlib.params.data import EventsData
+from mmlib.runtime.arrays import Bytes, Ints16
 from mmlib.sources.events.camera import Camera
 from mmlib.sources.events.canvas import Canvas
 from mmlib.sources.events.scene import KINDS, Scene
@@ -13,7 +13,7 @@ PEAK = 0.9
 """No sample is larger than this share of full scale."""
 
 
-def frames(scene: Scene, settings: EventsData) -> NDArray[np.uint8]:
+def frames(scene: Scene, settings: EventsData) -> Bytes:
     """Draw the picture: (T, H, W, 3) uint8, frame k showing the scene at k / fps seconds."""
     times_s = np.arange(int(np.ceil(settings.seconds * settings.fps))) / settings.fps
     camera = Camera(np.random.default_rng([scene.seed, 1]), scene, settings, times_s)
@@ -26,7 +26,7 @@ def frames(scene: Scene, settings: EventsData) -> NDArray[np.uint8]:
     return canvas.to_bytes()
 
 
-def samples(scene: Scene, settings: EventsData) -> NDArray[np.int16]:
+def samples(scene: Scene, settings: EventsData) -> Ints16:
     """Mix the sound: (N,) int16 mono, no sample beyond PEAK of full scale."""
     rate_hz = settings.sample_rate_hz
     length = round(settings.seconds * rate_hz)

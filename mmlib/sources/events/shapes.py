@@ -1,33 +1,31 @@
 """Signed distances to plain shapes: negative inside, in the units of the coordinates (float32)."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.floating[Any]]
-Number = float | Array
+from mmlib.runtime.arrays import Reals
+
+Number = float | Reals
 
 
-def disc(x: Array, y: Array, radius: Number) -> Array:
+def disc(x: Reals, y: Reals, radius: Number) -> Reals:
     """A disc about the origin."""
     return np.sqrt(x * x + y * y) - np.asarray(radius, np.float32)
 
 
-def ellipse(x: Array, y: Array, half_width: Number, half_height: Number) -> Array:
+def ellipse(x: Reals, y: Reals, half_width: Number, half_height: Number) -> Reals:
     """An axis-parallel ellipse about the origin; exact on its edge and near it."""
     smaller = np.asarray(np.minimum(half_width, half_height), np.float32)
     return (np.sqrt((x / half_width) ** 2 + (y / half_height) ** 2) - 1) * smaller
 
 
-def box(x: Array, y: Array, half_width: Number, half_height: Number) -> Array:
+def box(x: Reals, y: Reals, half_width: Number, half_height: Number) -> Reals:
     """An axis-parallel rectangle about the origin (largest-coordinate distance)."""
     return np.maximum(np.abs(x) - half_width, np.abs(y) - half_height)
 
 
 def stroke(
-    x: Array, y: Array, start: tuple[Number, Number], end: tuple[Number, Number], width: float
-) -> Array:
+    x: Reals, y: Reals, start: tuple[Number, Number], end: tuple[Number, Number], width: float
+) -> Reals:
     """A line from start to end with round ends; `width` is half its thickness."""
     along_x = np.asarray(end[0] - start[0], np.float32)
     along_y = np.asarray(end[1] - start[1], np.float32)
@@ -37,12 +35,12 @@ def stroke(
     return disc(from_x - share * along_x, from_y - share * along_y, width)
 
 
-def ring(x: Array, y: Array, radius: Number, width: float) -> Array:
+def ring(x: Reals, y: Reals, radius: Number, width: float) -> Reals:
     """A circle about the origin, drawn with half the thickness `width`."""
     return np.abs(disc(x, y, radius)) - np.float32(width)
 
 
-def union(*distances: Array) -> Array:
+def union(*distances: Reals) -> Reals:
     """All the shapes together."""
     joined = distances[0]
     for distance in distances[1:]:
@@ -50,7 +48,7 @@ def union(*distances: Array) -> Array:
     return joined
 
 
-def both(*distances: Array) -> Array:
+def both(*distances: Reals) -> Reals:
     """What the shapes have in common."""
     joined = distances[0]
     for distance in distances[1:]:

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mmlib.runtime.arrays import Floats
 from mmlib.sources.events.event import Event
 
-Wave = NDArray[np.float64]
+Wave = Floats
 """Samples (N,)."""
 
 

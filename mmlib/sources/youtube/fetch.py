@@ -1,6 +1,5 @@
 """A section of a video -> a file that is kept, fetched at most once: what sources call."""
 
-import json
 import os
 import random
 import re
@@ -18,6 +17,7 @@ from mmlib.sources.youtube.gate import Gate
 from mmlib.sources.youtube.outcomes import NO_ANSWER, TRANSIENT, Failure
 from mmlib.sources.youtube.pacing import Pacing, pacing
 from mmlib.sources.youtube.visit import Section, empty_folder, require_yt_dlp, visit
+from mmlib.storage import read_json
 
 _ID = re.compile(r"[A-Za-z0-9_-]{11}")
 _STATE = Path("scratch/youtube")
@@ -128,14 +128,9 @@ def _check_settings(keep: Path, site: Site) -> None:
     """Refuse to mix clips of other sizes, or of another site, into one folder."""
     path = keep / _SETTINGS_NAME
     settings = {"url": site.url, "height": site.height}
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.is_file():
         publish_json(settings, path)
-        return
-    except ValueError:
-        found = None
-    if found != settings:
+    elif read_json(path, "set data.youtube.keep to another folder") != settings:
         raise UserError(
             f"{keep} holds clips that were fetched with other settings ({path} says which): set "
             "data.youtube.keep to another folder, or data.youtube.height and url back"

@@ -7,22 +7,17 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from mmlib.runtime.arrays import Bools, Floats32, Indices, Ints, Ints8, Ints32, Records
 from mmlib.shards.ledger import (
     PICTURE,
     SOUND,
 )
-from mmlib.shards.make.leaks.search import (
-    Indices,
-    near_pairs,
-    pictures,
-    sounds,
-)
+from mmlib.shards.make.leaks.search import near_pairs, pictures, sounds
 from mmlib.shards.rows.clips import SPLITS
+from mmlib.storage import numbers_of, read_parquet
 
 KINDS = ("same_source", "identical", "near_duplicate_sound", "near_duplicate_picture")
 # The kind that each param of shard.leaks decides about.
@@ -40,12 +35,12 @@ class Leaks(NamedTuple):
     there once, under the first kind that it is of.
     """
 
-    kinds: NDArray[np.int8]
+    kinds: Ints8
     earlier: Indices
     later: Indices
-    distances: NDArray[np.float32]
+    distances: Floats32
 
-    def groups(self, clips: int) -> NDArray[np.int32]:
+    def groups(self, clips: int) -> Ints32:
         """The number of each pair's group, (P,): clips that pairs link, directly or not."""
         links = coo_array((np.ones(len(self.kinds)), (self.earlier, self.later)), (clips, clips))
         labels = connected_components(links, directed=False)[1][self.earlier]
@@ -59,10 +54,10 @@ class Audited:
 
     source_ids: pa.ChunkedArray
     sha256: pa.ChunkedArray
-    splits: NDArray[np.int8]
-    usable: NDArray[np.bool_]
+    splits: Ints8
+    usable: Bools
     surveys: Sequence[Path]
-    ends: NDArray[np.int64]
+    ends: Ints
 
 
 def audit(clips: Audited, *, sound_distance: float, picture_distance: float) -> Leaks:
@@ -78,7 +73,7 @@ def audit(clips: Audited, *, sound_distance: float, picture_distance: float) -> 
     return Leaks(kinds[order], earlier[order], later[order], distances[order])
 
 
-_Part = tuple[Indices, Indices, NDArray[np.float32]]
+_Part = tuple[Indices, Indices, Floats32]
 
 
 def _same(clips: Audited, column: pa.ChunkedArray) -> _Part:
@@ -115,7 +110,7 @@ def _near(clips: Audited, column: str, distance: float) -> _Part:
     return _nearest(*(np.concatenate(part) for part in zip(*found, strict=True)))
 
 
-def _nearest(earlier: Indices, later: Indices, distances: NDArray[np.float32]) -> _Part:
+def _nearest(earlier: Indices, later: Indices, distances: Floats32) -> _Part:
     order = np.lexsort((later, distances, earlier))
     earlier, later, distances = earlier[order], later[order], distances[order]
     starts = np.flatnonzero(np.diff(earlier, prepend=-1))
@@ -125,21 +120,23 @@ def _nearest(earlier: Indices, later: Indices, distances: NDArray[np.float32]) -
 
 
 def _blocks(
-    clips: Audited, column: str, wanted: NDArray[np.bool_], size: int
-) -> Iterator[tuple[Indices, NDArray[np.void]]]:
+    clips: Audited, column: str, wanted: Bools, size: int
+) -> Iterator[tuple[Indices, Records]]:
     """Places and stored hashes of the wanted clips that can be used, about `size` at a time."""
     dtype = SOUND if column == "sound_hash" else PICTURE
     places: list[Indices] = []
-    stored: list[bytes] = []
+    stored: list[Records] = []
+    count = 0
     begin = 0
     for path, end in zip(clips.surveys, clips.ends, strict=True):
         chosen = wanted[begin:end] & clips.usable[begin:end]
         if chosen.any():
-            values = pq.read_table(path, columns=[column])[column]
+            values = read_parquet(path, [column])[column]
             chosen &= values.is_valid().to_numpy(zero_copy_only=False)
             places.append(begin + np.flatnonzero(chosen))
-            stored += values.filter(pa.array(chosen)).to_pylist()
+            stored.append(numbers_of(values.filter(pa.array(chosen)), dtype)[:, 0])
+            count += len(stored[-1])
         begin = end
-        if len(stored) >= size or (stored and end == clips.ends[-1]):
-            yield np.concatenate(places), np.frombuffer(b"".join(stored), dtype)
-            places, stored = [], []
+        if count >= size or (count and end == clips.ends[-1]):
+            yield np.concatenate(places), np.concatenate(stored)
+            places, stored, count = [], [], 0

@@ -12,8 +12,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mmlib.runtime.arrays import Bools, Bytes, Floats32, Indices, Ints8, Ints16, Words
 from mmlib.shards.ledger import (
     PICTURE,
     PICTURE_CHANGES,
@@ -22,9 +22,6 @@ from mmlib.shards.ledger import (
     SOUND_STEPS,
     SOUND_VECTOR,
 )
-
-Floats = NDArray[np.float32]
-Words = NDArray[np.uint32]
 
 # Sound: 33 bands in windows of 0.15 s every 0.05 s, changes over 0.1 s, for about 3 s; for the
 # vector, 9 bands in windows of 0.3 s every 0.1 s, changes over 0.2 s.
@@ -44,7 +41,7 @@ class SoundHash(NamedTuple):
     """`vector` (16, 8) float32, a row a tenth of a second, of length 1, or 0 where there is nothing
     to compare; `code` and `mask` (64,) words of 32 bits, one a twentieth of a second."""
 
-    vector: Floats
+    vector: Floats32
     code: Words
     mask: Words
 
@@ -53,11 +50,11 @@ class PictureHash(NamedTuple):
     """`vector` (1, 63) float32 of length 1, or 0 where there is nothing to compare; `changes`
     (5, 143) int8, a row every half second, the largest value 127; 0 in a row that does not move."""
 
-    vector: Floats
-    changes: NDArray[np.int8]
+    vector: Floats32
+    changes: Ints8
 
 
-def sound_hash(pcm: NDArray[np.int16], rate_hz: int) -> SoundHash:
+def sound_hash(pcm: Ints16, rate_hz: int) -> SoundHash:
     """Hash the first three seconds of samples (N,)."""
     code, mask = np.zeros((2, SOUND_STEPS), np.uint32)
     change, heard = _slope_changes(pcm, rate_hz, 0.05, 32, SOUND_STEPS)
@@ -70,8 +67,8 @@ def sound_hash(pcm: NDArray[np.int16], rate_hz: int) -> SoundHash:
 
 
 def _slope_changes(
-    pcm: NDArray[np.int16], rate_hz: int, hop_s: float, slopes: int, steps: int
-) -> tuple[Floats, NDArray[np.bool_]]:
+    pcm: Ints16, rate_hz: int, hop_s: float, slopes: int, steps: int
+) -> tuple[Floats32, Bools]:
     """Changes in time (T, slopes) of the level differences of neighbouring bands, in dB.
 
     Windows are three hops long. Also which of them lie above silence; T is at most `steps`.
@@ -93,20 +90,20 @@ def _slope_changes(
 
 
 @lru_cache(maxsize=4)
-def _hann(window: int) -> Floats:
+def _hann(window: int) -> Floats32:
     """A window under which a full-scale sine has a power of about 1."""
     return np.asarray(np.hanning(window) / (32768 * window / 4), np.float32)
 
 
 @lru_cache(maxsize=4)
-def _edges(points: int, rate_hz: int, bands: int) -> NDArray[np.intp]:
+def _edges(points: int, rate_hz: int, bands: int) -> Indices:
     """The FFT bins between which the bands lie, on a logarithmic scale; each at least one bin."""
     high = min(_HIGH_HZ, 0.45 * rate_hz)
     edges = np.geomspace(_LOW_HZ, high, bands + 1) * points / rate_hz
     return np.asarray(np.round(edges).astype(np.intp))
 
 
-def picture_hash(frames: NDArray[np.uint8], fps: float) -> PictureHash:
+def picture_hash(frames: Bytes, fps: float) -> PictureHash:
     """Hash the first three seconds of frames (T, H, W, 3) at `fps` a second."""
     empty = PictureHash(np.zeros(PICTURE_VECTOR, np.float32), np.zeros(PICTURE_CHANGES, np.int8))
     chosen = frames[:: max(1, round(fps * _SPACING_S))][: PICTURE_CHANGES[0] + 1]
@@ -123,27 +120,27 @@ def picture_hash(frames: NDArray[np.uint8], fps: float) -> PictureHash:
     return PictureHash(_unit(vector), changes)
 
 
-def _coefficients(frames: NDArray[np.uint8]) -> Floats:
+def _coefficients(frames: Bytes) -> Floats32:
     """The low cosine coefficients (T, 12, 12) of the frames' brightness, in grey levels."""
     grey = frames.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     return np.asarray(_cosines(grey.shape[1]) @ grey @ _cosines(grey.shape[2]).T)
 
 
 @lru_cache(maxsize=8)
-def _cosines(size: int) -> Floats:
+def _cosines(size: int) -> Floats32:
     """The first 12 functions of the DCT-II over `size` pixels, scaled to a mean over pixels."""
     angles = np.pi * np.arange(_SIDE)[:, None] * (np.arange(size) + 0.5) / size
     scale = np.where(np.arange(_SIDE) > 0, np.sqrt(2), 1)[:, None] / size
     return np.asarray(np.cos(angles) * scale, np.float32)
 
 
-def _words(bits: NDArray[np.bool_]) -> Words:
+def _words(bits: Bools) -> Words:
     """Rows of 32 bits (T, 32) as one word each."""
     weights = np.uint32(1) << np.arange(32, dtype=np.uint32)
     return np.asarray((bits * weights).sum(1, dtype=np.uint32))
 
 
-def _unit(vector: Floats) -> Floats:
+def _unit(vector: Floats32) -> Floats32:
     length = float(np.linalg.norm(vector))
     return np.asarray(vector / length if length > 0 else vector, np.float32)
 

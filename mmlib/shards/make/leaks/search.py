@@ -5,14 +5,8 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple, Self, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mmlib.shards.make.leaks.hashes import (
-    Floats,
-    Words,
-)
-
-Indices = NDArray[np.intp]
+from mmlib.runtime.arrays import Bools, Floats32, Indices, Ints8, Records, Words
 
 # Clips a block of either side: their similarities take 64 MB.
 _BLOCK = 4096
@@ -31,7 +25,7 @@ class Sounds:
     the vectors at the best shift.
     """
 
-    vectors: Floats
+    vectors: Floats32
     codes: Words
     masks: Words
 
@@ -44,7 +38,7 @@ class Sounds:
             self, vectors=self.vectors[rows], codes=self.codes[rows], masks=self.masks[rows]
         )
 
-    def distances(self, other: Self) -> Floats:
+    def distances(self, other: Self) -> Floats32:
         """Share of differing bits of each pair at the best shift; 1 where fewer than 64 count."""
         best = np.ones(len(self.codes), np.float32)
         steps = self.codes.shape[1]
@@ -66,8 +60,8 @@ class Pictures:
     `cosine`: least similarity of the vectors.
     """
 
-    vectors: Floats
-    changes: NDArray[np.int8]
+    vectors: Floats32
+    changes: Ints8
 
     cosine: ClassVar[float] = 0.98
     shifts: ClassVar[int] = 0
@@ -76,11 +70,11 @@ class Pictures:
         """Some of the clips."""
         return replace(self, vectors=self.vectors[rows], changes=self.changes[rows])
 
-    def distances(self, other: Self) -> Floats:
+    def distances(self, other: Self) -> Floats32:
         """1 less the cosine of each pair's changes, over the steps that both have; 1 to 2 where
         they contradict one another, 1 where fewer than two steps are common."""
         one, two = self.changes.astype(np.float32), other.changes.astype(np.float32)
-        moving: NDArray[np.bool_] = np.any(one, axis=2) & np.any(two, axis=2)
+        moving: Bools = np.any(one, axis=2) & np.any(two, axis=2)
         one, two = one * moving[..., None], two * moving[..., None]
         lengths = np.linalg.norm(one, axis=(1, 2)) * np.linalg.norm(two, axis=(1, 2))
         cosines = (one * two).sum((1, 2)) / np.maximum(lengths, 1)
@@ -96,15 +90,15 @@ class Pairs(NamedTuple):
 
     first: Indices
     second: Indices
-    distances: Floats
+    distances: Floats32
 
 
-def sounds(stored: NDArray[np.void]) -> Sounds:
+def sounds(stored: Records) -> Sounds:
     """Stored hashes, (N,) of dtype SOUND, for comparison."""
     return Sounds(stored["vector"].astype(np.float32), stored["code"], stored["mask"])
 
 
-def pictures(stored: NDArray[np.void]) -> Pictures:
+def pictures(stored: Records) -> Pictures:
     """Stored hashes, (N,) of dtype PICTURE, for comparison."""
     return Pictures(stored["vector"].astype(np.float32), stored["changes"])
 
@@ -131,7 +125,7 @@ def near_pairs(first: Kind, second: Kind, distance: float) -> Pairs:
 
 
 def _alike(
-    moved: Sequence[Floats], vectors: Floats, cosine: float
+    moved: Sequence[Floats32], vectors: Floats32, cosine: float
 ) -> Iterator[tuple[Indices, Indices]]:
     """Pairs whose vectors are alike at some shift, some thousands at a time."""
     flat = vectors.reshape(len(vectors), -1).T
@@ -144,7 +138,7 @@ def _alike(
         yield rows, columns
 
 
-def _moved(vectors: Floats, shift: int) -> Floats:
+def _moved(vectors: Floats32, shift: int) -> Floats32:
     """The vectors from `shift` rows on (below 0: after so many rows of zeros), of length 1."""
     moved = np.zeros_like(vectors)
     count = vectors.shape[1] - abs(shift)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from mmlib.sources.events.canvas import Array, Brush, Canvas
+from mmlib.runtime.arrays import Reals
+from mmlib.sources.events.canvas import Brush, Canvas
 from mmlib.sources.events.event import Event
 from mmlib.sources.events.kind import Kind
 from mmlib.sources.events.shapes import disc
@@ -49,8 +50,8 @@ def sight(canvas: Canvas, event: Event, rng: np.random.Generator) -> None:
 
 
 def _sparks(
-    brush: Brush, age: Array, middle: tuple[float, float], rng: np.random.Generator
-) -> Array:
+    brush: Brush, age: Reals, middle: tuple[float, float], rng: np.random.Generator
+) -> Reals:
     """Cover of a shell's sparks, each with a short tail; `age` (t, 1) in seconds since it burst."""
     angle = rng.uniform(0, 2 * np.pi, (_SPARKS, 1)).astype(np.float32)
     speed = np.sqrt(rng.uniform(0.1, 1.0, (_SPARKS, 1))).astype(np.float32)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from mmlib.sources.events.canvas import Array, Brush, Canvas
+from mmlib.runtime.arrays import Reals
+from mmlib.sources.events.canvas import Brush, Canvas
 from mmlib.sources.events.event import Event
 from mmlib.sources.events.kind import Kind
 from mmlib.sources.events.shapes import disc, ellipse, union
@@ -56,7 +57,7 @@ def sight(canvas: Canvas, event: Event, rng: np.random.Generator) -> None:
     brush.fill(cloud, event.colour)
 
 
-def gust(cycle: Array) -> Array:
+def gust(cycle: Reals) -> Reals:
     """Strength of the rain in [0.35, 1] at a fractional beat: strongest at each beat."""
     return np.asarray(0.675 + 0.325 * np.cos(2 * np.pi * cycle))
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from mmlib.sources.events.canvas import Array, Brush, Canvas, turn
+from mmlib.runtime.arrays import Reals
+from mmlib.sources.events.canvas import Brush, Canvas, turn
 from mmlib.sources.events.event import Event
 from mmlib.sources.events.kind import Kind
 from mmlib.sources.events.shapes import both, box, disc, ring, stroke, union
@@ -42,7 +43,7 @@ def sight(canvas: Canvas, event: Event, rng: np.random.Generator) -> None:
     brush.fill(aside, (1.0, 0.9, 0.3), loud)
 
 
-def ringing(cycle: Array) -> Array:
+def ringing(cycle: Reals) -> Reals:
     """1 while the telephone rings (the first 60 % of each beat), else 0."""
     return ((cycle >= 0) & (cycle % 1 < 0.6)).astype(np.float32)
 
