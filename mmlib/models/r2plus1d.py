@@ -62,8 +62,8 @@ class Block(nn.Module):
         self.second = Factorised(channels_out, middle, channels_out, 3, 1, 1)
         self.second_norm = nn.BatchNorm2d(channels_out)
         self.stride = stride
-        # oneDNN's gradient of a strided 1x1 convolution writes past its buffers when there are 2 to 6
-        # channels and the CPU has AVX2 but no AVX-512 (torch 2.14): strides are then taken before it.
+        # oneDNN's gradient of a strided 1x1 convolution of 2 to 6 channels writes past its buffers
+        # on CPUs with AVX2 but no AVX-512 (torch 2.14): strides are then taken before it.
         self.skip = stride if channels_in < 8 else 1
         self.shortcut: nn.Sequential | None = None
         if stride != 1 or channels_in != channels_out:

@@ -141,7 +141,7 @@ def smallest(
     """The smallest multiple of attack.eps, (B,), at which no true tag is ranked first any more.
 
     `threat` holds the budgets at search.reach, the largest multiple. For one label a clip this is
-    the radius of misclassification; for several it is the per-clip criterion (docs/metrics.md, worst case).
+    the radius of misclassification; for several the per-clip criterion of docs/metrics.md.
     """
     found = minimal_radius(
         model,
