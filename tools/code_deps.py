@@ -16,6 +16,7 @@ PACKAGES = ("mmlib", "stages")
 
 UNITS = (
     "runtime",
+    "threats.py",
     "params",
     "batch.py",
     "features.py",

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmlib.batch import LabelledBatch, to_device
+from mmlib.batch import Clips, to_device
 from mmlib.metrics.geometry.convexity import (
     Floats,
     Margins,
@@ -36,12 +35,6 @@ INPUT = "input"
 # Embeddings, and clips, that go through the network at once.
 VECTORS = 4096
 CLIPS = 32
-
-
-class Clips(Protocol):
-    """A split of clips with random access; `mmlib.loader.ShardSet` is one."""
-
-    def gather(self, indices: NDArray[np.intp], modalities: tuple[str, ...]) -> LabelledBatch: ...
 
 
 def spaces_below(

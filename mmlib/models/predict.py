@@ -2,27 +2,18 @@
 
 import sys
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from mmlib.batch import LabelledBatch, to_device
+from mmlib.batch import Clips, LabelledBatch, to_device
 from mmlib.models.base import Model
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.intp]
-
-
-class Clips(Protocol):
-    """A split of labelled clips with random access; `mmlib.loader.ShardSet` is one."""
-
-    @property
-    def task(self) -> str: ...
-    def __len__(self) -> int: ...
-    def gather(self, indices: Indices, modalities: tuple[str, ...]) -> LabelledBatch: ...
 
 
 class Prediction(NamedTuple):

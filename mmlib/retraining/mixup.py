@@ -5,13 +5,11 @@ from a `Guide` [paper: the idea; choice: the rule], see docs/retraining.md.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from mmlib.batch import Batch, LabelledBatch, present
+from mmlib.batch import Batch, Clips, LabelledBatch, present
 from mmlib.retraining.guide import Guide
 from mmlib.retraining.pairs import (
     Choice,
@@ -21,18 +19,6 @@ from mmlib.retraining.pairs import (
     aligned_distances,
 )
 from mmlib.runtime.seeds import derive
-
-
-class Clips(Protocol):
-    """What mixup needs of a training split: labels (N, K) multi-hot, ids, and random access."""
-
-    @property
-    def clip_ids(self) -> list[str]: ...
-    @property
-    def labels(self) -> NDArray[np.uint8]: ...
-    @property
-    def classes(self) -> list[str]: ...
-    def gather(self, indices: Indices, modalities: tuple[str, ...]) -> LabelledBatch: ...
 
 
 def draw_lambdas(

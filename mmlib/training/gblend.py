@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmlib.runtime.errors import UserError
+from mmlib.threats import THREATS
 
-HEADS = ("A", "V", "AV")
+HEADS = tuple(THREATS)
 """Audio, video, and both: the last one predicts."""
 
 OVERFITTING_FLOOR = 0.01

@@ -9,19 +9,13 @@ import torch
 from numpy.typing import NDArray
 
 from mmlib.attacks.core.losses import top
-from mmlib.attacks.core.search import Model as AnyModel
 from mmlib.attacks.core.threat import Threat
 from mmlib.attacks.methods.minimal import minimal_radius
 from mmlib.attacks.methods.pgd import pgd
 from mmlib.attacks.methods.silence import pgd_raised
-from mmlib.batch import Batch, to_device
-from mmlib.evaluation.attacked import (
-    domain,
-)
-from mmlib.evaluation.attacked import (
-    frozen as inference,
-)
-from mmlib.evaluation.attacked.threats import build_threat
+from mmlib.batch import Batch, Forward, LabelledBatch
+from mmlib.evaluation.attacked.frozen import cached
+from mmlib.evaluation.attacked.run import SPLIT, AttackedRun
 from mmlib.evaluation.theorem.compare import Radii
 from mmlib.models import (
     checkpoint,
@@ -32,9 +26,7 @@ from mmlib.runtime.errors import UserError
 from mmlib.runtime.seeds import derive
 from mmlib.runtime.workers import map_ordered
 from mmlib.shards.read.loader import ShardSet
-
-MODALITIES = {"A": "audio", "V": "video"}
-"""The threats of the theorem, and the run whose model stands for each."""
+from mmlib.threats import MODALITIES, SINGLE
 
 
 @dataclass(frozen=True)
@@ -58,13 +50,13 @@ def measure(
     Clips that lack the attacked modality are left out. Raises UserError when a run of
     theorem.runs is not of the modalities that it stands for.
     """
-    clips = ShardSet(shards, "eval")
+    clips = ShardSet(shards, SPLIT)
     fused = models / settings.runs.fused
     parts = []
-    for threat, modality in MODALITIES.items():
+    for threat, modality in SINGLE.items():
         alone = models / getattr(settings.runs, modality)
         _check_modalities(alone, {modality}, f"theorem.runs.{modality}")
-        _check_modalities(fused, set(MODALITIES.values()), "theorem.runs.fused")
+        _check_modalities(fused, set(MODALITIES), "theorem.runs.fused")
         rows = _drawn(clips.present[modality], settings.clips, derive(seed, "theorem"))
         parts += [
             Part(threat, chunk, shards, (alone, fused), attack, settings, seed)
@@ -100,31 +92,24 @@ def _check_modalities(model: Path, wanted: set[str], key: str) -> None:
 
 
 def _search(part: Part) -> Radii:
-    device = devices.select_in_worker()
-    clips = ShardSet(part.shards, "eval")
-    batch = domain.gather(clips, np.array(part.rows), domain=part.attack.domain)
-    inputs, labels = to_device(batch.inputs, device), batch.labels.to(device)
-    alone, fused = (_radii(model, batch.clip_ids, inputs, labels, part) for model in part.models)
-    return Radii(batch.clip_ids, alone, fused)
+    alone, fused = part.models
+    run = AttackedRun.load(fused, part.shards, part.attack, devices.select_in_worker())
+    batch = run.gather(np.array(part.rows))
+    runs = (run.beside(alone), run)
+    return Radii(batch.clip_ids, *(_radii(each, batch, part) for each in runs))
 
 
-def _radii(
-    model: Path, clip_ids: Sequence[str], inputs: Batch, labels: torch.Tensor, part: Part
-) -> NDArray[np.float64]:
-    """The clips' radii in one model, which encodes the modality that is not attacked only once."""
-    net = domain.load_model(model, labels.device, part.shards, part.attack.domain)
-    frozen = inference.frozen(net, inputs)
-    threat = build_threat(part.threat, part.attack, part.settings.reach, inputs)
-    with torch.no_grad():
-        embeddings = frozen.encode_all(inputs)
-    batch, forward = inference.cached(frozen, inputs, embeddings, threat)
-    seeds = [derive(part.seed, clip, part.threat) for clip in clip_ids]
+def _radii(run: AttackedRun, clips: LabelledBatch, part: Part) -> NDArray[np.float64]:
+    """The clips' radii in one run, which encodes the modality that is not attacked only once."""
+    threat = run.threat(part.threat, part.settings.reach, clips.inputs)
+    batch, forward = cached(run.model, clips.inputs, None, threat)
+    seeds = [derive(part.seed, clip, part.threat) for clip in clips.clip_ids]
     attack = pgd_raised if part.attack.domain == "waveform" else pgd
-    return smallest(forward, batch, labels, threat, part.settings, seeds, attack=attack)
+    return smallest(forward, batch, clips.labels, threat, part.settings, seeds, attack=attack)
 
 
 def smallest(
-    model: AnyModel,
+    model: Forward,
     batch: Batch,
     labels: torch.Tensor,
     threat: Threat,

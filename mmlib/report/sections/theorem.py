@@ -9,10 +9,10 @@ from mmlib.report import theme, wording
 from mmlib.report.figures import SMALL, WIDE
 from mmlib.report.inputs import Inputs, Run, Table, read_table
 from mmlib.report.sections.blocks import Block, Panel, Section, legend
+from mmlib.report.threats import SENSES
+from mmlib.threats import SINGLE
 
 Floats = NDArray[np.float64]
-
-PARTS = {"A": ("audio", "sound"), "V": ("video", "picture")}
 
 
 def theorem(inputs: Inputs) -> Section | None:
@@ -21,10 +21,10 @@ def theorem(inputs: Inputs) -> Section | None:
     settings = inputs.params.theorem.runs
     fused = inputs.named(settings.fused)
     found = []
-    for threat, (modality, what) in PARTS.items():
+    for threat, modality in SINGLE.items():
         alone = inputs.named(getattr(settings, modality))
         if fused and alone and inputs.theorem.get(threat, {}).get("counted"):
-            found.append((threat, what, alone, fused))
+            found.append((threat, SENSES[modality], alone, fused))
     if not radii or not found:
         return None
     panels = [_panel(inputs, radii, *each) for each in found]
