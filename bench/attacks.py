@@ -27,7 +27,8 @@ from bench import gpu, peers
 from bench.peers import Attack
 from bench.tables import quartiles, table
 from mmlib.attacks.core.losses import bce
-from mmlib.batch import THREATS, Batch, LabelledBatch
+from mmlib.batch import Batch, LabelledBatch
+from mmlib.evaluation.attacked import frozen
 from mmlib.evaluation.sweep.chunk import ChunkSweep
 from mmlib.metrics.ranking import (
     present_mean,
@@ -37,6 +38,7 @@ from mmlib.models import checkpoint
 from mmlib.models.base import Model
 from mmlib.params.whole import file as whole
 from mmlib.shards.read.loader import ShardSet
+from mmlib.threats import THREATS
 
 BATCH = 50
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -117,11 +119,12 @@ def our_sweep(model: Model, clips: list[LabelledBatch]) -> Conditions:
     """Every threat at every budget as stage attack runs them, its noise included."""
     settings = whole.load().attack
     found: dict[tuple[str, float], list[Tensor]] = {}
+    net = frozen.frozen(model, clips[0].inputs)
     for chunk in clips:
-        for record in ChunkSweep(model, chunk, settings, seed=0).run():
-            threat, attack, eps = record.condition
+        for record in ChunkSweep(net, chunk, settings, seed=0).run():
+            threat, attack, _ = record.condition
             if attack == "pgd":
-                found.setdefault((threat, eps), []).append(record.scores)
+                found.setdefault((threat, record.eps), []).append(record.scores)
     labels = torch.cat([c.labels for c in clips]).numpy() > 0.5
     return {
         condition: float(present_mean(rank(labels, torch.cat(parts).numpy()).average_precision))

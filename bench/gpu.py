@@ -26,7 +26,7 @@ from mmlib.attacks.core.losses import bce
 from mmlib.attacks.core.threat import Budget
 from mmlib.attacks.methods.pgd import pgd
 from mmlib.attacks.methods.rechecked import rechecked
-from mmlib.batch import THREATS, Batch
+from mmlib.batch import Batch
 from mmlib.evaluation.attacked import frozen
 from mmlib.metrics.ranking import (
     present_mean,
@@ -36,6 +36,7 @@ from mmlib.models import devices
 from mmlib.models.base import Model
 from mmlib.models.build import build
 from mmlib.models.r2plus1d import R2plus1d
+from mmlib.threats import THREATS
 
 CLASSES = 527
 EPS = 0.008

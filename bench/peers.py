@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from mmlib.attacks.core.losses import bce
 from mmlib.attacks.core.threat import Budget
 from mmlib.attacks.methods.pgd import pgd
-from mmlib.batch import THREATS, Batch, LabelledBatch
+from mmlib.batch import Batch, LabelledBatch
 from mmlib.evaluation.attacked import frozen
 from mmlib.models.base import Model
+from mmlib.threats import THREATS
 
 Attack = Callable[[Model, list[LabelledBatch], str, float, int], list[Batch]]
 """(model, clips in batches, threat, eps, steps) -> the attacked batches."""

@@ -1,12 +1,11 @@
 """The tensors that loaders yield, models read and attacks perturb."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
-
-MODALITIES = ("audio", "video")
-THREATS: dict[str, tuple[str, ...]] = {"A": ("audio",), "V": ("video",), "AV": ("audio", "video")}
-"""The modalities that each threat attacks."""
+from numpy.typing import NDArray
 
 Batch = dict[str, torch.Tensor]
 """Modality name -> float32 tensor in [0, 1].
@@ -16,6 +15,9 @@ waveform is attacked, `audio` is (B, N) in [-1, 1].
 Optional `audio_present` and `video_present`, (B,) bool, mark clips that lack a track; without the
 key every clip has it.
 """
+
+Forward = Callable[[Batch], torch.Tensor]
+"""Any callable model, in eval mode: a batch -> logits (B, K). `models.base.Model` is a net."""
 
 
 def is_waveform(audio: torch.Tensor) -> bool:
@@ -29,6 +31,24 @@ class LabelledBatch(NamedTuple):
     clip_ids: tuple[str, ...]
     inputs: Batch
     labels: torch.Tensor
+
+
+class Clips(Protocol):
+    """A split of labelled clips with random access; `shards.read.loader.ShardSet` is one.
+
+    `labels` is (N, K) uint8, multi-hot or one-hot by `task`, in the order of `classes`.
+    """
+
+    @property
+    def task(self) -> str: ...
+    @property
+    def classes(self) -> list[str]: ...
+    @property
+    def clip_ids(self) -> list[str]: ...
+    @property
+    def labels(self) -> NDArray[np.uint8]: ...
+    def __len__(self) -> int: ...
+    def gather(self, indices: NDArray[np.intp], modalities: tuple[str, ...]) -> LabelledBatch: ...
 
 
 def present(batch: Batch, modality: str) -> torch.Tensor:

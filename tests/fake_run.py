@@ -95,6 +95,7 @@ def _attacks(
         "threat": [name[0] for name in names],
         "attack": [name[1] for name in names],
         "eps": pa.array([name[2] for name in names], pa.float64()),
+        "multiple": pa.array([name[2] / EPS for name in names], pa.float64()),
         "scores": packed(scores),
         "quantised_scores": pa.array(stored, pa.binary(16)),
     }

@@ -19,6 +19,7 @@ PACKAGES = ("mmlib", "stages")
 UNITS = (
     "runtime",
     "storage.py",
+    "threats.py",
     "params/data.py",
     "params/decode.py",
     "params/shard.py",

@@ -2,13 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
 
-from mmlib.batch import LabelledBatch, to_device
-from mmlib.metrics.geometry.convexity import Margins, Pairs, Rule, interpolate
+from mmlib.batch import Clips, to_device
+from mmlib.metrics.geometry.convexity import (
+    Margins,
+    Pairs,
+    Rule,
+    interpolate,
+)
 from mmlib.metrics.geometry.head import Head
 from mmlib.metrics.geometry.spaces import (
     Space,
@@ -30,12 +34,6 @@ INPUT = "input"
 # Embeddings, and clips, that go through the network at once.
 VECTORS = 4096
 CLIPS = 32
-
-
-class Clips(Protocol):
-    """A split of clips with random access; `mmlib.loader.ShardSet` is one."""
-
-    def gather(self, indices: Indices, modalities: tuple[str, ...]) -> LabelledBatch: ...
 
 
 def spaces_below(

@@ -31,11 +31,14 @@ class Embeddings(NamedTuple):
 
 
 class Condition(NamedTuple):
-    """One way of scoring the eval clips: threat, attack and budget; clean is (clean, clean, 0)."""
+    """One way of scoring the eval clips; clean is (clean, clean, 0).
+
+    `multiple` is that of the headline budget: 1 for the headline itself.
+    """
 
     threat: str
     attack: str
-    eps: float
+    multiple: float
 
 
 def read_embeddings(path: Path, split: str, vectors: Sequence[str] = EMBEDDINGS) -> Embeddings:
@@ -71,7 +74,7 @@ class AttackScores:
     """data/attacks/<run>.parquet: the scores of every eval clip under every condition.
 
     `eps` is the headline budget, `threats` those that the run's modalities allow, `conditions`
-    every (threat, attack, eps) stored. Scores are read when asked for, so that a sweep over
+    every (threat, attack, multiple) stored. Scores are read when asked for, so that a sweep over
     20,000 clips and 527 classes needs the memory of one condition.
     """
 
@@ -83,7 +86,12 @@ class AttackScores:
         self.task = str(metadata["task"])
         self.eps = float(metadata["eps"])
         self.threats = tuple(metadata["threats"])
-        keys = self._file.read(columns=["clip_id", "threat", "attack", "eps"])
+        if "multiple" not in self._file.schema_arrow.names:
+            raise UserError(
+                f"{path}: written before budgets had a column multiple; delete it and run "
+                "`dvc repro`"
+            )
+        keys = self._file.read(columns=["clip_id", "threat", "attack", "multiple"])
         self._rows = _rows_by_condition(keys)
         self.conditions = tuple(self._rows)
         self._ids = keys.column("clip_id")
@@ -107,8 +115,9 @@ class AttackScores:
             raise UserError(f"{self.path}: no scores for {condition}; run `dvc repro`")
         clip_ids, rows = self._order(condition)
         if not np.array_equal(clip_ids, self.clip_ids):
+            eps = self.eps_at(condition.multiple)
             raise UserError(
-                f"{self.path}: {condition.threat} at eps {condition.eps:g} covers "
+                f"{self.path}: {condition.threat} at eps {eps:g} covers "
                 f"{len(clip_ids)} clips, clean {len(self.clip_ids)}; delete it and run `dvc repro`"
             )
         column = self._column("quantised_scores" if quantised else "scores", rows)
@@ -116,9 +125,13 @@ class AttackScores:
             raise UserError(f"{self.path}: {column.null_count} scores of {condition} are missing")
         return numbers_of(column, np.float32)
 
+    def eps_at(self, multiple: float) -> float:
+        """The budget at a multiple of the headline one, as the sweep computed it."""
+        return self.eps * multiple
+
     def sweep(self, threat: str, attack: str) -> tuple[float, ...]:
-        """The budgets at which the attack was run under the threat, ascending."""
-        found = {c.eps for c in self.conditions if (c.threat, c.attack) == (threat, attack)}
+        """The multiples at which the attack was run under the threat, ascending."""
+        found = {c.multiple for c in self.conditions if (c.threat, c.attack) == (threat, attack)}
         return tuple(sorted(found))
 
     def _order(self, condition: Condition) -> tuple[Texts, Indices]:
@@ -156,8 +169,8 @@ def _rows_by_condition(keys: pa.Table) -> dict[Condition, Indices]:
     threats, attacks = (
         keys.column(name).combine_chunks().dictionary_encode() for name in ("threat", "attack")
     )
-    eps = keys.column("eps").to_numpy()
-    budgets, budget_codes = np.unique(eps, return_inverse=True)
+    multiples = keys.column("multiple").to_numpy()
+    budgets, budget_codes = np.unique(multiples, return_inverse=True)
     codes = np.stack([threats.indices.to_numpy(), attacks.indices.to_numpy(), budget_codes], axis=1)
     found, inverse = np.unique(codes, axis=0, return_inverse=True)
     names = (threats.dictionary.to_pylist(), attacks.dictionary.to_pylist())

@@ -9,9 +9,7 @@ from torch import Tensor, nn
 
 from mmlib.batch import Batch
 from mmlib.models.layers import Normalise
-
-MAIN_HEAD = "AV"
-AUXILIARY_HEADS = {"A": "audio", "V": "video"}
+from mmlib.threats import SINGLE, threat_on
 
 
 class Encoder(nn.Module):
@@ -101,21 +99,17 @@ class Model(nn.Module, ABC):
         With auxiliary heads: "A", "V" and "AV"; else the one head, named after the modalities.
         """
         embeddings = self.encode_all(batch)
-        heads = {
-            name: head(embeddings[AUXILIARY_HEADS[name]]) for name, head in self.auxiliary.items()
-        }
+        heads = {name: head(embeddings[SINGLE[name]]) for name, head in self.auxiliary.items()}
         return {**heads, self.main_head: self.classify(embeddings)}
 
     @property
     def main_head(self) -> str:
         """The name of the head that predicts: "A", "V" or "AV"."""
-        if len(self.modalities) > 1:
-            return MAIN_HEAD
-        return next(name for name, m in AUXILIARY_HEADS.items() if m == self.modalities[0])
+        return threat_on(self.modalities)
 
     def add_auxiliary_heads(self, classes: int) -> None:
         """Give each encoder a linear head of its own, as Gradient-Blending trains them."""
-        for name, modality in AUXILIARY_HEADS.items():
+        for name, modality in SINGLE.items():
             (dim,) = self.shapes[modality]
             self.auxiliary[name] = nn.Linear(dim, classes)
 

@@ -2,24 +2,15 @@
 
 import sys
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from mmlib.batch import LabelledBatch, to_device
+from mmlib.batch import Clips, LabelledBatch, to_device
 from mmlib.models.base import Model
 from mmlib.runtime.arrays import Floats32, Indices
-
-
-class Clips(Protocol):
-    """A split of labelled clips with random access; `mmlib.loader.ShardSet` is one."""
-
-    @property
-    def task(self) -> str: ...
-    def __len__(self) -> int: ...
-    def gather(self, indices: Indices, modalities: tuple[str, ...]) -> LabelledBatch: ...
 
 
 class Prediction(NamedTuple):

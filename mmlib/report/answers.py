@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from mmlib.metrics.intervals import Interval
-from mmlib.report import wording
+from mmlib.report import threats, wording
 from mmlib.report.comparison.claim import (
-    THREAT_WORDS,
     Claim,
     Verdict,
 )
@@ -137,7 +136,7 @@ def prediction(found: Sequence[Prediction], everywhere: Sequence[Prediction]) ->
     rows = [p for p in everywhere if p.drop == "relative" and p.metric in shown]
     verdicts = [p.verdict for p in rows]
     sentences = [
-        f"Over {first.pearson.n} classes of {first.run} under {THREAT_WORDS[first.threat]}, the"
+        f"Over {first.pearson.n} classes of {first.run} under {threats.WORDS[first.threat]}, the"
         f" share of its AP that a class keeps goes {wording.listed(plain)}; given clean AP and"
         f" class size, at {wording.listed(given)}.",
         f"Over all runs and threats {verdicts.count('supported')} of {len(rows)} such correlations"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from mmlib.metrics.intervals import Interval
-from mmlib.report import wording
+from mmlib.report import threats, wording
 from mmlib.report.answers import Answer
 from mmlib.report.comparison.correlation import Correlation
 from mmlib.report.comparison.study import Study
@@ -12,7 +12,7 @@ from mmlib.report.comparison.study_claims import (
     pairs,
 )
 from mmlib.report.findings import Findings
-from mmlib.report.inputs import THREAT_SHORT, Inputs, band
+from mmlib.report.inputs import Inputs, band
 from mmlib.storage import csv_text, decimals
 
 
@@ -26,7 +26,7 @@ def results_text(inputs: Inputs, answers: Sequence[Answer]) -> str:
             rows.append(
                 (
                     run.name if condition == "clean" else "",
-                    "-" if condition == "clean" else THREAT_SHORT[condition],
+                    "-" if condition == "clean" else threats.SHORT[condition],
                     wording.number(run.value(condition, "mAP")),
                     wording.interval(*ends) if ends else wording.MISSING,
                     wording.number(run.value(condition, "AUC")),

@@ -7,16 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from mmlib.metrics.scores.tables import budget
 from mmlib.params.retraining import AdversarialRun, MixupRun
 from mmlib.params.training import TrainRun
 from mmlib.params.whole.file import Params
 from mmlib.report.comparison import study
 from mmlib.runtime.errors import UserError
 from mmlib.storage import Table, read_json, read_table
-
-THREAT_ORDER = ("A", "V", "AV")
-THREAT_NAMES = {"A": "audio attacked", "V": "video attacked", "AV": "both attacked"}
-THREAT_SHORT = {"A": "A", "V": "V", "AV": "A+V"}
+from mmlib.threats import THREATS
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Run:
     @property
     def threats(self) -> tuple[str, ...]:
         """The threats that this run was attacked under, as metrics tell."""
-        return tuple(threat for threat in THREAT_ORDER if threat in self.metrics)
+        return tuple(threat for threat in THREATS if threat in self.metrics)
 
     @property
     def widest_threat(self) -> str | None:
@@ -90,8 +88,8 @@ def band(run: Run, condition: str, headline: float) -> tuple[float, float] | Non
     threat = condition if condition in run.threats else run.widest_threat
     if f"{threat}_lo" not in run.curve:
         return None
-    eps = 0.0 if condition == "clean" else headline
-    rows = np.flatnonzero(np.isclose(run.curve["eps"], eps))
+    eps = 0.0 if condition == "clean" else float(budget(headline))
+    rows = np.flatnonzero(run.curve["eps"] == eps)
     if len(rows) == 0:
         return None
     return float(run.curve[f"{threat}_lo"][rows[0]]), float(run.curve[f"{threat}_hi"][rows[0]])

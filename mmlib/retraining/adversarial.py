@@ -5,7 +5,7 @@ The recipe is ours [choice]: the paper states none.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal, NamedTuple
 
@@ -14,11 +14,9 @@ from torch import Tensor, nn
 
 from mmlib.attacks.core.search import Search
 from mmlib.attacks.core.threat import (
-    Budget,
     Threat,
-    comparable_radius,
 )
-from mmlib.batch import THREATS, LabelledBatch
+from mmlib.batch import LabelledBatch
 from mmlib.models.base import Model
 from mmlib.params.retraining import Guard
 from mmlib.training.objectives import (
@@ -50,20 +48,6 @@ class Probe(NamedTuple):
         damage = self.multiple - self.clean
         single = max(self.single - self.clean, 0.0)
         return self.multiple > guard.rise * lowest and damage > guard.ratio * single
-
-
-def build_threat(
-    name: str, eps: float, norm: Literal["linf", "l2", "l1"], shapes: Mapping[str, Sequence[int]]
-) -> dict[str, Budget]:
-    """Give each modality of the threat "A", "V" or "AV" a ball of radius eps.
-
-    `eps` in units of full scale; for l2 and l1 it is the change per element (root mean square, mean
-    absolute). `shapes`: modality -> shape of one clip.
-    """
-    return {
-        modality: Budget(comparable_radius(eps, norm, shapes[modality]), norm)
-        for modality in THREATS[name]
-    }
 
 
 @contextmanager

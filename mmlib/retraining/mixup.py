@@ -5,28 +5,15 @@ from a `Guide` [paper: the idea; choice: the rule], see docs/retraining.md.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Protocol
 
 import numpy as np
 import torch
 
-from mmlib.batch import Batch, LabelledBatch, present
+from mmlib.batch import Batch, Clips, LabelledBatch, present
 from mmlib.retraining.guide import Guide
 from mmlib.retraining.pairs import Choice, Pairs, aligned_distances
-from mmlib.runtime.arrays import Bytes, Floats, Ints
+from mmlib.runtime.arrays import Floats, Ints
 from mmlib.runtime.seeds import derive
-
-
-class Clips(Protocol):
-    """What mixup needs of a training split: labels (N, K) multi-hot, ids, and random access."""
-
-    @property
-    def clip_ids(self) -> list[str]: ...
-    @property
-    def labels(self) -> Bytes: ...
-    @property
-    def classes(self) -> list[str]: ...
-    def gather(self, indices: Ints, modalities: tuple[str, ...]) -> LabelledBatch: ...
 
 
 def draw_lambdas(

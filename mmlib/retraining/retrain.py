@@ -3,20 +3,21 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from mmlib.batch import THREATS, LabelledBatch
+from mmlib.attacks.core.threat import build_threat
+from mmlib.batch import LabelledBatch
 from mmlib.models import checkpoint
 from mmlib.models.base import Model
 from mmlib.params.retraining import AdversarialRun, MixupRun, RetrainRun
 from mmlib.params.training import Learning
 from mmlib.retraining.adversarial import (
     AdversarialObjective,
-    build_threat,
 )
 from mmlib.retraining.guide import read_guide
 from mmlib.retraining.mixup import MixupBatches
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.scratch import fingerprint
 from mmlib.shards.read.loader import ShardSet
+from mmlib.threats import THREATS
 from mmlib.training.gblend import read_weights
 from mmlib.training.objectives import (
     BlendedObjective,
@@ -101,7 +102,8 @@ def _supervised(model: Model, task: str, guide: Path) -> Objective:
 def _adversarial(
     row: AdversarialRun, model: Model, train: ShardSet, objective: Objective
 ) -> AdversarialObjective:
-    absent = [name for name in THREATS[row.threat] if name not in model.modalities]
+    attacked = THREATS[row.threat]
+    absent = [name for name in attacked if name not in model.modalities]
     if absent:
         raise UserError(
             f"threat {row.threat} attacks {absent[0]}, but the model reads "
@@ -109,7 +111,7 @@ def _adversarial(
         )
     return AdversarialObjective(
         objective,
-        build_threat(row.threat, row.eps, row.norm, train.input_shapes),
+        build_threat(dict.fromkeys(attacked, row.eps), row.norm, train.input_shapes),
         loss=ATTACK_LOSS[train.task],
         attack=row.attack,
         steps=row.steps,

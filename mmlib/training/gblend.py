@@ -15,8 +15,9 @@ import numpy as np
 
 from mmlib.runtime.errors import UserError
 from mmlib.storage import read_json, read_table, reading
+from mmlib.threats import THREATS
 
-HEADS = ("A", "V", "AV")
+HEADS = tuple(THREATS)
 """Audio, video, and both: the last one predicts."""
 
 OVERFITTING_FLOOR = 0.01

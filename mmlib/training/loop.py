@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from mmlib.batch import LabelledBatch, to_device
+from mmlib.batch import Clips, LabelledBatch, to_device
 from mmlib.metrics import ranking
 from mmlib.models.base import Model
 from mmlib.models.devices import training_precision
-from mmlib.models.predict import Clips, predict_heads
+from mmlib.models.predict import predict_heads
 from mmlib.params.training import Augment, Optimiser
 from mmlib.runtime.arrays import Indices
 from mmlib.runtime.errors import UserError

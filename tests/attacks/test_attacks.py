@@ -8,7 +8,6 @@ import torch
 
 from mmlib.attacks.core.losses import resolve
 from mmlib.attacks.core.region import Region
-from mmlib.attacks.core.search import Model
 from mmlib.attacks.core.threat import (
     NORMS,
     Budget,
@@ -20,7 +19,7 @@ from mmlib.attacks.methods.mim import mim
 from mmlib.attacks.methods.noise import noise
 from mmlib.attacks.methods.pgd import pgd
 from mmlib.attacks.methods.square import square
-from mmlib.batch import Batch
+from mmlib.batch import Batch, Forward
 from mmlib.runtime.errors import UserError
 from tests.attacks import toys
 
@@ -45,7 +44,7 @@ def attacked(
     labels: torch.Tensor | None = None,
     *,
     modalities: Sequence[str] = ("audio", "video"),
-    model: Model | None = None,
+    model: Forward | None = None,
     seeds: Sequence[int] | None = None,
     **more: Any,
 ) -> Batch:

@@ -8,10 +8,7 @@ import torch
 from torch import Tensor
 
 from mmlib.attacks.core.losses import resolve
-from mmlib.attacks.core.search import (
-    Model,
-    Search,
-)
+from mmlib.attacks.core.search import Search
 from mmlib.attacks.core.threat import (
     NORMS,
     Budget,
@@ -22,7 +19,7 @@ from mmlib.attacks.methods.mim import mim
 from mmlib.attacks.methods.pgd import climb, pgd
 from mmlib.attacks.methods.rechecked import climb_rechecked, rechecked
 from mmlib.attacks.methods.several import several
-from mmlib.batch import Batch
+from mmlib.batch import Batch, Forward
 from tests.attacks import toys
 
 EPS = {"linf": 0.1, "l2": 0.5, "l1": 2.0}
@@ -33,7 +30,7 @@ CLIPS = 12
 class Counting:
     """A model that counts the clips it sees."""
 
-    def __init__(self, net: Model) -> None:
+    def __init__(self, net: Forward) -> None:
         self.net, self.seen = net, 0
 
     def __call__(self, inputs: Batch) -> Tensor:
@@ -41,7 +38,7 @@ class Counting:
         return self.net(inputs)
 
 
-def classes(net: Model, inputs: Batch) -> Tensor:
+def classes(net: Forward, inputs: Batch) -> Tensor:
     """The classes that the net itself finds, so that every clip is right at first."""
     with torch.no_grad():
         return net(inputs).argmax(1)
@@ -103,7 +100,7 @@ def test_a_batch_that_is_broken_already_is_not_attacked() -> None:
     assert torch.equal(found["audio"], inputs["audio"])
 
 
-def rounded(net: torch.nn.Module) -> Model:
+def rounded(net: torch.nn.Module) -> Forward:
     """The net in bfloat16."""
 
     def rough(inputs: Batch) -> Tensor:

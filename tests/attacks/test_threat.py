@@ -14,9 +14,9 @@ from mmlib.attacks.core.threat import (
     NORMS,
     Budget,
     Norm,
+    build_threat,
     clip_seeds,
     comparable_radius,
-    derive_seed,
     rows,
 )
 from mmlib.runtime.errors import UserError
@@ -163,11 +163,19 @@ def test_comparable_radius_is_rms_and_mean() -> None:
     assert comparable_radius(0.02, "l1", (100, 64)) == pytest.approx(128)
 
 
-def test_seeds() -> None:
-    assert derive_seed(1, "a") == derive_seed(1, "a")
-    assert derive_seed(1, "a") != derive_seed(1, "b")
-    assert 0 <= derive_seed(2022, "clip", 0.5) < 2**63
+def test_a_threat_of_one_change_per_element() -> None:
+    shapes = {"audio": (100, 64), "video": (3, 8, 16, 16)}
+    threat = build_threat({"audio": 0.02, "video": 0.01}, "l2", shapes)
+    assert threat["audio"] == Budget(comparable_radius(0.02, "l2", (100, 64)), "l2")
+    assert threat["video"] == Budget(comparable_radius(0.01, "l2", (3, 8, 16, 16)), "l2")
+    waveform = build_threat({"audio": 0.02}, "linf", {"audio": (16000,), "video": (3, 8, 16, 16)})
+    assert waveform == {"audio": Budget(0.02, low=-1.0)}
+
+
+def test_a_seed_for_each_clip() -> None:
     assert clip_seeds([4, 5], 2) == [4, 5]
+    assert clip_seeds(5, 2)[0] == 1248755623252317243
+    assert len(set(clip_seeds(5, 3))) == 3
     with pytest.raises(UserError, match="2 seeds for 3 clips"):
         clip_seeds([4, 5], 3)
 

@@ -20,7 +20,7 @@ from mmlib.attacks.core.threat import (
 from mmlib.attacks.methods.pgd import pgd
 from mmlib.batch import LabelledBatch, is_waveform
 from mmlib.evaluation.attacked import domain
-from mmlib.evaluation.attacked.threats import build_threat
+from mmlib.evaluation.attacked.run import shapes_of, threat_at
 from mmlib.evaluation.sweep import attack, perceptibility
 from mmlib.evaluation.sweep.chunk import ChunkSweep
 from mmlib.evaluation.sweep.measures import measure
@@ -108,31 +108,31 @@ def test_what_holds_for_every_clip_of_a_sweep(norm: Norm) -> None:
     clean = records["clean", "clean", 0.0]
     torch.testing.assert_close(clean.scores, net(clips.inputs), atol=1e-5, rtol=1e-5)
     for name in ("A", "V", "AV"):
-        losses = [clean.loss, *(records[name, "pgd", eps].loss for eps in (0.01, 0.02, 0.08))]
+        losses = [clean.loss, *(records[name, "pgd", multiple].loss for multiple in short.sweep)]
         for smaller, larger in pairwise(losses):
             assert bool((larger >= smaller).all())
         for multiple in short.sweep:
             found = sweep.solutions[name, multiple].points
-            for modality, budget in build_threat(name, short, multiple, clips.inputs).items():
+            for modality, budget in sweep.threat(name, multiple).items():
                 delta = perceptibility.change(clips.inputs[modality], found[modality])
                 change = perceptibility.norm(delta, ORDERS[norm])
                 assert bool((change <= budget.eps).all())
                 low = -1 if modality == "audio" else 0
                 assert low <= float(found[modality].min()) <= float(found[modality].max()) <= 1
-    under_sound = records["A", "pgd", 0.02]
+    under_sound = records["A", "pgd", 1.0]
     assert torch.equal(sweep.solutions["A", 1.0].points["audio"][3], clips.inputs["audio"][3])
     assert bool((under_sound.loss[:3] > clean.loss[:3]).all()), "silence too"
     assert torch.isnan(under_sound.measures["snr_waveform"]).tolist() == [False, True, False, True]
     assert "snr_log_mel" not in under_sound.measures
-    assert "snr_waveform" in records["AV", "noise", 0.02].measures
-    assert bool((under_sound.loss[:3] > records["A", "noise", 0.02].loss[:3]).all())
+    assert "snr_waveform" in records["AV", "noise", 1.0].measures
+    assert bool((under_sound.loss[:3] > records["A", "noise", 1.0].loss[:3]).all())
 
 
 def test_silence_is_out_of_reach_without_noise_to_start_from() -> None:
     """Why a sweep raises it: from the clean clip the gradient is zero, and stays so."""
     net = heard(None, video=False)
     batch, labels = clips_of(net).inputs, clips_of(net).labels
-    threat = build_threat("A", on_waveforms(), 1.0, batch)
+    threat = threat_at("A", on_waveforms(), 1.0, shapes_of(batch))
     stuck = pgd(net, batch, labels, threat, steps=3, start={"audio": batch["audio"]})
     assert torch.equal(stuck["audio"][SILENT], batch["audio"][SILENT])
     assert not torch.equal(stuck["audio"][HALF], batch["audio"][HALF])
@@ -149,8 +149,8 @@ def test_other_methods_and_the_plane(methods: list[str]) -> None:
     sweep = ChunkSweep(net, clips_of(net), several, seed=1)
     records = {record.condition: record for record in sweep.run()}
     for method in methods:
-        alone = records["A", f"{method} alone", 0.02]
-        assert bool((records["A", "pgd", 0.02].loss >= alone.loss).all())
+        alone = records["A", f"{method} alone", 1.0]
+        assert bool((records["A", "pgd", 1.0].loss >= alone.loss).all())
     points = list(attack_surface(sweep))
     assert len(points) == 3
     assert all(bool(torch.isfinite(point.scores).all()) for point in points)
@@ -159,14 +159,14 @@ def test_other_methods_and_the_plane(methods: list[str]) -> None:
 def test_no_budget_changes_nothing() -> None:
     net = heard()
     clips = clips_of(net)
-    threat = scaled(build_threat("AV", on_waveforms(), 1.0, clips.inputs), 0.0)
+    threat = scaled(threat_at("AV", on_waveforms(), 1.0, shapes_of(clips.inputs)), 0.0)
     found = pgd(net, clips.inputs, clips.labels, threat, steps=2)
     assert all(torch.equal(found[name], clips.inputs[name]) for name in threat)
 
 
 def test_the_snr_is_that_of_the_sound() -> None:
     clean = torch.full((1, 100), 0.5)
-    threat = build_threat("A", on_waveforms(), 1.0, {"audio": clean})
+    threat = threat_at("A", on_waveforms(), 1.0, shapes_of({"audio": clean}))
     assert (threat["audio"].low, threat["audio"].high) == (-1, 1)
     found = measure({"audio": clean}, {"audio": clean + 0.05}, threat)
     assert set(found) == {"norm_audio", "mean_abs_audio", "max_abs_audio", "snr_waveform"}

@@ -1,7 +1,7 @@
 """Convexity below the penultimate vector, on small networks with random weights."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -35,14 +35,20 @@ RULE = threshold_rule(0.5)
 class Clips:
     """Random clips in memory."""
 
-    clip_ids: list[str]
+    task = "multi_label"
+    classes: ClassVar[list[str]] = ["a", "b", "c"]
 
     def __init__(self, count: int) -> None:
+        self.clip_ids = [str(row) for row in range(count)]
+        self.labels = np.zeros((count, len(self.classes)), np.uint8)
         generator = torch.Generator().manual_seed(0)
         self.inputs = {
             "audio": torch.rand(count, 16, 32, generator=generator),
             "video": torch.rand(count, 3, 4, 16, 16, generator=generator),
         }
+
+    def __len__(self) -> int:
+        return len(self.clip_ids)
 
     def gather(self, indices: Indices, modalities: tuple[str, ...]) -> LabelledBatch:
         rows = torch.from_numpy(indices)

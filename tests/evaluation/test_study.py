@@ -45,8 +45,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MMLIB_WORKERS", "1")
     # The sweep remembers shards and models by their paths, which are the same in every project.
-    sweep._clips.cache_clear()
-    sweep._model.cache_clear()
+    sweep._run.cache_clear()
     yaml = YAML(typ="safe")
     values = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     values["model"]["csn"]["width"] = 2

@@ -13,10 +13,7 @@ from mmlib.attacks.core.threat import (
     NORMS,
     Norm,
 )
-from mmlib.evaluation.attacked.threats import (
-    build_threat,
-    threat_names,
-)
+from mmlib.evaluation.attacked.run import shapes_of, threat_at
 from mmlib.evaluation.sweep import perceptibility, table
 from mmlib.evaluation.sweep.chunk import ChunkSweep
 from mmlib.evaluation.sweep.measures import measure
@@ -27,15 +24,9 @@ from mmlib.metrics.stored import (
 from tests.sweep_toys import CLASSES, inputs, labelled, model, settings
 
 
-def test_threats_that_a_models_modalities_allow() -> None:
-    assert threat_names(("audio",)) == ["A"]
-    assert threat_names(("video",)) == ["V"]
-    assert threat_names(("audio", "video")) == ["A", "V", "AV"]
-
-
 def test_budgets_follow_the_params() -> None:
     scaled = settings(norm="l2", scale={"audio": 2.0, "video": 1.0})
-    threat = build_threat("AV", scaled, 0.5, inputs())
+    threat = threat_at("AV", scaled, 0.5, shapes_of(inputs()))
     assert threat["audio"].eps == pytest.approx(0.02 * 0.5 * 2 * (16 * 32) ** 0.5)
     assert threat["video"].eps == pytest.approx(0.02 * 0.5 * (3 * 2 * 16 * 16) ** 0.5)
     assert threat["video"].norm == "l2"
@@ -52,20 +43,20 @@ def test_what_holds_for_every_clip(norm: Norm, missing: bool) -> None:
     sweep = ChunkSweep(net, clips, short, seed=7)
     records = {record.condition: record for record in sweep.run()}
     assert len(records) == 1 + 3 * 3 * 2
-    budgets = [0.01, 0.02, 0.08]
     clean = records["clean", "clean", 0.0]
     torch.testing.assert_close(clean.scores, net(clips.inputs), atol=1e-5, rtol=1e-5)
     for name in ("A", "V", "AV"):
-        losses = [clean.loss, *(records[name, "pgd", eps].loss for eps in budgets)]
+        losses = [clean.loss, *(records[name, "pgd", multiple].loss for multiple in short.sweep)]
         for smaller, larger in pairwise(losses):
             assert bool((larger >= smaller).all())
-        for multiple, eps in zip(short.sweep, budgets, strict=True):
+        for multiple in short.sweep:
             found = sweep.solutions[name, multiple].points
             again = net({**clips.inputs, **found})
-            record = records[name, "pgd", eps]
+            record = records[name, "pgd", multiple]
+            assert record.eps == 0.02 * multiple
             torch.testing.assert_close(record.scores, again, atol=1e-5, rtol=1e-5)
             assert (record.quantised_scores is not None) == (multiple == 1)
-            for modality, budget in build_threat(name, short, multiple, clips.inputs).items():
+            for modality, budget in sweep.threat(name, multiple).items():
                 delta = perceptibility.change(clips.inputs[modality], found[modality])
                 change = perceptibility.norm(delta, ORDERS[norm])
                 assert bool((change <= budget.eps * (1 + 1e-6)).all())
@@ -75,8 +66,8 @@ def test_what_holds_for_every_clip(norm: Norm, missing: bool) -> None:
                 assert bool((found[modality] >= 0).all() & (found[modality] <= 1).all())
             if name == "AV":
                 for part in "AV":
-                    assert bool((record.loss >= records[part, "pgd", eps].loss).all())
-    assert bool((records["AV", "pgd", 0.08].loss > records["AV", "noise", 0.08].loss).all())
+                    assert bool((record.loss >= records[part, "pgd", multiple].loss).all())
+    assert bool((records["AV", "pgd", 4.0].loss > records["AV", "noise", 4.0].loss).all())
 
 
 def test_a_clip_does_not_depend_on_its_chunk() -> None:
@@ -102,7 +93,7 @@ def test_uni_modal_models(modality: str) -> None:
 
 def test_untouched_modalities_have_no_measures() -> None:
     clean = inputs()
-    threat = build_threat("A", settings(), 1.0, clean)
+    threat = threat_at("A", settings(), 1.0, shapes_of(clean))
     found = measure(clean, {"audio": clean["audio"]}, threat)
     assert set(found) == {"norm_audio", "mean_abs_audio", "max_abs_audio", "snr_log_mel"}
     assert found["norm_audio"].tolist() == [0, 0, 0]
@@ -130,15 +121,15 @@ def test_pieces_join_into_one_table(tmp_path: Path) -> None:
 
     scores = AttackScores(tmp_path / "mid.parquet")
     assert scores.eps == 0.02
-    assert scores.sweep("AV", "pgd") == (0.01, 0.02, 0.08)
+    assert scores.sweep("AV", "pgd") == (0.5, 1.0, 4.0)
     expected = torch.cat(
         [
-            next(r.scores for r in records if r.condition == ("AV", "pgd", 0.02))
+            next(r.scores for r in records if r.condition == ("AV", "pgd", 1.0))
             for _, _, records in chunks
         ]
     )
-    assert torch.equal(torch.tensor(scores.scores(Condition("AV", "pgd", 0.02))), expected)
-    assert scores.scores(Condition("A", "pgd", 0.02), quantised=True).shape == (5, CLASSES)
+    assert torch.equal(torch.tensor(scores.scores(Condition("AV", "pgd", 1.0))), expected)
+    assert scores.scores(Condition("A", "pgd", 1.0), quantised=True).shape == (5, CLASSES)
     rows = pq.read_table(tmp_path / "mid.parquet").to_pylist()
     assert len(rows) == 5 * (1 + 3 * 3 * 2)
     assert [row["clip_id"] for row in rows[:5]] == [
@@ -148,6 +139,9 @@ def test_pieces_join_into_one_table(tmp_path: Path) -> None:
     assert under_audio["norm_video"] is None
     assert under_audio["norm_audio"] == pytest.approx(0.01, rel=1e-5)
     assert rows[0]["quantised_scores"] is None
+    assert {(row["multiple"], row["eps"]) for row in rows} == {
+        (0.0, 0.0), (0.5, 0.01), (1.0, 0.02), (4.0, 0.08),
+    }  # fmt: skip
 
     stored = pq.read_table(tmp_path / "mid-examples.parquet")
     about = json.loads(stored.schema.metadata[b"mmlib"])

@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import average_precision_score
 
@@ -55,17 +57,25 @@ def test_attacked_scores_are_read_sorted_from_scattered_row_groups(tmp_path: Pat
     write_run(tmp_path, threats=THREATS)
     attacks = AttackScores(tmp_path / "data/attacks/audio.parquet")
     assert attacks.threats == ("A", "V", "AV")
-    assert attacks.sweep("V", "pgd") == SWEEP
+    assert attacks.sweep("V", "pgd") == tuple(eps / EPS for eps in SWEEP)
     clean = attacks.scores(Condition("clean", "clean", 0.0))
-    attacked = attacks.scores(Condition("A", "pgd", EPS))
+    attacked = attacks.scores(Condition("A", "pgd", 1.0))
     push = 1 - 2.0 * labels_of(60, "multi_label")
     np.testing.assert_allclose(attacked - clean, push, atol=1e-5)
-    quantised = attacks.scores(Condition("A", "pgd", EPS), quantised=True)
+    quantised = attacks.scores(Condition("A", "pgd", 1.0), quantised=True)
     np.testing.assert_array_equal(quantised, attacked)
     with pytest.raises(UserError, match="are missing"):
         attacks.scores(Condition("clean", "clean", 0.0), quantised=True)
     with pytest.raises(UserError, match="no scores for"):
-        attacks.scores(Condition("A", "pgd", 0.5))
+        attacks.scores(Condition("A", "pgd", 0.75))
+
+
+def test_scores_of_before_multiples_are_refused(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    path = tmp_path / "data/attacks/audio.parquet"
+    pq.write_table(pq.read_table(path).drop_columns("multiple"), path)
+    with pytest.raises(UserError, match="before budgets had a column multiple"):
+        AttackScores(path)
 
 
 def test_headline_figures_follow_their_definitions(tmp_path: Path) -> None:
@@ -74,7 +84,7 @@ def test_headline_figures_follow_their_definitions(tmp_path: Path) -> None:
     labels = labels_of(60, "multi_label").astype(bool)
     attacks = AttackScores(tmp_path / "data/attacks/audio.parquet")
     conditions = {"clean": Condition("clean", "clean", 0.0)}
-    conditions |= {threat: Condition(threat, "pgd", EPS) for threat in THREATS}
+    conditions |= {threat: Condition(threat, "pgd", 1.0) for threat in THREATS}
     for name, condition in conditions.items():
         scores = attacks.scores(condition)
         expected = np.mean([average_precision_score(labels[:, k], scores[:, k]) for k in range(3)])
@@ -196,7 +206,7 @@ def test_metrics_say_which_clips_they_are_of(finished: Path) -> None:
     assert after["clean"]["mAP_lowest"] == after["clean"]["mAP"] == after["clean"]["mAP_highest"]
     labels = labels_of(60, "multi_label").astype(bool)[:50]
     attacks = AttackScores(finished / "data/attacks/audio.parquet")
-    scores = attacks.scores(Condition("A", "pgd", EPS))[:50]
+    scores = attacks.scores(Condition("A", "pgd", 1.0))[:50]
     expected = np.mean([average_precision_score(labels[:, k], scores[:, k]) for k in range(3)])
     assert after["A"]["mAP"] == pytest.approx(expected, abs=1e-6)
 
@@ -222,7 +232,10 @@ def test_faults_are_one_clear_line(finished: Path) -> None:
     mine = AttackScores(finished / "data/attacks/audio.parquet")
     with pytest.raises(UserError, match="no clip of the eval split has a label"):
         score_run(mine, ids, labels & False, resamples=100, confidence=0.9, seed=0)
-    mine.eps = 0.03
+    path = finished / "data/attacks/audio.parquet"
+    stored = pq.read_table(path)
+    pq.write_table(stored.filter(pc.not_equal(stored["multiple"], 1.0)), path)
+    mine = AttackScores(path)
     with pytest.raises(UserError, match="not attacked at the headline eps"):
         score_run(mine, ids, labels, resamples=100, confidence=0.9, seed=0)
     path.write_bytes(b"junk")

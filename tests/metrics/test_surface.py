@@ -163,7 +163,9 @@ def scored(root: Path, damage: float = 1.0) -> Surface | None:
     write_run(root, threats={"A": 1.0, "V": 0.5, "AV": 1.5})
     attacks = AttackScores(root / "data/attacks/audio.parquet")
     ids, labels = read_labels(root / "data/embeddings/audio.parquet", "eval")
-    clean = attacks.scores(attacks.conditions[0]._replace(threat="clean", attack="clean", eps=0.0))
+    clean = attacks.scores(
+        attacks.conditions[0]._replace(threat="clean", attack="clean", multiple=0.0)
+    )
     push = damage * (1 - 2.0 * labels_of(len(ids), "multi_label"))
     blocks = [("grid", a, v, clean + (a + 0.5 * v) * push) for a, v in ((0.5, 1.0), (1.0, 0.5))]
     blocks.append(("shared", 0.75, 0.25, clean + push))
@@ -188,7 +190,9 @@ def test_scores_of_the_plane_follow_their_definition(tmp_path: Path) -> None:
     assert plane.spent == (0.75, 0.25)
     attacks = AttackScores(tmp_path / "data/attacks/audio.parquet")
     _, labels = read_labels(tmp_path / "data/embeddings/audio.parquet", "eval")
-    clean = attacks.scores(attacks.conditions[0]._replace(threat="clean", attack="clean", eps=0.0))
+    clean = attacks.scores(
+        attacks.conditions[0]._replace(threat="clean", attack="clean", multiple=0.0)
+    )
     push = 1 - 2.0 * labels_of(len(labels), "multi_label")
     for place, strength in (((1, 0), 0.5), ((2, 1), 1.25), ((2, 2), 1.5), ((0, 2), 0.5)):
         expected = present_mean(average_precision(labels, clean + strength * push))

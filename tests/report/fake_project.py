@@ -211,6 +211,7 @@ def _attacks(
         "threat": threat,
         "attack": attack,
         "eps": pa.array(eps, pa.float64()),
+        "multiple": pa.array(np.array(eps) / params["attack"]["eps"], pa.float64()),
         "loss": pa.array(np.abs(stacked).mean(1), pa.float32()),
         "scores": _binary(stacked),
         "quantised_scores": _binary(stacked),

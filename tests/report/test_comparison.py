@@ -31,7 +31,7 @@ from mmlib.report.comparison.paired import (
     noise_of,
 )
 from mmlib.runtime.errors import UserError
-from tests.fake_run import EPS, labels_of, write_run
+from tests.fake_run import labels_of, write_run
 
 ROLES = {
     "audio": "audio",
@@ -76,7 +76,7 @@ def test_differences_are_paired(root: Path, runs: PairedRuns) -> None:
     labels = labels_of(200, "multi_label")
     pair = [
         scores.scores(condition)
-        for condition in (Condition("clean", "clean", 0.0), Condition("A", "pgd", EPS))
+        for condition in (Condition("clean", "clean", 0.0), Condition("A", "pgd", 1.0))
     ]
     counts = resample_counts(200, 300, 0)
     gaps = []

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from mmlib.attacks.core.threat import build_threat
 from mmlib.batch import Batch, LabelledBatch
 from mmlib.models.base import Model
 from mmlib.params.retraining import Guard
@@ -14,8 +15,8 @@ from mmlib.retraining.adversarial import (
     AdversarialObjective,
     Probe,
     as_attacked,
-    build_threat,
 )
+from mmlib.threats import THREATS
 from mmlib.training.history import (
     Costs,
     PassCounter,
@@ -62,7 +63,7 @@ def build(
 ) -> AdversarialObjective:
     return AdversarialObjective(
         outer,
-        build_threat(threat, EPS, norm, shapes),
+        build_threat(dict.fromkeys(THREATS[threat], EPS), norm, shapes),
         loss="bce",
         attack=attack,
         steps=steps,
@@ -275,7 +276,7 @@ def test_collapse_is_a_jump_of_the_loss_that_the_single_step_does_not_see(
 
 
 def test_l2_budgets_are_in_change_per_element() -> None:
-    threat = build_threat("AV", EPS, "l2", SHAPES)
+    threat = build_threat(dict.fromkeys(SHAPES, EPS), "l2", SHAPES)
     assert threat["audio"].eps == pytest.approx(EPS * (36 * 32) ** 0.5)
     seen, given = Seen(), batch()
     build(seen, norm="l2", share=1.0)(small(), given, generator())

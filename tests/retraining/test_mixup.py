@@ -29,11 +29,16 @@ BOTH = ("audio", "video")
 class FakeClips:
     """A small split in memory: the audio of clip i of N is i/N all over, its video 1 - i/N."""
 
+    task = "multi_label"
+
     def __init__(self, labels: Bytes, missing: dict[str, Sequence[int]] | None = None):
         self.labels = labels
         self.classes = [f"class {k}" for k in range(labels.shape[1])]
         self.clip_ids = [f"clip {i}" for i in range(len(labels))]
         self.missing = missing or {}
+
+    def __len__(self) -> int:
+        return len(self.labels)
 
     def gather(self, indices: Ints, modalities: tuple[str, ...]) -> LabelledBatch:
         mark = torch.from_numpy(indices / len(self.labels)).float()

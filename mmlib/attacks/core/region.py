@@ -7,11 +7,9 @@ import torch
 from torch import Tensor
 
 from mmlib.attacks.core import projection
-from mmlib.attacks.core.threat import (
-    Budget,
-    derive_seed,
-)
+from mmlib.attacks.core.threat import Budget
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.seeds import derive
 
 SPARSE_SHARE = 0.01
 """Share of the elements that one l1 step moves: SLIDE's 99th percentile (Tramèr & Boneh 2019)."""
@@ -114,7 +112,7 @@ class Region:
         return self.project(self.clean + draws * self.column(self.eps).to(draws.dtype))
 
     def _draw(self, seed: int, name: str) -> Tensor:
-        generator = torch.Generator().manual_seed(derive_seed(seed, name))
+        generator = torch.Generator().manual_seed(derive(seed, name, draw=True))
         shape = self.clean.shape[1:]
         if self.norm == "linf":
             return torch.rand(shape, generator=generator)

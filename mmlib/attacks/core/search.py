@@ -1,6 +1,6 @@
 """What every attack shares: the attacked model, the allowed region, the best point so far."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 
 import torch
@@ -11,16 +11,10 @@ from mmlib.attacks.core.losses import (
     resolve,
 )
 from mmlib.attacks.core.region import Region
-from mmlib.attacks.core.threat import (
-    Threat,
-    clip_seeds,
-    derive_seed,
-)
-from mmlib.batch import Batch
+from mmlib.attacks.core.threat import Threat, clip_seeds
+from mmlib.batch import Batch, Forward
 from mmlib.runtime.errors import UserError
-
-Model = Callable[[Batch], Tensor]
-"""Any callable from a batch, a dict of (B, ...) tensors, to logits (B, K); in eval mode."""
+from mmlib.runtime.seeds import derive
 
 Points = dict[str, Tensor]
 """The attacked modalities alone: modality -> (B, ...)."""
@@ -40,7 +34,7 @@ class Search:
 
     def __init__(
         self,
-        model: Model,
+        model: Forward,
         batch: Batch,
         labels: Tensor,
         threat: Threat,
@@ -129,7 +123,7 @@ class Search:
 
     def random(self, *parts: int | str) -> Points:
         """Random allowed points, from each clip's seed and `parts` (such as the restart)."""
-        seeds = [derive_seed(seed, *parts) for seed in self.seeds]
+        seeds = [derive(seed, *parts, draw=True) for seed in self.seeds]
         return {name: region.random(seeds, name) for name, region in self.regions.items()}
 
     def begin(self, start: Start) -> Points:
@@ -139,7 +133,7 @@ class Search:
             self.losses(self.project(points))
         return self.best
 
-    def on(self, model: Model) -> "Search":
+    def on(self, model: Forward) -> "Search":
         """The same search of another model, with nothing found yet."""
         other = copy(self)
         other.model, other.best, other.best_logits = model, self.clean, None

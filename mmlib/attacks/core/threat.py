@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from math import isfinite, prod, sqrt
 from typing import Literal
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.seeds import derive
 
 Norm = Literal["linf", "l2", "l1"]
 NORMS: tuple[Norm, ...] = ("linf", "l2", "l1")
@@ -78,19 +78,28 @@ def comparable_radius(eps: float, norm: Norm, shape: Sequence[int]) -> float:
     return {"linf": eps, "l2": eps * sqrt(n), "l1": eps * n}[norm]
 
 
-def derive_seed(*parts: int | str | float) -> int:
-    """Hash any parts (run, clip id, threat, restart, ...) into one seed of 63 bits.
+def build_threat(
+    eps: Mapping[str, float], norm: Norm, shapes: Mapping[str, Sequence[int]]
+) -> dict[str, Budget]:
+    """Give each modality of `eps` a ball of that change per element, in units of full scale.
 
-    The same on every machine and in every process, and independent of batch, order and workers.
+    `shapes`: modality -> shape of one clip; see `comparable_radius`. Values stay in [0, 1], those
+    of sound as a waveform, of one axis, in [-1, 1].
     """
-    text = "\x1f".join(repr(part) for part in parts)
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+    return {
+        modality: Budget(
+            comparable_radius(change, norm, shapes[modality]),
+            norm,
+            low=-1.0 if modality == "audio" and len(shapes[modality]) == 1 else 0.0,
+        )
+        for modality, change in eps.items()
+    }
 
 
 def clip_seeds(seeds: Sequence[int] | int, clips: int) -> list[int]:
     """One seed a clip: given as such, or derived from one number and the place in the batch."""
     if isinstance(seeds, int):
-        return [derive_seed(seeds, place) for place in range(clips)]
+        return [derive(seeds, place, draw=True) for place in range(clips)]
     if len(seeds) != clips:
         raise UserError(f"{len(seeds)} seeds for {clips} clips: give one a clip")
     return [int(seed) for seed in seeds]

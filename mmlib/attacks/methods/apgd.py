@@ -10,14 +10,9 @@ from mmlib.attacks.core.losses import (
     Loss,
     resolve,
 )
-from mmlib.attacks.core.search import (
-    Model,
-    Points,
-    Search,
-    Start,
-)
+from mmlib.attacks.core.search import Points, Search, Start
 from mmlib.attacks.core.threat import Threat
-from mmlib.batch import Batch
+from mmlib.batch import Batch, Forward
 
 _MOMENTUM = 0.75
 _RISING_SHARE = 0.75
@@ -27,7 +22,7 @@ _SPARSITY_FALL = 1.5
 
 
 def apgd(
-    model: Model,
+    model: Forward,
     batch: Batch,
     labels: Tensor,
     threat: Threat,

@@ -12,24 +12,21 @@ from mmlib.attacks.core.losses import (
     multi_hot,
     resolve,
 )
-from mmlib.attacks.core.search import (
-    Model,
-    Search,
-)
+from mmlib.attacks.core.search import Search
 from mmlib.attacks.core.threat import (
     Threat,
     rows,
 )
 from mmlib.attacks.methods.apgd import apgd
 from mmlib.attacks.methods.square import square
-from mmlib.batch import Batch
+from mmlib.batch import Batch, Forward
 
 Member = tuple[Callable[..., Batch], dict[str, Any]]
 """An attack and its settings; its loss may differ from the one that clips are compared by."""
 
 
 def strongest(
-    model: Model,
+    model: Forward,
     batch: Batch,
     labels: Tensor,
     threat: Threat,
@@ -76,7 +73,7 @@ def strongest(
 
 
 def apgd_targeted(
-    model: Model,
+    model: Forward,
     batch: Batch,
     labels: Tensor,
     threat: Threat,

@@ -5,17 +5,13 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from mmlib.attacks.core.losses import Loss
-from mmlib.attacks.core.search import (
-    Model,
-    Search,
-    Start,
-)
+from mmlib.attacks.core.search import Search, Start
 from mmlib.attacks.core.threat import Threat
-from mmlib.batch import Batch
+from mmlib.batch import Batch, Forward
 
 
 def fgsm(
-    model: Model,
+    model: Forward,
     batch: Batch,
     labels: Tensor,
     threat: Threat,

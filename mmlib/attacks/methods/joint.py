@@ -12,18 +12,17 @@ from torch import Tensor
 
 from mmlib.attacks.core.losses import Loss
 from mmlib.attacks.core.search import (
-    Model,
     Search,
     Start,
 )
 from mmlib.attacks.core.threat import Threat
 from mmlib.attacks.methods.pgd import pgd
-from mmlib.batch import Batch
+from mmlib.batch import Batch, Forward
 from mmlib.runtime.errors import UserError
 
 
 def shared(
-    model: Model,
+    model: Forward,
     batch: Batch,
     labels: Tensor,
     threat: Threat,

@@ -10,10 +10,7 @@ from mmlib.attacks.core.losses import (
     Loss,
     resolve,
 )
-from mmlib.attacks.core.search import (
-    Model,
-    Search,
-)
+from mmlib.attacks.core.search import Search
 from mmlib.attacks.core.threat import (
     Threat,
     clip_seeds,
@@ -21,7 +18,7 @@ from mmlib.attacks.core.threat import (
     scaled,
 )
 from mmlib.attacks.methods.pgd import pgd
-from mmlib.batch import Batch
+from mmlib.batch import Batch, Forward
 
 _HALVINGS = 6
 """Halvings of the way back to the clean point; the bisection refines what they leave."""
@@ -40,7 +37,7 @@ class Radii(NamedTuple):
 
 
 def minimal(
-    model: Model,
+    model: Forward,
     batch: Batch,
     labels: Tensor,
     threat: Threat,
@@ -78,7 +75,7 @@ def minimal(
 
 
 def minimal_radius(
-    model: Model,
+    model: Forward,
     batch: Batch,
     labels: Tensor,
     threat: Threat,
@@ -122,7 +119,7 @@ class _Bisection:
 
     def __init__(
         self,
-        model: Model,
+        model: Forward,
         batch: Batch,
         labels: Tensor,
         threat: Threat,

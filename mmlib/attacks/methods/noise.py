@@ -11,20 +11,14 @@ from mmlib.attacks.core.region import (
     Region,
     unit_ball,
 )
-from mmlib.attacks.core.search import (
-    Model,
-    Points,
-    Search,
-)
-from mmlib.attacks.core.threat import (
-    Threat,
-    derive_seed,
-)
-from mmlib.batch import Batch
+from mmlib.attacks.core.search import Points, Search
+from mmlib.attacks.core.threat import Threat
+from mmlib.batch import Batch, Forward
+from mmlib.runtime.seeds import derive
 
 
 def noise(
-    model: Model,
+    model: Forward,
     batch: Batch,
     labels: Tensor,
     threat: Threat,
@@ -61,7 +55,7 @@ def noise(
 
 def on_sphere(search: Search, draw: int = 0) -> Points:
     """The noise of one draw for every clip of a search, not evaluated."""
-    seeds = [derive_seed(seed, "noise", draw) for seed in search.seeds]
+    seeds = [derive(seed, "noise", draw, draw=True) for seed in search.seeds]
     return {name: _on_sphere(region, seeds, name) for name, region in search.regions.items()}
 
 
@@ -69,7 +63,7 @@ def _on_sphere(region: Region, seeds: Sequence[int], name: str) -> Tensor:
     shape = region.clean.shape[1:]
     directions = []
     for seed in seeds:
-        generator = torch.Generator().manual_seed(derive_seed(seed, name))
+        generator = torch.Generator().manual_seed(derive(seed, name, draw=True))
         if region.norm == "linf":
             directions.append(torch.randint(0, 2, shape, generator=generator) * 2.0 - 1)
         else:

@@ -9,21 +9,16 @@ from mmlib.attacks.core.losses import (
     Loss,
     resolve,
 )
-from mmlib.attacks.core.search import (
-    Model,
-    Points,
-    Search,
-    Start,
-)
+from mmlib.attacks.core.search import Points, Search, Start
 from mmlib.attacks.core.threat import Threat
 from mmlib.attacks.methods.momentum import gathered
-from mmlib.batch import Batch
+from mmlib.batch import Batch, Forward
 
 Schedule = Literal["linear", "constant"]
 
 
 def pgd(
-    model: Model,
+    model: Forward,
     batch: Batch,
     labels: Tensor,
     threat: Threat,

@@ -6,24 +6,19 @@ from typing import Any
 from torch import Tensor
 
 from mmlib.attacks.core.losses import Loss
-from mmlib.attacks.core.search import (
-    Model,
-    Points,
-    Search,
-    Start,
-)
+from mmlib.attacks.core.search import Points, Search, Start
 from mmlib.attacks.core.threat import Threat
 from mmlib.attacks.methods.pgd import climb, pgd
-from mmlib.batch import Batch
+from mmlib.batch import Batch, Forward
 
 
 def rechecked(
-    model: Model,
+    model: Forward,
     batch: Batch,
     labels: Tensor,
     threat: Threat,
     *,
-    rough: Model,
+    rough: Forward,
     attack: Callable[..., Batch] = pgd,
     loss: str | Loss = "bce",
     seeds: Sequence[int] | int = 0,
@@ -54,7 +49,7 @@ def rechecked(
 
 def climb_rechecked(
     search: Search,
-    rough: Model | None,
+    rough: Forward | None,
     points: Mapping[str, Tensor],
     lengths: Sequence[float],
     momentum: float = 0.0,

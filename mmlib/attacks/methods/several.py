@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from mmlib.attacks.core.losses import Loss
-from mmlib.attacks.core.search import Model
 from mmlib.attacks.core.threat import (
     Threat,
     clip_seeds,
@@ -15,11 +14,11 @@ from mmlib.attacks.core.threat import (
     scaled,
 )
 from mmlib.attacks.methods.pgd import pgd
-from mmlib.batch import Batch
+from mmlib.batch import Batch, Forward
 
 
 def several(
-    model: Model,
+    model: Forward,
     batch: Batch,
     labels: Tensor,
     threat: Threat,

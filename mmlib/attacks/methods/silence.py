@@ -11,15 +11,11 @@ import torch
 from torch import Tensor
 
 from mmlib.attacks.core.losses import Loss
-from mmlib.attacks.core.search import (
-    Model,
-    Points,
-    Search,
-)
+from mmlib.attacks.core.search import Points, Search
 from mmlib.attacks.core.threat import Threat
 from mmlib.attacks.methods.noise import on_sphere
 from mmlib.attacks.methods.pgd import pgd
-from mmlib.batch import Batch
+from mmlib.batch import Batch, Forward
 
 
 def raised(search: Search, points: Points) -> Points:
@@ -39,7 +35,7 @@ def raised(search: Search, points: Points) -> Points:
 
 
 def pgd_raised(
-    model: Model,
+    model: Forward,
     batch: Batch,
     labels: Tensor,
     threat: Threat,

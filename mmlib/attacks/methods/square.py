@@ -13,14 +13,9 @@ from torch import Tensor
 
 from mmlib.attacks.core.losses import Loss
 from mmlib.attacks.core.region import Region
-from mmlib.attacks.core.search import (
-    Model,
-    Points,
-    Search,
-    Start,
-)
+from mmlib.attacks.core.search import Points, Search, Start
 from mmlib.attacks.core.threat import Threat
-from mmlib.batch import Batch
+from mmlib.batch import Batch, Forward
 from mmlib.runtime.seeds import derive
 
 _SHRINK_AT = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
@@ -31,7 +26,7 @@ _GROW, _FALL = 1.5, 1.5 ** (-1 / 9)
 
 
 def square(
-    model: Model,
+    model: Forward,
     batch: Batch,
     labels: Tensor,
     threat: Threat,

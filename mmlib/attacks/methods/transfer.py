@@ -6,23 +6,20 @@ from typing import Any
 from torch import Tensor
 
 from mmlib.attacks.core.losses import Loss
-from mmlib.attacks.core.search import (
-    Model,
-    Search,
-)
+from mmlib.attacks.core.search import Search
 from mmlib.attacks.core.threat import Threat
 from mmlib.attacks.methods.pgd import pgd
-from mmlib.batch import Batch
+from mmlib.batch import Batch, Forward
 from mmlib.runtime.errors import UserError
 
 
 def transfer(
-    model: Model,
+    model: Forward,
     batch: Batch,
     labels: Tensor,
     threat: Threat,
     *,
-    sources: Sequence[Model],
+    sources: Sequence[Forward],
     attack: Callable[..., Batch] = pgd,
     loss: str | Loss = "bce",
     seeds: Sequence[int] | int = 0,

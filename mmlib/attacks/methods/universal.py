@@ -10,16 +10,12 @@ from mmlib.attacks.core.losses import (
     resolve,
 )
 from mmlib.attacks.core.region import Region
-from mmlib.attacks.core.search import (
-    Model,
-    Points,
-    Search,
-)
+from mmlib.attacks.core.search import Points, Search
 from mmlib.attacks.core.threat import (
     Budget,
     Threat,
 )
-from mmlib.batch import Batch
+from mmlib.batch import Batch, Forward
 from mmlib.runtime.errors import UserError
 
 Labelled = tuple[Batch, Tensor]
@@ -27,7 +23,7 @@ Labelled = tuple[Batch, Tensor]
 
 
 def universal(
-    model: Model,
+    model: Forward,
     batch: Batch,
     labels: Tensor,
     threat: Threat,
@@ -57,7 +53,7 @@ def universal(
 
 
 def fit(
-    model: Model,
+    model: Forward,
     clips: Sequence[Labelled],
     threat: Threat,
     *,
@@ -112,7 +108,7 @@ def _ball(name: str, clean: Tensor, budget: Budget) -> Region:
 
 
 def _slopes(
-    model: Model, batch: Batch, labels: Tensor, threat: Threat, loss: Loss, delta: Points
+    model: Forward, batch: Batch, labels: Tensor, threat: Threat, loss: Loss, delta: Points
 ) -> tuple[float, Points]:
     """The loss summed over a batch, and its gradient for the perturbation, (1, ...) a modality."""
     search = Search(model, batch, labels, threat, loss)

@@ -10,7 +10,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from mmlib.batch import MODALITIES, LabelledBatch
+from mmlib.batch import LabelledBatch
 from mmlib.features import LogMel
 from mmlib.models import checkpoint
 from mmlib.models.base import Model
@@ -20,6 +20,7 @@ from mmlib.runtime.arrays import Indices
 from mmlib.runtime.errors import UserError
 from mmlib.shards.read.loader import ShardSet
 from mmlib.shards.read.manifest import read_manifest
+from mmlib.threats import MODALITIES
 
 
 def load_model(path: Path, device: torch.device, shards: Path, domain: Domain) -> Model:

@@ -5,16 +5,15 @@ model. It is made for one purpose: many gradients with respect to the input, non
 """
 
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from copy import deepcopy
 from typing import Any
-from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from mmlib.batch import Batch
+from mmlib.batch import Batch, Forward
 from mmlib.evaluation.attacked.first_layer import (
     FirstLayer,
     is_first,
@@ -25,7 +24,6 @@ from mmlib.models.layers import Normalise
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-_FROZEN: WeakSet[nn.Module] = WeakSet()
 _AGREEMENT = 1e-4
 """Largest difference of logits, over their largest size, that folding may cause in float32."""
 
@@ -36,11 +34,8 @@ def frozen(model: Model, example: Batch) -> Model:
     Folding finds the pairs by watching one forward pass over the first clip of `example`, so it
     need not know how the model is written; the copy is checked against the original, and left
     unfolded if their logits differ by more than rounding. The clip counts as complete even where
-    it lacks a modality, so that every encoder runs. A copy that is frozen already comes back as it
-    is.
+    it lacks a modality, so that every encoder runs.
     """
-    if model in _FROZEN:
-        return model
     example = {
         name: tensor[:1] for name, tensor in example.items() if not name.endswith("_present")
     }
@@ -53,9 +48,7 @@ def frozen(model: Model, example: Batch) -> Model:
         found = folded(example)
     scale = expected.abs().max().clamp_min(1e-6)
     agrees = bool(((found - expected).abs().max() <= _AGREEMENT * scale).all())
-    copy = compiled(folded if agrees else original, example)
-    _FROZEN.add(copy)
-    return copy
+    return compiled(folded if agrees else original, example)
 
 
 def _fold(model: nn.Module, example: Batch) -> Tensor:
@@ -126,7 +119,7 @@ def cached(
     batch: Batch,
     embeddings: Mapping[str, Tensor] | None,
     attacked: Collection[str],
-) -> tuple[Batch, Callable[[Batch], Tensor]]:
+) -> tuple[Batch, Forward]:
     """The batch and a forward pass on it that encodes only the attacked modalities.
 
     `embeddings` are the model's `encode_all` of the clean batch (None: what is needed of it is
@@ -162,9 +155,7 @@ def _some_missing(batch: Batch, name: str) -> bool:
     return mask is not None and not bool(mask.all())
 
 
-def rough(
-    forward: Callable[[Batch], Tensor], device: torch.device
-) -> Callable[[Batch], Tensor] | None:
+def rough(forward: Forward, device: torch.device) -> Forward | None:
     """`forward` in the precision of the search (`devices.search_precision`); None for float32."""
     precision = devices.search_precision(device)
     if precision == torch.float32:

@@ -8,15 +8,7 @@ import numpy as np
 import torch
 
 from mmlib.attacks.methods.pgd import pgd
-from mmlib.batch import to_device
-from mmlib.evaluation.attacked import (
-    domain,
-    frozen,
-)
-from mmlib.evaluation.attacked.threats import (
-    build_threat,
-    threat_names,
-)
+from mmlib.evaluation.attacked.run import AttackedRun
 from mmlib.evaluation.checks import (
     examples,
     honesty,
@@ -49,7 +41,7 @@ from mmlib.runtime.arrays import Indices
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.seeds import derive
 from mmlib.runtime.workers import map_ordered
-from mmlib.shards.read.loader import ShardSet
+from mmlib.threats import MODALITIES
 
 _PATH_CLIPS = 8
 
@@ -106,81 +98,64 @@ def check_run(task: Task) -> list[Outcome]:
     A check that fails is a result, not an error; UserError is for files that are absent or broken.
     """
     places, attack = task.places, task.attack
-    device = devices.select_in_worker()
-    net = _model(task, task.run, device)
-    clips = ShardSet(places.shards, "eval")
-    table = AttackScores(places.attacks / f"{task.run}.parquet")
+    model = places.models / task.run
+    run = AttackedRun.load(model, places.shards, attack, devices.select_in_worker())
+    table, clips = AttackScores(places.attacks / f"{task.run}.parquet"), run.clips
     if sorted(clips.clip_ids) != table.clip_ids.tolist():
         raise UserError(
             f"{table.path}: attacked other clips than {places.shards} has; run `dvc repro`"
         )
     rows = drawn(len(clips), task.checks.clips, derive(task.seed, "checks"))
-    probed = _probe(task, net, clips, table, rows, device)
+    probed = _probe(task, run, table, rows)
     arguments = (probed.model, probed.inputs, probed.labels, probed.threat, attack.loss)
     labels = clips.labels[np.argsort(np.array(clips.clip_ids), kind="stable")].astype(np.bool_)
     return [
         *model_checks.check_model(*arguments),
         *sweep.check_sweep(table, labels, attack),
         *probe.check_effort(probed, task.checks.queries),
-        probe.check_transfer(probed, _sources(task, net, device)),
+        probe.check_transfer(probed, _sources(task, run)),
         _watched(probed),
-        *examples.check_examples(
-            places.attacks,
-            task.run,
-            net,
-            domain.input_shapes(clips, places.shards, attack.domain),
-            attack,
-            device,
-        ),
+        *examples.check_examples(places.attacks, task.run, run),
         known_weak_control(attack.norm),
-        check_universal(probed, clips, rows, places.shards, task.checks.clips),
+        check_universal(probed, run, rows, task.checks.clips),
         _clean(task, table),
         honesty.threat_model_card(threat_card(attack, task.floor_db), attack),
     ]
 
 
-def _model(task: Task, run: str, device: torch.device) -> Model:
-    """Another run's model too reads sound in the form that is attacked."""
-    path = task.places.models / run
-    return domain.load_model(path, device, task.places.shards, task.attack.domain)
-
-
-def _probe(
-    task: Task,
-    net: Model,
-    clips: ShardSet,
-    table: AttackScores,
-    rows: Indices,
-    device: torch.device,
-) -> probe.Probe:
+def _probe(task: Task, run: AttackedRun, table: AttackScores, rows: Indices) -> probe.Probe:
     """The drawn clips with both modalities: other runs may need the one that this run lacks."""
-    batch = domain.gather(clips, rows, domain=task.attack.domain)
-    inputs, labels = to_device(batch.inputs, device), batch.labels.to(device)
-    name = threat_names(net.modalities)[-1]
-    threat = build_threat(name, task.attack, 1.0, inputs)
-    stored = table.scores(Condition(name, "pgd", task.attack.eps))
-    attacked = stored[np.searchsorted(table.clip_ids, np.array(batch.clip_ids))]
-    model = frozen.frozen(net, inputs)
+    clip_ids, inputs, labels = run.gather(rows, MODALITIES)
+    name = run.widest_threat
+    stored = table.scores(Condition(name, "pgd", 1.0))
+    attacked = torch.from_numpy(stored[np.searchsorted(table.clip_ids, np.array(clip_ids))])
     return probe.Probe(
-        model, inputs, labels, threat, task.attack, torch.from_numpy(attacked).to(device), task.seed
+        run.model,
+        inputs,
+        labels,
+        run.threat(name, 1.0, inputs),
+        task.attack,
+        attacked.to(run.device),
+        task.seed,
     )
 
 
-def _sources(task: Task, net: Model, device: torch.device) -> dict[str, tuple[str, Model]]:
+def _sources(task: Task, run: AttackedRun) -> dict[str, tuple[str, Model]]:
     """For each modality of the run another run that has it, one of that modality alone if any."""
     models = task.places.models
     known = {
-        run: tuple(checkpoint.read_description(models / run)["inputs"])
-        for run in task.runs
-        if run != task.run
+        other: tuple(checkpoint.read_description(models / other)["inputs"])
+        for other in task.runs
+        if other != task.run
     }
     sources = {}
-    for modality in net.modalities:
-        having = [run for run, modalities in known.items() if modality in modalities]
+    for modality in run.net.modalities:
+        having = [other for other, modalities in known.items() if modality in modalities]
         if not having:
             return {}
-        run = min(having, key=lambda name: len(known[name]))
-        sources[modality] = (run, _model(task, run, device).requires_grad_(False))
+        chosen = min(having, key=lambda name: len(known[name]))
+        net = run.beside(models / chosen).net
+        sources[modality] = (chosen, net.requires_grad_(False))
     return sources
 
 

@@ -3,13 +3,12 @@
 import torch
 from torch import Tensor
 
-from mmlib.attacks.core.search import Model
 from mmlib.attacks.core.threat import (
     Budget,
     Norm,
 )
 from mmlib.attacks.methods.minimal import minimal_radius
-from mmlib.batch import Batch
+from mmlib.batch import Batch, Forward
 from mmlib.evaluation.checks import model as model_checks
 from mmlib.evaluation.checks.outcome import Outcome
 
@@ -48,7 +47,7 @@ def known_weak_control(norm: Norm) -> Outcome:
     return Outcome(name, "fail" if faults else "pass", message)
 
 
-def linear(weights: Tensor) -> Model:
+def linear(weights: Tensor) -> Forward:
     """Two classes: class 0 scores weights · x + 0.5, class 1 scores 0."""
 
     def model(batch: Batch) -> Tensor:
@@ -58,7 +57,7 @@ def linear(weights: Tensor) -> Model:
     return model
 
 
-def rounding(model: Model) -> Model:
+def rounding(model: Forward) -> Forward:
     """The model behind a rounding of its input, which has no gradient."""
 
     def rounded(batch: Batch) -> Tensor:

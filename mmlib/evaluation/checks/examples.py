@@ -8,40 +8,31 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from mmlib.batch import THREATS, Batch, to_device
-from mmlib.evaluation.attacked.threats import build_threat
+from mmlib.batch import Batch, to_device
+from mmlib.evaluation.attacked.run import AttackedRun, threat_at
 from mmlib.evaluation.checks import stored
 from mmlib.evaluation.checks.outcome import Outcome
-from mmlib.models.base import Model
-from mmlib.params.attacks import Attack
 from mmlib.storage import numbers_of, read_metadata, read_parquet
+from mmlib.threats import THREATS
 
 
-def check_examples(
-    attacks: Path,
-    run: str,
-    net: Model,
-    shapes: Mapping[str, tuple[int, ...]],
-    settings: Attack,
-    device: torch.device,
-) -> list[Outcome]:
-    """Check <run>-examples.parquet, and the norms of every row of <run>.parquet.
-
-    `shapes`: modality -> shape of one clip.
-    """
-    norms = _norms(attacks / f"{run}.parquet", shapes, settings)
+def check_examples(attacks: Path, run: str, attacked: AttackedRun) -> list[Outcome]:
+    """Check <run>-examples.parquet, and the norms of every row of <run>.parquet."""
+    norms = _norms(attacks / f"{run}.parquet", attacked)
     path = attacks / f"{run}-examples.parquet"
     file = read_parquet(path)
     if not file.num_rows:
         message = "attack.examples is 0: no clip was kept to measure again"
         whole = norms if norms.status == "fail" else Outcome("budget_exact", "warn", message)
         return [whole, Outcome("reload_rescore", "warn", message)]
-    shapes_of = read_metadata(file.schema, path)["shapes"]
+    shapes = read_metadata(file.schema, path)["shapes"]
     clean, adversarial = (
-        to_device(_stored_batch(file, side, shapes_of), device) for side in ("clean", "adversarial")
+        to_device(_stored_batch(file, side, shapes), attacked.device)
+        for side in ("clean", "adversarial")
     )
-    threat = build_threat(file["threat"][0].as_py(), settings, 1.0, clean)
-    scores = _tensor(file["adversarial_scores"]).to(device)
+    threat = attacked.threat(file["threat"][0].as_py(), 1.0, clean)
+    kept = [np.frombuffer(row, np.float32) for row in file["adversarial_scores"].to_pylist()]
+    scores = torch.from_numpy(np.stack(kept)).to(attacked.device)
     exact = stored.budget_exact(clean, adversarial, threat)
     if norms.status == "fail":
         exact = norms
@@ -49,22 +40,24 @@ def check_examples(
         exact = exact._replace(
             message=f"{len(scores)} stored clips: {exact.message}; {norms.message}"
         )
-    return [exact, stored.reload_rescore(net, adversarial, scores, batch_size=1)]
+    return [exact, stored.reload_rescore(attacked.net, adversarial, scores, batch_size=1)]
 
 
-def _norms(path: Path, sizes: Mapping[str, tuple[int, ...]], settings: Attack) -> Outcome:
+def _norms(path: Path, attacked: AttackedRun) -> Outcome:
     """The norms that the sweep recorded for every clip and condition, against their budgets."""
-    rows = read_parquet(path, ["threat", "eps", "norm_audio", "norm_video"])
-    groups = rows.group_by(["threat", "eps"]).aggregate(
-        [("norm_audio", "max"), ("norm_video", "max")]
+    columns = ["threat", "eps", "multiple", "norm_audio", "norm_video"]
+    groups = (
+        read_parquet(path, columns)
+        .group_by(["threat", "eps", "multiple"])
+        .aggregate([("norm_audio", "max"), ("norm_video", "max")])
     )
-    shapes = {name: torch.empty(1, *size) for name, size in sizes.items()}
+    shapes = attacked.input_shapes
     norms: dict[str, list[float]] = {}
     radii: dict[str, float] = {}
     for row in groups.to_pylist():
         if row["threat"] not in THREATS:
             continue
-        threat = build_threat(row["threat"], settings, row["eps"] / settings.eps, shapes)
+        threat = threat_at(row["threat"], attacked.settings, row["multiple"], shapes)
         for modality, budget in threat.items():
             key = f"{modality} under {row['threat']} at {row['eps']:g}"
             largest = row[f"norm_{modality}_max"]

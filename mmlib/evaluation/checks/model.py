@@ -12,13 +12,12 @@ from mmlib.attacks.core.losses import (
     Loss,
     resolve,
 )
-from mmlib.attacks.core.search import Model
 from mmlib.attacks.core.threat import (
     Threat,
     scaled,
 )
 from mmlib.attacks.methods.pgd import pgd
-from mmlib.batch import Batch, is_waveform, present
+from mmlib.batch import Batch, Forward, is_waveform, present
 from mmlib.evaluation.checks.outcome import (
     Outcome,
     graded,
@@ -35,7 +34,7 @@ _CLOSE = 0.25
 
 
 def check_model(
-    model: Model, batch: Batch, labels: Tensor, threat: Threat, loss: str | Loss
+    model: Forward, batch: Batch, labels: Tensor, threat: Threat, loss: str | Loss
 ) -> list[Outcome]:
     """Run every check of this module; the threat names the modalities and their budgets."""
     return [
@@ -47,7 +46,7 @@ def check_model(
     ]
 
 
-def logits_not_probabilities(model: Model, batch: Batch) -> Outcome:
+def logits_not_probabilities(model: Forward, batch: Batch) -> Outcome:
     """Refuse outputs that all lie in [0, 1], of softmax or sigmoid: losses on logits saturate."""
     name = "logits_not_probabilities"
     outputs = _outputs(model, batch)
@@ -61,7 +60,7 @@ def logits_not_probabilities(model: Model, batch: Batch) -> Outcome:
     return Outcome(name, "fail", f"all outputs {kind}: attack the logits instead")
 
 
-def deterministic_forward(model: Model, batch: Batch) -> Outcome:
+def deterministic_forward(model: Forward, batch: Batch) -> Outcome:
     """Fail when the same clips twice give different logits: a random model fools a gradient."""
     name = "deterministic_forward"
     gap = float((_outputs(model, batch) - _outputs(model, batch)).abs().max())
@@ -73,7 +72,7 @@ def deterministic_forward(model: Model, batch: Batch) -> Outcome:
 
 
 def zero_or_nan_gradient(
-    model: Model, batch: Batch, labels: Tensor, threat: Threat, loss: str | Loss
+    model: Forward, batch: Batch, labels: Tensor, threat: Threat, loss: str | Loss
 ) -> Outcome:
     """Count clips whose gradient is zero throughout or not finite: over 1 % warns, over 10 % fails.
 
@@ -92,7 +91,7 @@ def zero_or_nan_gradient(
 
 
 def gradient_flow(
-    model: Model, batch: Batch, labels: Tensor, threat: Threat, loss: str | Loss
+    model: Forward, batch: Batch, labels: Tensor, threat: Threat, loss: str | Loss
 ) -> Outcome:
     """Compare autograd with central differences of the loss along random sign directions.
 
@@ -126,7 +125,7 @@ def gradient_flow(
 
 
 def _difference(
-    model: Model,
+    model: Forward,
     batch: Batch,
     labels: Tensor,
     loss: Loss,
@@ -156,7 +155,7 @@ def _difference(
 
 
 def eps0_equals_clean(
-    model: Model, batch: Batch, labels: Tensor, threat: Threat, loss: str | Loss
+    model: Forward, batch: Batch, labels: Tensor, threat: Threat, loss: str | Loss
 ) -> Outcome:
     """An attack of budget 0 must return the clean clips, exactly."""
     found = pgd(model, batch, labels, scaled(threat, 0.0), steps=2, loss=loss)
@@ -168,13 +167,13 @@ def eps0_equals_clean(
     return Outcome("eps0_equals_clean", "pass", "a budget of 0 changes nothing")
 
 
-def _outputs(model: Model, batch: Batch) -> Tensor:
+def _outputs(model: Forward, batch: Batch) -> Tensor:
     with torch.no_grad():
         return model(batch)
 
 
 def _gradients(
-    model: Model, batch: Batch, labels: Tensor, threat: Threat, loss: str | Loss
+    model: Forward, batch: Batch, labels: Tensor, threat: Threat, loss: str | Loss
 ) -> dict[str, Tensor]:
     """The gradients as autograd gives them, unlike those of an attack, which mends them."""
     leaves = {name: batch[name].detach().clone().requires_grad_() for name in threat}

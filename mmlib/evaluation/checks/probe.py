@@ -9,13 +9,12 @@ import torch
 from torch import Tensor
 
 from mmlib.attacks.core.losses import resolve
-from mmlib.attacks.core.search import Model
 from mmlib.attacks.core.threat import Threat
 from mmlib.attacks.methods.fgsm import fgsm
 from mmlib.attacks.methods.pgd import pgd
 from mmlib.attacks.methods.square import square
 from mmlib.attacks.methods.universal import Labelled, fit, play
-from mmlib.batch import Batch
+from mmlib.batch import Batch, Forward
 from mmlib.evaluation.checks import scores as score_checks
 from mmlib.evaluation.checks.outcome import Outcome
 from mmlib.params.attacks import Attack
@@ -33,7 +32,7 @@ class Probe:
     these clips under `threat`; `seed` drives every random draw.
     """
 
-    model: Model
+    model: Forward
     inputs: Batch
     labels: Tensor
     threat: Threat
@@ -89,7 +88,7 @@ def check_effort(probe: Probe, queries: int) -> list[Outcome]:
     ]
 
 
-def check_transfer(probe: Probe, sources: Mapping[str, tuple[str, Model]]) -> Outcome:
+def check_transfer(probe: Probe, sources: Mapping[str, tuple[str, Forward]]) -> Outcome:
     """Play perturbations that were made for other runs; `sources`: modality -> run and model.
 
     Those of the modalities are made apart and played together.

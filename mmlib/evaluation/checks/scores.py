@@ -15,6 +15,7 @@ from mmlib.metrics.ranking import (
     present_mean,
 )
 from mmlib.runtime.arrays import Bools, Floats32
+from mmlib.threats import FULL, SINGLE
 
 POINT = 0.01
 """One point of mAP: differences below it are not held against an attack."""
@@ -82,12 +83,12 @@ def random_noise(attacked: Mapping[str, Curve], noisy: Mapping[str, Curve]) -> O
 def joint_beats_single(curves: Mapping[str, Curve]) -> Outcome:
     """A+V at (e, e) must be at least as strong as A and as V at e: over a point weaker fails."""
     name = "joint_beats_single"
-    if "AV" not in curves:
+    if FULL not in curves:
         return Outcome(name, "pass", "one modality only: nothing to join")
     gaps = [
         (joint - curves[single][eps], single, eps)
-        for eps, joint in curves["AV"].items()
-        for single in ("A", "V")
+        for eps, joint in curves[FULL].items()
+        for single in SINGLE
     ]
     worst, single, eps = max(gaps)
     if worst <= 0:

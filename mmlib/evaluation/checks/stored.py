@@ -6,9 +6,8 @@ import torch
 from torch import Tensor
 
 from mmlib.attacks.core.region import ORDERS
-from mmlib.attacks.core.search import Model
 from mmlib.attacks.core.threat import Threat
-from mmlib.batch import Batch, present
+from mmlib.batch import Batch, Forward, present
 from mmlib.evaluation.checks.outcome import Outcome
 
 _SLACK = 1e-6
@@ -62,7 +61,7 @@ def norms_within(norms: Mapping[str, Sequence[float]], radii: Mapping[str, float
 
 
 def reload_rescore(
-    model: Model, adversarial: Batch, scores: Tensor, *, batch_size: int, tolerance: float = 1e-4
+    model: Forward, adversarial: Batch, scores: Tensor, *, batch_size: int, tolerance: float = 1e-4
 ) -> Outcome:
     """Score stored adversarial clips again at another batch size; the logits must agree.
 

@@ -13,9 +13,8 @@ from mmlib.attacks.core.losses import (
     Loss,
     resolve,
 )
-from mmlib.attacks.core.search import Model
 from mmlib.attacks.core.threat import Threat
-from mmlib.batch import Batch
+from mmlib.batch import Batch, Forward
 from mmlib.evaluation.checks.outcome import Outcome
 
 _ROUNDING = 1e-5
@@ -23,7 +22,7 @@ _ROUNDING = 1e-5
 
 
 def silent_success(
-    model: Model,
+    model: Forward,
     batch: Batch,
     labels: Tensor,
     threat: Threat,

@@ -15,22 +15,26 @@ from mmlib.metrics.stored import (
 )
 from mmlib.params.attacks import Attack
 from mmlib.runtime.arrays import Bools
+from mmlib.threats import within
 
 
 def check_sweep(table: AttackScores, labels: Bools, settings: Attack) -> list[Outcome]:
     """Check the curves of every threat; `labels` (N, K) are those of the table's clips, sorted."""
 
-    def score(threat: str, attack: str, eps: float) -> float:
-        return score_checks.mean_ap(labels, table.scores(Condition(threat, attack, eps)))
+    def score(condition: Condition) -> float:
+        return score_checks.mean_ap(labels, table.scores(condition))
 
     attacked, noisy = (
         {
-            threat: {eps: score(threat, attack, eps) for eps in table.sweep(threat, attack)}
+            threat: {
+                table.eps_at(multiple): score(Condition(threat, attack, multiple))
+                for multiple in table.sweep(threat, attack)
+            }
             for threat in table.threats
         }
         for attack in ("pgd", NOISE)
     )
-    clean = score(CLEAN, CLEAN, 0.0)
+    clean = score(Condition(CLEAN, CLEAN, 0.0))
     return [
         score_checks.monotone_eps(clean, attacked),
         score_checks.large_eps_collapse(clean, attacked, score_checks.prevalence(labels)),
@@ -49,15 +53,16 @@ def _worst_case(table: AttackScores, labels: Bools, settings: Attack) -> Outcome
 
     chosen, others = {}, {}
     for threat in table.threats:
-        for eps in table.sweep(threat, "pgd"):
-            name = f"{threat} at {eps:g}"
-            chosen[name] = losses(Condition(threat, "pgd", eps))
+        for multiple in table.sweep(threat, "pgd"):
+            scored = Condition(threat, "pgd", multiple)
+            name = f"{threat} at {table.eps_at(multiple):g}"
+            chosen[name] = losses(scored)
             others[name] = {
-                f"{rival.attack} {rival.threat} at {rival.eps:g}": losses(rival)
+                f"{rival.attack} {rival.threat} at {table.eps_at(rival.multiple):g}": losses(rival)
                 for rival in table.conditions
                 if rival.attack != NOISE
-                and rival.eps <= eps
-                and (rival.threat == CLEAN or rival.threat in threat)
-                and rival != Condition(threat, "pgd", eps)
+                and rival.multiple <= multiple
+                and (rival.threat == CLEAN or within(rival.threat, threat))
+                and rival != scored
             }
     return worst_case_per_clip(chosen, others)

@@ -1,11 +1,10 @@
 """One perturbation for all clips: fitted on other clips than those that it is scored on."""
 
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 
-from mmlib.batch import to_device
-from mmlib.evaluation.attacked import domain
+from mmlib.evaluation.attacked.run import AttackedRun
 from mmlib.evaluation.checks import honesty
 from mmlib.evaluation.checks.outcome import Outcome
 from mmlib.evaluation.checks.probe import (
@@ -15,6 +14,7 @@ from mmlib.evaluation.checks.probe import (
 from mmlib.runtime.arrays import Indices
 from mmlib.runtime.seeds import derive
 from mmlib.shards.read.loader import ShardSet
+from mmlib.threats import MODALITIES
 
 _FIT_SPLIT = "val"
 
@@ -25,30 +25,25 @@ def drawn(count: int, wanted: int, seed: int) -> Indices:
     return np.sort(chosen).astype(np.intp)
 
 
-def check_universal(
-    probed: Probe, clips: ShardSet, rows: Indices, shards: Path, wanted: int
-) -> Outcome:
-    """Fit one perturbation on `wanted` clips, and play it to the probed ones, `rows` of `clips`.
+def check_universal(probed: Probe, run: AttackedRun, rows: Indices, wanted: int) -> Outcome:
+    """Fit one perturbation on `wanted` clips, and play it to the probed ones, `rows` of the run's.
 
     Fitted on clips of the split val; on waveforms, which only eval has, on its other recordings.
     """
-    form = probed.settings.domain
-    if form == "waveform":
-        other, pool = clips, _apart(clips, rows)
+    if run.settings.domain == "waveform":
+        source, pool = run, _apart(run.clips, rows)
     else:
-        other = ShardSet(shards, _FIT_SPLIT)
-        pool = np.arange(len(other))
+        source = replace(run, clips=ShardSet(run.shards, _FIT_SPLIT))
+        pool = np.arange(len(source.clips))
     if not len(pool):
-        return Outcome(
-            "universal_split", "warn", f"not measured: no clips in {other.split} to fit it on"
-        )
+        split = source.clips.split
+        return Outcome("universal_split", "warn", f"not measured: no clips in {split} to fit it on")
     fitted = pool[drawn(len(pool), wanted, derive(probed.seed, "universal"))]
-    batch = domain.gather(other, fitted, domain=form)
-    device = probed.labels.device
-    fit_on = [(to_device(batch.inputs, device), batch.labels.to(device))]
+    batch = source.gather(fitted, MODALITIES)
+    fit_on = [(batch.inputs, batch.labels)]
     after, known = universal_map(probed, fit_on), probed.mean_ap(probed.attacked)
     seen = f"one perturbation for all clips leaves mAP {after:.3f}, one for each {known:.3f}"
-    return honesty.universal_split(_ids(other, fitted), _ids(clips, rows), seen)
+    return honesty.universal_split(_ids(source.clips, fitted), _ids(run.clips, rows), seen)
 
 
 def _apart(clips: ShardSet, rows: Indices) -> Indices:

@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from mmlib.evaluation.sweep.attack import (
-    SPLIT,
-    attack_split,
-)
+from mmlib.evaluation.attacked.run import SPLIT
+from mmlib.evaluation.sweep.attack import attack_split
 from mmlib.metrics.ranking import summary
 from mmlib.metrics.scores.bootstrap import (
     rank_resampled,
@@ -83,7 +81,7 @@ def score(
     lines, resampled = [], {}
     for threat in (CLEAN, *scores.threats):
         eps = 0.0 if threat == CLEAN else scores.eps
-        at = CLEAN_CONDITION if threat == CLEAN else Condition(threat, HEADLINE_ATTACK, eps)
+        at = CLEAN_CONDITION if threat == CLEAN else Condition(threat, HEADLINE_ATTACK, 1.0)
         logits = scores.scores(at)[chosen]
         steps = 0 if threat == CLEAN else settings.attack.steps
         lines.append(line("headline", threat, eps, steps, labels, logits, scores.task))

@@ -1,6 +1,6 @@
 """A trained model under plain PGD at several budgets and numbers of steps."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -8,27 +8,17 @@ import numpy as np
 import torch
 
 from mmlib.attacks.methods.pgd import pgd
-from mmlib.batch import LabelledBatch, to_device
-from mmlib.evaluation.attacked import (
-    domain,
-    frozen,
-)
-from mmlib.evaluation.attacked.threats import (
-    build_threat,
-    threat_names,
-)
+from mmlib.evaluation.attacked.frozen import cached
+from mmlib.evaluation.attacked.run import AttackedRun
 from mmlib.evaluation.study.member import (
     Line,
     line,
 )
-from mmlib.evaluation.sweep.attack import SPLIT
 from mmlib.models import devices
-from mmlib.models.base import Model
 from mmlib.params.study import StudySettings
-from mmlib.runtime.arrays import Floats32
+from mmlib.runtime.arrays import Floats32, Indices
 from mmlib.runtime.scratch import Scratch
 from mmlib.runtime.seeds import derive
-from mmlib.shards.read.loader import ShardSet
 
 
 def cells(model: Path, settings: StudySettings, data: Path, scratch: Scratch) -> Iterator[Line]:
@@ -38,47 +28,35 @@ def cells(model: Path, settings: StudySettings, data: Path, scratch: Scratch) ->
     a random start, each clip anew at each budget, as in the published tables of this form; eps 0
     with 0 steps is the clean clips. Finished cells are kept in `scratch`.
     """
-    clips, table = ShardSet(data / "shards", SPLIT), settings.table
+    table, attack = settings.table, settings.attack
+    run = AttackedRun.load(model, data / "shards", attack, devices.select())
     rng = np.random.default_rng(derive(settings.seed, "study", "table"))
-    size = min(table.clips or len(clips), len(clips))
-    chosen = np.sort(rng.choice(len(clips), size, replace=False))
-    labels = clips.labels[chosen].astype(np.bool_)
-    form, each = settings.attack.domain, settings.attack.batch_size
-    device = devices.select()
-    attacked = domain.load_model(model, device, data / "shards", form)
-    batches = [
-        domain.gather(clips, rows, attacked.modalities, domain=form)
-        for rows in np.split(chosen, range(each, size, each))
-    ]
-    attacked = frozen.frozen(attacked, to_device(batches[0].inputs, device))
-    threat = threat_names(attacked.modalities)[-1]
+    size = min(table.clips or len(run.clips), len(run.clips))
+    chosen = np.sort(rng.choice(len(run.clips), size, replace=False))
+    labels = run.clips.labels[chosen].astype(np.bool_)
+    threat = run.widest_threat
     for multiple in (0.0, *table.multiples):
         for steps in table.steps if multiple else (0,):
             piece = f"{model.name}-{multiple:g}-{steps}.npy"
             if not scratch.has(piece):
-                found = _attack(attacked, batches, settings, threat, multiple, steps)
+                found = _attack(run, chosen, threat, multiple, steps, settings.seed)
                 scratch.write(piece, partial(_save, found))
             logits = np.load(scratch.path(piece))
-            eps = settings.attack.eps * multiple
-            yield line("table", threat, eps, steps, labels, logits, clips.task)
+            eps = attack.eps * multiple
+            yield line("table", threat, eps, steps, labels, logits, run.clips.task)
 
 
 def _attack(
-    model: Model,
-    batches: Sequence[LabelledBatch],
-    settings: StudySettings,
-    name: str,
-    multiple: float,
-    steps: int,
+    run: AttackedRun, rows: Indices, name: str, multiple: float, steps: int, seed: int
 ) -> Floats32:
-    device, attack = devices.select(), settings.attack
-    found = []
-    for batch in batches:
-        inputs, labels = to_device(batch.inputs, device), batch.labels.to(device)
-        threat = build_threat(name, attack, multiple, inputs)
-        carried, forward = frozen.cached(model, inputs, None, threat)
-        seeds = [derive(settings.seed, clip, "table", str(multiple)) for clip in batch.clip_ids]
-        attacked = pgd(forward, carried, labels, threat, steps=steps, loss=attack.loss, seeds=seeds)
+    """The logits of the clips at `rows` under one attack, batch after batch."""
+    each, loss, found = run.settings.batch_size, run.settings.loss, []
+    for part in np.split(rows, range(each, len(rows), each)):
+        clip_ids, inputs, labels = run.gather(part)
+        threat = run.threat(name, multiple, inputs)
+        carried, forward = cached(run.model, inputs, None, threat)
+        seeds = [derive(seed, clip, "table", str(multiple)) for clip in clip_ids]
+        attacked = pgd(forward, carried, labels, threat, steps=steps, loss=loss, seeds=seeds)
         with torch.no_grad():
             found.append(forward(attacked).cpu().numpy())
     return np.concatenate(found)

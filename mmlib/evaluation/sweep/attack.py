@@ -8,12 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mmlib.batch import to_device
-from mmlib.evaluation.attacked import (
-    domain,
-    frozen,
-)
-from mmlib.evaluation.attacked.threats import threat_names
+from mmlib.evaluation.attacked.run import SPLIT, AttackedRun
 from mmlib.evaluation.sweep import (
     surface,
     table,
@@ -23,8 +18,7 @@ from mmlib.models import (
     checkpoint,
     devices,
 )
-from mmlib.models.base import Model
-from mmlib.params.attacks import Attack, Domain
+from mmlib.params.attacks import Attack
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.scratch import (
     Scratch,
@@ -36,8 +30,8 @@ from mmlib.runtime.workers import (
     share,
 )
 from mmlib.shards.read.loader import ShardSet
+from mmlib.threats import threat_names
 
-SPLIT = "eval"
 _POLL_S = 0.2
 
 
@@ -152,13 +146,9 @@ def _await(chunks: list[Chunk]) -> None:
 
 def _attack(chunk: Chunk) -> None:
     """Attack one chunk in this process and write its pieces."""
-    device = devices.select_in_worker()
-    form = chunk.settings.domain
-    model, clips = _model(chunk.model, device, chunk.shards, form), _clips(chunk.shards)
-    rows = np.arange(chunk.first, chunk.last)
-    batch = domain.gather(clips, rows, model.modalities, domain=form)
-    batch = batch._replace(inputs=to_device(batch.inputs, device), labels=batch.labels.to(device))
-    sweep = ChunkSweep(model, batch, chunk.settings, chunk.seed)
+    run = _run(chunk.model, chunk.shards, chunk.settings, devices.select_in_worker())
+    batch = run.gather(np.arange(chunk.first, chunk.last))
+    sweep = ChunkSweep(run.model, batch, chunk.settings, chunk.seed)
     records = sweep.run()
     if chunk.shown:
         found = list(sweep.examples([row - chunk.first for row in chunk.shown]))
@@ -172,13 +162,6 @@ def _attack(chunk: Chunk) -> None:
 
 
 @lru_cache(maxsize=1)
-def _model(path: Path, device: torch.device, shards: Path, form: Domain) -> Model:
-    """The run, frozen once a process."""
-    model = domain.load_model(path, device, shards, form)
-    first = domain.gather(_clips(shards), np.arange(1), model.modalities, domain=form)
-    return frozen.frozen(model, to_device(first.inputs, device))
-
-
-@lru_cache(maxsize=1)
-def _clips(shards: Path) -> ShardSet:
-    return ShardSet(shards, SPLIT)
+def _run(model: Path, shards: Path, settings: Attack, device: torch.device) -> AttackedRun:
+    """The run, loaded and frozen once a process."""
+    return AttackedRun.load(model, shards, settings, device)

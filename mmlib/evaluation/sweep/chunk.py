@@ -26,10 +26,7 @@ from mmlib.attacks.methods.rechecked import climb_rechecked
 from mmlib.attacks.methods.silence import raised
 from mmlib.batch import LabelledBatch, present
 from mmlib.evaluation.attacked import frozen
-from mmlib.evaluation.attacked.threats import (
-    build_threat,
-    threat_names,
-)
+from mmlib.evaluation.attacked.run import shapes_of, threat_at
 from mmlib.evaluation.sweep.measures import measure
 from mmlib.evaluation.sweep.methods import (
     Solution,
@@ -38,19 +35,21 @@ from mmlib.evaluation.sweep.methods import (
 from mmlib.models.base import Model
 from mmlib.params.attacks import Attack
 from mmlib.runtime.seeds import derive
+from mmlib.threats import SINGLE, threat_names, within
 
 Condition = tuple[str, str, float]
-"""Threat, attack and eps; ("clean", "clean", 0.0) for the clean clips."""
+"""Threat, attack and multiple of attack.eps; ("clean", "clean", 0.0) for the clean clips."""
 
 
 class Record(NamedTuple):
     """The clips of one chunk under one condition; tensors have a row a clip and lie on the CPU.
 
-    `quantised_scores` only for the attack at the headline budget. `measures`: column -> (B,)
-    float64, NaN where it does not apply.
+    `eps` is the budget of the condition. `quantised_scores` only for the attack at the headline
+    budget. `measures`: column -> (B,) float64, NaN where it does not apply.
     """
 
     condition: Condition
+    eps: float
     loss: Tensor
     scores: Tensor
     quantised_scores: Tensor | None
@@ -71,13 +70,16 @@ class Example(NamedTuple):
 
 
 class ChunkSweep:
-    """The sweep over one chunk; all on the device of `model` and of the clips' tensors."""
+    """The sweep over one chunk; all on the device of `model` and of the clips' tensors.
+
+    `model` is what an `AttackedRun` holds: frozen, which makes a sweep several times as fast.
+    """
 
     def __init__(self, model: Model, clips: LabelledBatch, settings: Attack, seed: int) -> None:
         self.settings, self.seed, self.modalities = settings, seed, model.modalities
         self.clip_ids, self.inputs, self.labels = clips
         self.loss = resolve(settings.loss)
-        self.model = frozen.frozen(model, self.inputs)
+        self.model = model
         with torch.no_grad():
             self.embeddings = self.model.encode_all(self.inputs)
             logits = self.model.classify(self.embeddings)
@@ -92,9 +94,13 @@ class ChunkSweep:
                 records += self._at_budget(name, multiple)
         return records
 
+    def threat(self, name: str, multiple: float) -> Threat:
+        """The budgets of a threat at a multiple of the headline budget."""
+        return threat_at(name, self.settings, multiple, shapes_of(self.inputs))
+
     def _at_budget(self, name: str, multiple: float) -> list[Record]:
         """Noise and attack under one threat at one budget."""
-        threat = build_threat(name, self.settings, multiple, self.inputs)
+        threat = self.threat(name, multiple)
         batch, forward = frozen.cached(self.model, self.inputs, self.embeddings, threat)
         seeds = [derive(self.seed, clip, name, str(multiple)) for clip in self.clip_ids]
         search = Search(forward, batch, self.labels, threat, self.settings.loss, seeds)
@@ -106,12 +112,11 @@ class ChunkSweep:
             noise_logits = forward({**batch, **noisy})
             if multiple == 1:
                 quantised = forward({**batch, **quantise(search.regions, found.points)})
-        eps = self.settings.eps * multiple
         return [
-            self._record(name, "noise", eps, Solution(noisy, noise_logits), threat),
-            self._record(name, "pgd", eps, found, threat, quantised),
+            self._record(name, "noise", multiple, Solution(noisy, noise_logits), threat),
+            self._record(name, "pgd", multiple, found, threat, quantised),
             *(
-                self._record(name, f"{method} alone", eps, each, threat)
+                self._record(name, f"{method} alone", multiple, each, threat)
                 for method, each in members.items()
             ),
         ]
@@ -131,14 +136,15 @@ class ChunkSweep:
             before = self.solutions[name, max(smaller)]
             search.offer(before.points, before.logits)
             begin = self._stretched(search, before.points, multiple / max(smaller))
-        if len(name) > 1:
+        parts = [part for part in SINGLE if part != name and within(part, name)]
+        if parts:
             joined: Points = {}
-            for part in name:
+            for part in parts:
                 alone = self.solutions[part, multiple]
                 search.offer({**search.clean, **alone.points}, alone.logits)
                 joined |= alone.points
             begin = self._better(search, begin, joined)
-        cold = not smaller and len(name) == 1
+        cold = not smaller and not parts
         steps = self.settings.steps if cold or multiple == 1 else self.settings.sweep_steps
         if cold and self.settings.domain == "waveform":
             begin = raised(search, begin)
@@ -165,13 +171,14 @@ class ChunkSweep:
         self,
         name: str,
         attack: str,
-        eps: float,
+        multiple: float,
         found: Solution,
         threat: Threat,
         quantised: Tensor | None = None,
     ) -> Record:
         return Record(
-            (name, attack, eps),
+            (name, attack, multiple),
+            self.settings.eps * multiple,
             self.loss(found.logits, self.labels).cpu(),
             found.logits.cpu(),
             None if quantised is None else quantised.cpu(),

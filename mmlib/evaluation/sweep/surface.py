@@ -24,13 +24,13 @@ from mmlib.attacks.methods.joint import shared
 from mmlib.attacks.methods.pgd import lengths
 from mmlib.attacks.methods.rechecked import climb_rechecked
 from mmlib.evaluation.attacked import frozen
-from mmlib.evaluation.attacked.threats import build_threat
 from mmlib.evaluation.sweep.chunk import ChunkSweep
 from mmlib.evaluation.sweep.methods import Solution
 from mmlib.evaluation.sweep.table import packed
 from mmlib.runtime.scratch import publish_file
 from mmlib.runtime.seeds import derive
 from mmlib.storage import metadata
+from mmlib.threats import FULL, MODALITIES, SINGLE, THREATS
 
 GRID, SHARED = "grid", "shared"
 
@@ -69,10 +69,10 @@ def _solved(sweep: ChunkSweep, multiples: Sequence[float]) -> dict[tuple[float, 
     """What the sweep knows of the plane, as points of both modalities."""
     found = {}
     for multiple in multiples:
-        for name, place in (("A", (multiple, 0.0)), ("V", (0.0, multiple)), ("AV", None)):
+        for name, attacked in THREATS.items():
             alone = sweep.solutions[name, multiple]
-            whole = Solution({**sweep.clean.points, **alone.points}, alone.logits)
-            found[place or (multiple, multiple)] = whole
+            audio, video = (multiple if part in attacked else 0.0 for part in MODALITIES)
+            found[audio, video] = Solution({**sweep.clean.points, **alone.points}, alone.logits)
     return found
 
 
@@ -84,8 +84,8 @@ def _between(
     video: float,
 ) -> Solution:
     threat = {
-        "audio": build_threat("AV", sweep.settings, audio, sweep.inputs)["audio"],
-        "video": build_threat("AV", sweep.settings, video, sweep.inputs)["video"],
+        "audio": sweep.threat(FULL, audio)["audio"],
+        "video": sweep.threat(FULL, video)["video"],
     }
     batch, forward = frozen.cached(sweep.model, sweep.inputs, sweep.embeddings, threat)
     search = Search(forward, batch, sweep.labels, threat, sweep.settings.loss)
@@ -109,9 +109,10 @@ def _between(
 def _shared(sweep: ChunkSweep) -> Point:
     """One headline budget for both, split for each clip as hurts it most."""
     settings = sweep.settings
-    threat = build_threat("AV", settings, 1.0, sweep.inputs)
+    threat = sweep.threat(FULL, 1.0)
     batch, forward = frozen.cached(sweep.model, sweep.inputs, sweep.embeddings, threat)
-    half = [sweep.solutions["AV", 0.5].points] if ("AV", 0.5) in sweep.solutions else []
+    halved = [(FULL, 0.5)] if (FULL, 0.5) in sweep.solutions else []
+    starts = [*((name, 1.0) for name in SINGLE), *halved]
     found = shared(
         forward,
         batch,
@@ -123,7 +124,7 @@ def _shared(sweep: ChunkSweep) -> Point:
         step_size=settings.step_size,
         loss=settings.loss,
         seeds=[derive(sweep.seed, clip, "shared") for clip in sweep.clip_ids],
-        start=[sweep.solutions["A", 1.0].points, sweep.solutions["V", 1.0].points, *half],
+        start=[sweep.solutions[known].points for known in starts],
     )
     points: Points = {name: found[name] for name in threat}
     with torch.no_grad():

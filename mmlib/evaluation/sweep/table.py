@@ -41,6 +41,7 @@ def schema(classes: int) -> pa.Schema:
             pa.field("threat", pa.string(), nullable=False),
             pa.field("attack", pa.string(), nullable=False),
             pa.field("eps", pa.float64(), nullable=False),
+            pa.field("multiple", pa.float64(), nullable=False),
             pa.field("loss", pa.float32(), nullable=False),
             pa.field("scores", scores, nullable=False),
             pa.field("quantised_scores", scores),
@@ -59,13 +60,14 @@ def write_piece(path: Path, clip_ids: Sequence[str], records: Sequence[Record]) 
 
 def _rows(clip_ids: Sequence[str], record: Record, columns: pa.Schema) -> pa.Table:
     count = len(clip_ids)
-    threat, attack, eps = record.condition
+    threat, attack, multiple = record.condition
     stored = record.quantised_scores
     arrays = {
         "clip_id": list(clip_ids),
         "threat": [threat] * count,
         "attack": [attack] * count,
-        "eps": [eps] * count,
+        "eps": [record.eps] * count,
+        "multiple": [multiple] * count,
         "loss": record.loss.numpy(),
         "scores": packed(record.scores),
         "quantised_scores": [None] * count if stored is None else packed(stored),

@@ -8,19 +8,13 @@ import numpy as np
 import torch
 
 from mmlib.attacks.core.losses import top
-from mmlib.attacks.core.search import Model as AnyModel
 from mmlib.attacks.core.threat import Threat
 from mmlib.attacks.methods.minimal import minimal_radius
 from mmlib.attacks.methods.pgd import pgd
 from mmlib.attacks.methods.silence import pgd_raised
-from mmlib.batch import Batch, to_device
-from mmlib.evaluation.attacked import (
-    domain,
-)
-from mmlib.evaluation.attacked import (
-    frozen as inference,
-)
-from mmlib.evaluation.attacked.threats import build_threat
+from mmlib.batch import Batch, Forward, LabelledBatch
+from mmlib.evaluation.attacked.frozen import cached
+from mmlib.evaluation.attacked.run import SPLIT, AttackedRun
 from mmlib.evaluation.theorem.compare import Radii
 from mmlib.models import (
     checkpoint,
@@ -33,9 +27,7 @@ from mmlib.runtime.errors import UserError
 from mmlib.runtime.seeds import derive
 from mmlib.runtime.workers import map_ordered
 from mmlib.shards.read.loader import ShardSet
-
-MODALITIES = {"A": "audio", "V": "video"}
-"""The threats of the theorem, and the run whose model stands for each."""
+from mmlib.threats import MODALITIES, SINGLE
 
 
 @dataclass(frozen=True)
@@ -65,10 +57,10 @@ def measure(
     attacked modality are left out. Raises UserError when a run is not of the modalities that it
     stands for.
     """
-    clips = ShardSet(shards, "eval")
-    _check_modalities(fused, set(MODALITIES.values()), "theorem.fused")
+    clips = ShardSet(shards, SPLIT)
+    _check_modalities(fused, set(MODALITIES), "theorem.fused")
     parts = []
-    for threat, modality in MODALITIES.items():
+    for threat, modality in SINGLE.items():
         _check_modalities(alone[modality], {modality}, f"theorem.fused.{fused.name}.{modality}")
         rows = _drawn(clips.present[modality], search.clips, derive(seed, "theorem"))
         parts += [
@@ -105,31 +97,24 @@ def _check_modalities(model: Path, wanted: set[str], key: str) -> None:
 
 
 def _search(part: Part) -> Radii:
-    device = devices.select_in_worker()
-    clips = ShardSet(part.shards, "eval")
-    batch = domain.gather(clips, np.array(part.rows), domain=part.attack.domain)
-    inputs, labels = to_device(batch.inputs, device), batch.labels.to(device)
-    alone, fused = (_radii(model, batch.clip_ids, inputs, labels, part) for model in part.models)
-    return Radii(batch.clip_ids, alone, fused)
+    alone, fused = part.models
+    run = AttackedRun.load(fused, part.shards, part.attack, devices.select_in_worker())
+    batch = run.gather(np.array(part.rows))
+    runs = (run.beside(alone), run)
+    return Radii(batch.clip_ids, *(_radii(each, batch, part) for each in runs))
 
 
-def _radii(
-    model: Path, clip_ids: Sequence[str], inputs: Batch, labels: torch.Tensor, part: Part
-) -> Floats:
-    """The clips' radii in one model, which encodes the modality that is not attacked only once."""
-    net = domain.load_model(model, labels.device, part.shards, part.attack.domain)
-    frozen = inference.frozen(net, inputs)
-    threat = build_threat(part.threat, part.attack, part.search.reach, inputs)
-    with torch.no_grad():
-        embeddings = frozen.encode_all(inputs)
-    batch, forward = inference.cached(frozen, inputs, embeddings, threat)
-    seeds = [derive(part.seed, clip, part.threat) for clip in clip_ids]
+def _radii(run: AttackedRun, clips: LabelledBatch, part: Part) -> Floats:
+    """The clips' radii in one run, which encodes the modality that is not attacked only once."""
+    threat = run.threat(part.threat, part.search.reach, clips.inputs)
+    batch, forward = cached(run.model, clips.inputs, None, threat)
+    seeds = [derive(part.seed, clip, part.threat) for clip in clips.clip_ids]
     attack = pgd_raised if part.attack.domain == "waveform" else pgd
-    return smallest(forward, batch, labels, threat, part.search, seeds, attack=attack)
+    return smallest(forward, batch, clips.labels, threat, part.search, seeds, attack=attack)
 
 
 def smallest(
-    model: AnyModel,
+    model: Forward,
     batch: Batch,
     labels: torch.Tensor,
     threat: Threat,

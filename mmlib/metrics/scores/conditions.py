@@ -46,10 +46,10 @@ class Score:
 
 @dataclass(frozen=True)
 class RunScore:
-    """A run's scores; `attacked`, `noise` and `quantised` map threat -> budget -> score.
+    """A run's scores; `attacked` and `noise` map threat -> multiple of the headline `eps` -> score.
 
     Noise and quantised inputs have mAP alone. `quantised` is the attack at the headline budget
-    `eps` after storage as uint8 and float16.
+    after storage as uint8 and float16.
     """
 
     classes: tuple[str, ...]
@@ -64,7 +64,7 @@ class RunScore:
 
     def headline(self, threat: str) -> Score:
         """The score under the threat at the headline budget."""
-        return self.attacked[threat][self.eps]
+        return self.attacked[threat][1.0]
 
 
 def score_run(
@@ -102,18 +102,17 @@ def score_run(
     noise: dict[str, dict[float, float]] = {}
     quantised: dict[str, float] = {}
     for threat in attacks.threats:
-        budgets = attacks.sweep(threat, HEADLINE_ATTACK)
-        if attacks.eps not in budgets:
+        multiples = attacks.sweep(threat, HEADLINE_ATTACK)
+        if 1.0 not in multiples:
             raise UserError(
                 f"{attacks.path}: threat {threat} was not attacked at the headline eps "
                 f"{attacks.eps:g}; put 1.0 into attack.sweep"
             )
-        headline = Condition(threat, HEADLINE_ATTACK, attacks.eps)
-        attacked[threat] = {e: score(Condition(threat, HEADLINE_ATTACK, e)) for e in budgets}
+        attacked[threat] = {m: score(Condition(threat, HEADLINE_ATTACK, m)) for m in multiples}
         noise[threat] = {
-            e: mean_ap(Condition(threat, NOISE, e)) for e in attacks.sweep(threat, NOISE)
+            m: mean_ap(Condition(threat, NOISE, m)) for m in attacks.sweep(threat, NOISE)
         }
-        quantised[threat] = mean_ap(headline, quantised=True)
+        quantised[threat] = mean_ap(Condition(threat, HEADLINE_ATTACK, 1.0), quantised=True)
     return RunScore(
         attacks.classes,
         attacks.task,
@@ -144,8 +143,9 @@ def _finite(attacks: AttackScores, condition: Condition, quantised: bool = False
     scores = attacks.scores(condition, quantised=quantised)
     bad = int((~np.isfinite(scores)).any(axis=1).sum())
     if bad:
+        eps = attacks.eps_at(condition.multiple)
         raise UserError(
             f"{attacks.path}: {bad} clips have NaN or infinite scores under {condition.threat} at "
-            f"eps {condition.eps:g}; the model has diverged: lower its learning_rate"
+            f"eps {eps:g}; the model has diverged: lower its learning_rate"
         )
     return scores

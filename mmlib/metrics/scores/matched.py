@@ -7,6 +7,7 @@ from typing import Any
 from mmlib.metrics.scores.conditions import RunScore
 from mmlib.metrics.scores.surface import Surface
 from mmlib.storage import rounded
+from mmlib.threats import MODALITIES, THREATS
 
 
 def matched_total(surface: Surface) -> dict[str, Any]:
@@ -19,7 +20,10 @@ def matched_total(surface: Surface) -> dict[str, Any]:
     """
     values, axis = surface.values, surface.axis
     one = axis.index(1.0)
-    found = {"A": values[one, 0], "V": values[0, one], "AV": values[one, one]}
+    found = {
+        name: values[tuple(one if part in attacked else 0 for part in MODALITIES)]
+        for name, attacked in THREATS.items()
+    }
     if 0.5 in axis:
         half = axis.index(0.5)
         found["halved"] = values[half, half]
@@ -36,7 +40,7 @@ def equal_damages(scores: RunScore) -> dict[str, Any]:
     """
     clean = scores.clean.figures["mAP"]
     curves = {
-        threat: [(eps / scores.eps, score.figures["mAP"]) for eps, score in curve.items()]
+        threat: [(multiple, score.figures["mAP"]) for multiple, score in curve.items()]
         for threat, curve in scores.attacked.items()
     }
     return {

@@ -147,7 +147,7 @@ def evaluated(
     absent = missing.labels[:0] if restricted else missing.labels
     found = dict(headline)
     for name in (CLEAN, *attacks.threats):
-        condition = Condition(name, HEADLINE_ATTACK, attacks.eps)
+        condition = Condition(name, HEADLINE_ATTACK, 1.0)
         scores = attacks.scores(CLEAN_CONDITION if name == CLEAN else condition)
         ends = {"mAP": mean_ap_bounds(labels, scores, absent)}
         if attacks.task == "single_label":

@@ -23,6 +23,7 @@ from mmlib.metrics.stored import (
 from mmlib.runtime.arrays import Floats, Floats32
 from mmlib.runtime.errors import UserError
 from mmlib.storage import csv_text, decimals, numbers_of, read_parquet, significant
+from mmlib.threats import MODALITIES, threat_on
 
 KEPT = (0.9, 0.75, 0.5, 0.25)
 """The shares of the clean mAP whose lines of equal damage are drawn."""
@@ -67,9 +68,12 @@ def score_surface(
         if audio and video and audio != video:
             there = pc.and_(pc.equal(grid["audio"], audio), pc.equal(grid["video"], video))
             return interval(_scores(path, grid.filter(there), attacks))
-        threat = ("A" if audio else "") + ("V" if video else "")
-        eps = max(audio, video) * attacks.eps
-        return interval(attacks.scores(_nearest(attacks, threat, eps)))
+        budgets = zip(MODALITIES, (audio, video), strict=True)
+        attacked = [name for name, multiple in budgets if multiple]
+        if not attacked:
+            return interval(attacks.scores(CLEAN_CONDITION))
+        condition = Condition(threat_on(attacked), HEADLINE_ATTACK, max(audio, video))
+        return interval(attacks.scores(condition))
 
     shared = table.filter(pc.equal(table["kind"], "shared"))
     shared = shared.filter(pc.is_in(shared["clip_id"], pa.array(attacks.clip_ids.tolist())))
@@ -80,13 +84,6 @@ def score_surface(
         interval(_scores(path, shared, attacks)),
         (spent[0], spent[1]),
     )
-
-
-def _nearest(attacks: AttackScores, threat: str, eps: float) -> Condition:
-    if not threat:
-        return CLEAN_CONDITION
-    budgets = attacks.sweep(threat, HEADLINE_ATTACK)
-    return Condition(threat, HEADLINE_ATTACK, min(budgets, key=lambda known: abs(known - eps)))
 
 
 def _scores(path: Path, rows: pa.Table, attacks: AttackScores) -> Floats32:

@@ -31,9 +31,7 @@ def headline(scores: RunScore) -> dict[str, Any]:
         drop = float(relative_drop(clean["mAP"], figures["mAP"]))
         values[threat]["relative_drop"] = rounded(drop)
     values[NOISE] = {
-        threat: rounded(curve[scores.eps])
-        for threat, curve in scores.noise.items()
-        if scores.eps in curve
+        threat: rounded(curve[1.0]) for threat, curve in scores.noise.items() if 1.0 in curve
     }
     values["quantised"] = {threat: rounded(value) for threat, value in scores.quantised.items()}
     values["clips"] = scores.clips
@@ -47,19 +45,28 @@ def curves_csv(scores: RunScore) -> str:
     Columns: eps; for each threat T its mAP `T`, bounds `T_lo` and `T_hi`, and `T_noise`, the mAP
     under equal-norm noise; empty where a budget was not tried.
     """
-    budgets = sorted({eps for curve in scores.attacked.values() for eps in curve})
+    multiples = sorted({multiple for curve in scores.attacked.values() for multiple in curve})
     rows = [{"eps": "0"} | _curve_cells(scores, None)]
-    rows += [{"eps": f"{eps:.8g}"} | _curve_cells(scores, eps) for eps in budgets]
+    rows += [{"eps": budget(scores.eps * m)} | _curve_cells(scores, m) for m in multiples]
     return records_csv(rows)
 
 
-def _curve_cells(scores: RunScore, eps: float | None) -> dict[str, str]:
+def budget(eps: float) -> str:
+    """A budget as the metrics spell it: eight digits."""
+    return f"{eps:.8g}"
+
+
+def _curve_cells(scores: RunScore, multiple: float | None) -> dict[str, str]:
     cells = {}
     for threat, curve in scores.attacked.items():
         clean = scores.clean
-        found = clean if eps is None else curve.get(eps)
+        found = clean if multiple is None else curve.get(multiple)
         interval = found.mean_ap if found else Interval(*[math.nan] * 3)
-        floor = clean.mean_ap.estimate if eps is None else scores.noise[threat].get(eps, math.nan)
+        floor = (
+            clean.mean_ap.estimate
+            if multiple is None
+            else scores.noise[threat].get(multiple, math.nan)
+        )
         for suffix, value in zip(("", "_lo", "_hi"), interval, strict=True):
             cells[f"{threat}{suffix}"] = decimals(value)
         cells[f"{threat}_noise"] = decimals(floor)

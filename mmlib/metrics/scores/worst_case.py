@@ -26,6 +26,7 @@ from mmlib.metrics.stored import (
 )
 from mmlib.runtime.arrays import Bools, Floats, Floats32
 from mmlib.storage import rounded
+from mmlib.threats import within
 
 Logits = Floats32
 
@@ -38,15 +39,15 @@ def worst_cases(scores: RunScore, attacks: AttackScores, labels: Labels) -> dict
     """
     return {
         threat: {"strongest": rounded(scores.headline(threat).figures["mAP"])}
-        | _over(labels, list(_within(attacks, threat, scores.eps)), attacks)
+        | _over(labels, list(_up_to_headline(attacks, threat)), attacks)
         for threat in scores.attacked
     }
 
 
-def _within(attacks: AttackScores, threat: str, eps: float) -> Iterator[Condition]:
+def _up_to_headline(attacks: AttackScores, threat: str) -> Iterator[Condition]:
     for condition in attacks.conditions:
-        fits = condition.threat == CLEAN or condition.threat in threat
-        if fits and condition.eps <= eps * (1 + 1e-9):
+        fits = condition.threat == CLEAN or within(condition.threat, threat)
+        if fits and condition.multiple <= 1:
             yield condition
 
 

@@ -20,6 +20,7 @@ from mmlib.metrics.stored import (
     CLEAN,
     NOISE,
 )
+from mmlib.report import threats
 from mmlib.report.comparison.paired import (
     Effect,
     PairedRuns,
@@ -30,7 +31,6 @@ Verdict = Literal["supported", "not supported", "undecided"]
 
 # "About as low as" within this much mAP. [choice]
 EQUAL = 0.05
-THREAT_WORDS = {CLEAN: CLEAN, "A": "A", "V": "V", "AV": "A+V"}
 
 
 @dataclass(frozen=True)
@@ -121,4 +121,4 @@ def words(runs: PairedRuns, where: Where) -> str:
         return f"{name} clean"
     budget = "" if where.multiple == 1 else f" at {where.multiple:g} eps"
     noise = "noise on " if where.attack == NOISE else ""
-    return f"{name} under {noise}{THREAT_WORDS[where.threat]}{budget}"
+    return f"{name} under {noise}{threats.WORDS[where.threat]}{budget}"

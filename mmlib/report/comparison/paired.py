@@ -1,6 +1,6 @@
 """mAP of several runs on the same resampled clips, so that differences are paired ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,6 +40,13 @@ class Where(NamedTuple):
     threat: str = CLEAN
     attack: str = HEADLINE_ATTACK
     multiple: float = 1.0
+
+    @property
+    def condition(self) -> Condition:
+        """What stored scores name it."""
+        if self.threat == CLEAN:
+            return CLEAN_CONDITION
+        return Condition(self.threat, self.attack, self.multiple)
 
 
 class Sampled(NamedTuple):
@@ -114,8 +121,7 @@ class PairedRuns:
     def has(self, *wanted: Where) -> bool:
         """Tell whether all of these were scored."""
         return all(
-            where.role in self._attacks
-            and self._condition(where) in self._attacks[where.role].conditions
+            where.role in self._attacks and where.condition in self._attacks[where.role].conditions
             for where in wanted
         )
 
@@ -140,17 +146,8 @@ class PairedRuns:
         return Effect(interval, float(bootstrap_p(samples, estimate)))
 
     def _rank(self, where: Where) -> tuple[Ranking, Resampled]:
-        scores: Floats32 = self._attacks[where.role].scores(self._condition(where))
+        scores: Floats32 = self._attacks[where.role].scores(where.condition)
         return rank(self.labels, scores), rank_resampled(self.labels, scores, self._counts)
-
-    def _condition(self, where: Where) -> Condition:
-        if where.threat == CLEAN:
-            return CLEAN_CONDITION
-        attacks = self._attacks[where.role]
-        budgets: Sequence[float] = attacks.sweep(where.threat, where.attack)
-        target = where.multiple * attacks.eps
-        close = [eps for eps in budgets if np.isclose(eps, target, rtol=1e-9, atol=0)]
-        return Condition(where.threat, where.attack, close[0] if close else target)
 
 
 def noise_of(where: Where) -> Where:

@@ -13,8 +13,8 @@ from typing import Any, Literal
 import numpy as np
 
 from mmlib.metrics.intervals import Interval
+from mmlib.report import threats
 from mmlib.report.comparison.claim import (
-    THREAT_WORDS,
     Claim,
     Verdict,
 )
@@ -78,7 +78,7 @@ class Prediction:
         if np.isnan(self.pearson.r):
             return f"{subject} is the same everywhere or too seldom defined to predict anything."
         return (
-            f"{subject} and {kept} under {THREAT_WORDS[self.threat]}: "
+            f"{subject} and {kept} under {threats.WORDS[self.threat]}: "
             f"r = {_figures(self.pearson)}, by rank {_figures(self.spearman)}, "
             f"given clean AP and class size {_figures(self.partial)}. {self._conclusion()}"
         )
@@ -161,7 +161,7 @@ def claims(predictions: Sequence[Prediction]) -> list[Claim]:
             Claim(
                 key=f"predicts_{found.metric}_{found.run}_{found.threat}",
                 statement=f"Classes of higher {METRICS[found.metric]} keep more of their AP under "
-                f"{THREAT_WORDS[found.threat]}.",
+                f"{threats.WORDS[found.threat]}.",
                 paper=papers[found.metric],
                 compared=f"{found.run}: {_figures(found.partial)} given clean AP and class size",
                 unit="correlation",

@@ -7,8 +7,8 @@ import numpy as np
 
 from mmlib.params.retraining import AdversarialRun, MixupRun, PlainRun
 from mmlib.params.study import JointRun, StudyRun
+from mmlib.report import threats
 from mmlib.report.comparison.claim import (
-    THREAT_WORDS,
     Claim,
     above_zero,
 )
@@ -164,7 +164,7 @@ def claims(study: Study | None) -> list[Claim]:
 def _claim(study: Study, pair: Pair) -> Claim:
     gap = study.gap(pair.first, pair.second, pair.threat)
     first, second = (study.rows[name] for name in (pair.first, pair.second))
-    under = "clean" if pair.threat == "clean" else f"under {THREAT_WORDS[pair.threat]}"
+    under = "clean" if pair.threat == "clean" else f"under {threats.WORDS[pair.threat]}"
     compared = ", ".join(
         f"{row.name} {under} {row.values(pair.threat).mean():.3f} ({row.passes:,.0f} passes)"
         for row in (first, second)

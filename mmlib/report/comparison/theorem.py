@@ -8,8 +8,8 @@ from mmlib.report.comparison.claim import (
     Claim,
     Verdict,
 )
-
-_PARTS = {"A": ("audio", "sound"), "V": ("video", "picture")}
+from mmlib.report.threats import SENSES
+from mmlib.threats import SINGLE
 
 
 def claims(found: Mapping[str, Any], runs: Mapping[str, str]) -> list[Claim]:
@@ -20,18 +20,19 @@ def claims(found: Mapping[str, Any], runs: Mapping[str, str]) -> list[Claim]:
     """
     return [
         _claim(threat, found[threat], runs)
-        for threat in _PARTS
+        for threat in SINGLE
         if found.get(threat, {}).get("counted")
     ]
 
 
 def _claim(threat: str, counts: Mapping[str, Any], runs: Mapping[str, str]) -> Claim:
-    modality, what = _PARTS[threat]
+    modality = SINGLE[threat]
+    sense = SENSES[modality]
     nan = float("nan")
     verdict: Verdict = "supported" if counts["fused_first"] else "undecided"
     return Claim(
         key=f"theorem_{threat}",
-        statement=f"Some clips break fusion by a change of the {what} that {modality} alone "
+        statement=f"Some clips break fusion by a change of the {sense} that {modality} alone "
         "withstands (Theorem 1; radii by an attack are upper bounds).",
         paper="proved to exist",
         compared=f"{runs['fused']} breaks first on {counts['fused_first']}, {runs[modality]} on "

@@ -2,14 +2,14 @@
 
 import math
 
-from mmlib.report import figures, wording
+from mmlib.report import figures, threats, wording
 from mmlib.report.comparison.correlation import Correlation
 from mmlib.report.comparison.predictors import (
     METRICS,
     Prediction,
 )
 from mmlib.report.findings import Findings, main_run
-from mmlib.report.inputs import THREAT_NAMES, Inputs, Run
+from mmlib.report.inputs import Inputs, Run
 from mmlib.report.sections.blocks import Block, Panel, Section
 from mmlib.report.tables import Cell, Head, Row, Table, state
 
@@ -26,7 +26,7 @@ def classes(inputs: Inputs, findings: Findings) -> Section | None:
     table = _table(inputs, findings)
     if not panels or table is None:
         return None
-    threat = THREAT_NAMES[run.threats[-1]]
+    threat = threats.NAMES[run.threats[-1]]
     caption = (
         f"One dot a class of run {run.name}, {threat} at the headline budget; the line is the"
         " least-squares one. The paper's claim is a falling line: classes further right lose less."

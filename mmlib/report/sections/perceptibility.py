@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pyarrow.compute as pc
 
-from mmlib.report import wording
-from mmlib.report.inputs import THREAT_NAMES, Inputs, Run
+from mmlib.report import threats, wording
+from mmlib.report.inputs import Inputs, Run
 from mmlib.report.tables import Cell, Head, Row, Table
 from mmlib.storage import read_parquet
 
@@ -34,12 +33,12 @@ def _distances(inputs: Inputs, run: Run) -> dict[str, dict[str, float]]:
     path = inputs.root / f"data/attacks/{run.name}.parquet"
     if not path.is_file():
         return {}
-    table = read_parquet(path, ["threat", "attack", "eps", *DISTANCES])
-    near = np.isclose(table["eps"].to_numpy(), inputs.params.attack.eps)
-    near &= table["attack"].to_numpy() == "pgd"
+    table = read_parquet(path, ["threat", "attack", "multiple", *DISTANCES])
+    headline = table["multiple"].to_numpy() == 1
+    headline &= table["attack"].to_numpy() == "pgd"
     found = {}
     for threat in run.threats:
-        rows = table.filter(near & (table["threat"].to_numpy() == threat))
+        rows = table.filter(headline & (table["threat"].to_numpy() == threat))
         means = {name: pc.mean(_finite(rows[name])).as_py() for name in DISTANCES}
         found[threat] = {name: value for name, value in means.items() if value is not None}
     return found
@@ -54,7 +53,7 @@ def _table(seen: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Table | Non
     means = [values for threats in seen.values() for values in threats.values()]
     columns = {name: text for name, text in DISTANCES.items() if any(name in m for m in means)}
     rows = []
-    for threat, title in THREAT_NAMES.items():
+    for threat, title in threats.NAMES.items():
         found = [threats[threat] for threats in seen.values() if threats.get(threat)]
         if found:
             cells = [

@@ -3,9 +3,9 @@
 import numpy as np
 
 from mmlib.evaluation.threat_card import scales
-from mmlib.report import figures, wording
+from mmlib.report import figures, threats, wording
 from mmlib.report.figures import Line
-from mmlib.report.inputs import THREAT_NAMES, THREAT_SHORT, Inputs, Run, band
+from mmlib.report.inputs import Inputs, Run, band
 from mmlib.report.sections.blocks import Block, Panel, Section, legend, rule
 from mmlib.report.sections.perceptibility import perceptibility
 from mmlib.report.sections.worst_case import worst_case
@@ -37,7 +37,7 @@ def _scores_table(inputs: Inputs) -> Table:
     for run in inputs.runs:
         for condition in ("clean", *run.threats):
             first = condition == "clean"
-            cells = [Cell("none" if first else THREAT_SHORT[condition], kind="word")]
+            cells = [Cell("none" if first else threats.SHORT[condition], kind="word")]
             cells += [_score(inputs, run, condition, key) for key in names]
             cells += [_whole(run, condition)] if partial else []
             cells.append(Cell(wording.number(run.value("quantised", condition))))
@@ -91,7 +91,7 @@ def robustness(inputs: Inputs) -> Section | None:
     """mAP against the budget, one panel a threat."""
     chance = _chance(inputs)
     panels = []
-    for threat, title in THREAT_NAMES.items():
+    for threat, title in threats.NAMES.items():
         lines = [_line(run, threat) for run in inputs.runs if threat in run.curve]
         if lines:
             svg = figures.robustness(
@@ -101,7 +101,7 @@ def robustness(inputs: Inputs) -> Section | None:
                 name=f"curve-{threat}",
                 label=f"mAP against budget, {title}",
             )
-            panels.append(Panel(f"{_capital(title)} ({THREAT_SHORT[threat]})", svg))
+            panels.append(Panel(f"{_capital(title)} ({threats.SHORT[threat]})", svg))
     if not panels:
         return None
     caption = (

@@ -7,7 +7,6 @@ import numpy as np
 from mmlib.params.retraining import AdversarialRun
 from mmlib.params.study import JointRun
 from mmlib.report import wording
-from mmlib.report.comparison.claim import THREAT_WORDS
 from mmlib.report.comparison.study import (
     Study,
     StudyRow,
@@ -22,6 +21,7 @@ from mmlib.report.evidence import side
 from mmlib.report.inputs import Inputs
 from mmlib.report.sections.blocks import Block, Section
 from mmlib.report.tables import Cell, Group, Head, Row, Table
+from mmlib.report.threats import WORDS
 
 OFF = (
     "One trained model a method cannot tell a better method from a luckier seed. The study trains"
@@ -73,7 +73,7 @@ def _means(study: Study) -> Table:
             Group("mAP", len(threats)),
             *([Group("accuracy", 2)] if len(shown) > len(threats) else []),
         ),
-        head=(Head("row", "word"), *(Head(THREAT_WORDS[threat]) for _, threat in shown)),
+        head=(Head("row", "word"), *(Head(WORDS[threat]) for _, threat in shown)),
         rows=rows,
         caption="Mean over the seeds, and the lowest and highest of them.",
     )

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmlib.evaluation.threat_card import scales
-from mmlib.report import wording
-from mmlib.report.inputs import THREAT_SHORT, Inputs, Run
+from mmlib.report import threats, wording
+from mmlib.report.inputs import Inputs, Run
 from mmlib.report.plane import plane
 from mmlib.report.sections.blocks import Block, Panel, Section
 from mmlib.report.tables import Cell, Head, Row, Table
@@ -76,7 +76,7 @@ def _equal(run: Run) -> str:
     needed = run.metrics.get("equal_damage", {}).get("as_A", {}).get("V", "")
     if needed == "":
         return ""
-    short = THREAT_SHORT["V"]
+    short = threats.SHORT["V"]
     if needed is None:
         return f"{run.name}: no {short} budget of the sweep does the damage of A at ε."
     return f"{run.name}: {short} needs {needed:.2g} ε to do the damage of A at ε."

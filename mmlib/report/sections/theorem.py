@@ -8,10 +8,10 @@ from mmlib.report import theme, wording
 from mmlib.report.figures import SMALL, WIDE
 from mmlib.report.inputs import Inputs, Run, table_at
 from mmlib.report.sections.blocks import Block, Panel, Section, legend
+from mmlib.report.threats import SENSES
 from mmlib.runtime.arrays import Floats
 from mmlib.storage import Table
-
-PARTS = {"A": ("audio", "sound"), "V": ("video", "picture")}
+from mmlib.threats import SINGLE
 
 
 def theorem(inputs: Inputs) -> Section | None:
@@ -23,10 +23,10 @@ def theorem(inputs: Inputs) -> Section | None:
     radii = table_at(inputs.root / f"data/theorem/{name}.csv")
     fused = inputs.named(name)
     found = []
-    for threat, (modality, what) in PARTS.items():
+    for threat, modality in SINGLE.items():
         alone = inputs.named(getattr(parts, modality))
         if fused and alone and inputs.theorem.get(threat, {}).get("counted"):
-            found.append((threat, what, alone, fused))
+            found.append((threat, SENSES[modality], alone, fused))
     if not radii or not found:
         return None
     panels = [_panel(inputs, radii, *each) for each in found]

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from mmlib.report import figures, wording
+from mmlib.report import figures, threats, wording
 from mmlib.report.figures import Line, Point
-from mmlib.report.inputs import THREAT_NAMES, THREAT_SHORT, Inputs, Run, band
+from mmlib.report.inputs import Inputs, Run, band
 from mmlib.report.sections.blocks import Block, Panel, Section, legend, patch
 from mmlib.report.tables import Cell, Group, Head, Row, Table
 
@@ -21,8 +21,8 @@ def blend(inputs: Inputs) -> Section | None:
     sources = _weights(inputs)
     if "estimated here" not in sources:
         return None
-    heads = [head for head in THREAT_NAMES if any(head in values for values in sources.values())]
-    titles = [THREAT_SHORT[head] for head in heads]
+    heads = [head for head in threats.NAMES if any(head in values for values in sources.values())]
+    titles = [threats.SHORT[head] for head in heads]
     bars = [[values.get(head, 0.0) for head in heads] for values in sources.values()]
     svg = figures.weights(bars, titles, name="blend", label="Weight of each head's loss")
     run = inputs.with_role("gblend")

@@ -1,7 +1,7 @@
 """The worst case at the headline budget, three ways, beside the mAP of the headline attack."""
 
-from mmlib.report import wording
-from mmlib.report.inputs import THREAT_SHORT, Inputs
+from mmlib.report import threats, wording
+from mmlib.report.inputs import Inputs
 from mmlib.report.tables import Cell, Head, Row, Table
 
 _COLUMNS = {
@@ -18,7 +18,7 @@ def worst_case(inputs: Inputs) -> Table | None:
     for run in inputs.runs:
         for place, threat in enumerate(run.metrics.get("worst_case", {})):
             found = run.metrics["worst_case"][threat]
-            cells = [Cell(THREAT_SHORT.get(threat, threat), kind="word")]
+            cells = [Cell(threats.SHORT.get(threat, threat), kind="word")]
             cells += [Cell(wording.number(found.get(key))) for key in _COLUMNS]
             first = place == 0
             rows.append(Row(run.name if first else "", cells, run.index if first else None, first))

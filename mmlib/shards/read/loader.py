@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmlib.batch import MODALITIES, LabelledBatch
+from mmlib.batch import LabelledBatch
 from mmlib.runtime.arrays import Array, Indices
 from mmlib.runtime.errors import UserError
 from mmlib.shards.read.format import (
@@ -24,6 +24,7 @@ from mmlib.shards.read.manifest import (
     ids_hash,
     read_manifest,
 )
+from mmlib.threats import MODALITIES
 
 __all__ = ["ShardSet", "read_manifest"]
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from mmlib.attacks.core.search import Model
 from mmlib.attacks.core.threat import (
     NORMS,
     Budget,
@@ -12,7 +11,7 @@ from mmlib.attacks.core.threat import (
     Threat,
 )
 from mmlib.attacks.methods.pgd import pgd
-from mmlib.batch import Batch
+from mmlib.batch import Batch, Forward
 from mmlib.evaluation.checks import (
     controls,
     honesty,
@@ -33,7 +32,7 @@ THREAT = {"audio": Budget(0.05), "video": Budget(0.05)}
 
 
 def returns_the_last(
-    model: Model, batch: Batch, labels: torch.Tensor, threat: Threat, **settings: object
+    model: Forward, batch: Batch, labels: torch.Tensor, threat: Threat, **settings: object
 ) -> Batch:
     """An attack that overshoots: it looks at the best point, then goes on to the clean one."""
     found = pgd(model, batch, labels, threat, loss="bce", steps=3)
@@ -145,7 +144,7 @@ def test_the_card_of_an_attack_on_the_waveform() -> None:
     assert "−∞ dBFS" in next(e.text for e in spared if e.title == "Headline budget ε")
 
 
-def probed(model: Model, attacked: torch.Tensor) -> probe.Probe:
+def probed(model: Forward, attacked: torch.Tensor) -> probe.Probe:
     return probe.Probe(model, INPUTS, LABELS, THREAT, settings(steps=4), attacked, 0)
 
 
