@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> None:
     checkpoint.save(model, DATA / "models" / run, {"run": run, **described})
     publish_text(history.csv(), Path(f"metrics/training/{run}.csv"))
     publish_json(history.costs.as_dict(), Path(f"metrics/costs/{run}.json"))
-    scratch.clear()
+    scratch.finish()
 
 
 if __name__ == "__main__":

@@ -4,17 +4,14 @@ DVC does not follow Python imports. `python -m tools.code_deps` prints the stage
 and exits with 1; `--write` rewrites the lists, comments and all other text kept.
 """
 
-import ast
 import io
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mmlib.runtime.code import PACKAGES, ROOT, import_closure
 from tools.profiles import round_trip_yaml
-
-ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("mmlib", "stages")
 
 UNITS = (
     "runtime",
@@ -36,8 +33,9 @@ UNITS = (
     "features.py",
     "media",
     "shards/rows",
-    "shards/retry.py",
+    "shards/retry",
     "shards/ledger.py",
+    "shards/decode_clip.py",
     "shards/decode.py",
     "shards/read",
     "shards/make",
@@ -64,53 +62,17 @@ UNITS = (
 """What a stage may name: a unit imports itself and units that stand before it, no others."""
 
 
-ONLY_REFUSES = {"mmlib.params.whole.file"}
-"""Named as text by runtime/stage.py, which checks all of params.yaml with it before a stage: that
-decides whether the stage runs, never what it writes, so no stage becomes stale with it."""
-
-
 def unit_of(file: Path) -> str | None:
     """The unit that holds a file of mmlib; None for a face, an `__init__` above all units."""
     path = file.relative_to(ROOT / "mmlib").as_posix()
     return next((u for u in UNITS if path == u or path.startswith(f"{u}/")), None)
 
 
-def import_closure(script: Path) -> set[Path]:
-    """The project's files that running `script` may reach: imported, or named as a module."""
-    found: set[Path] = set()
-    waiting = [script]
-    while waiting:
-        file = waiting.pop()
-        if file not in found:
-            found.add(file)
-            waiting.extend(imported(file))
-    return found
-
-
-def imported(file: Path) -> set[Path]:
-    """The project's files that a file names in an import, or as `python -m` takes them."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            names.update({node.value} - ONLY_REFUSES)
-    return {path for name in names if name.split(".")[0] in PACKAGES for path in _files(name)}
-
-
-def _files(module: str) -> set[Path]:
-    base = ROOT.joinpath(*module.split("."))
-    return {path for path in (base / "__init__.py", base.with_suffix(".py")) if path.is_file()}
-
-
 def expected(stage: str) -> list[str]:
     """The code deps that the stage should list: itself, then its units in their order."""
     script = ROOT / "stages" / f"{stage}.py"
     reached = {
-        unit_of(file) for file in import_closure(script) if file.is_relative_to(ROOT / "mmlib")
+        unit_of(file) for file in import_closure([script]) if file.is_relative_to(ROOT / "mmlib")
     }
     named = (_package(unit, reached) for unit in UNITS if unit in reached)
     return [f"stages/{stage}.py", *dict.fromkeys(f"mmlib/{unit}" for unit in named)]

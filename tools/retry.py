@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mmlib.runtime import stage
 from mmlib.runtime.errors import UserError
-from mmlib.shards.retry import (
+from mmlib.shards.retry.plan import (
     PASSING,
     end_retry,
     plan_retry,

@@ -1,19 +1,25 @@
 """Progress that survives a kill, and outs that are whole or absent.
 
-A long stage keeps finished pieces in `scratch/<stage>-<fingerprint>/` (ignored by git and DVC),
-each written under a temporary name and renamed, and publishes them at the end. The fingerprint
-covers the stage's params and inputs, so pieces of other settings are never taken up.
+A long stage keeps finished pieces in `scratch/<stage>-<mark>-<code>/` (ignored by git and DVC),
+each written under a temporary name and renamed, and publishes them at the end. The mark is a
+fingerprint of the stage's params and inputs, the code one of the project's files that are at work
+(see `code.at_work`), so pieces of other settings or of other code are never taken up.
 """
 
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+
+from mmlib.runtime import code
+from mmlib.runtime.workers import share
 
 _BLOCK_BYTES = 1 << 20
 
@@ -84,11 +90,31 @@ def _write_text(path: Path, text: str) -> None:
 
 
 class Scratch:
-    """The finished pieces of one stage under one fingerprint."""
+    """The finished pieces of one stage, for one mark and under the code that is at work.
 
-    def __init__(self, stage: str, fingerprint: str, root: str | Path = "scratch") -> None:
-        self.directory = Path(root) / f"{stage}-{fingerprint}"
+    `uses` are functions of the project that the stage was handed, and whose code counts too. Says
+    on stderr when a stage starts anew beside progress that it does not take up.
+    """
+
+    def __init__(
+        self,
+        stage: str,
+        mark: str,
+        root: str | Path = "scratch",
+        *,
+        uses: Sequence[Callable[..., Any]] = (),
+    ) -> None:
+        self._stage, self._mark = stage, mark
+        self.directory = Path(root) / f"{stage}-{mark}-{code.at_work(*uses)}"
         self.directory.mkdir(parents=True, exist_ok=True)
+        # Of the processes that torchrun started, which share the folder, one speaks.
+        if share()[0] == 0 and not any(self.directory.iterdir()):
+            self._warn()
+
+    @property
+    def root(self) -> Path:
+        """The folder that holds the progress of all stages."""
+        return self.directory.parent
 
     def path(self, name: str) -> Path:
         """Where the piece lies, whether or not it is finished."""
@@ -104,11 +130,33 @@ class Scratch:
         return self.path(name)
 
     def clear(self) -> None:
-        """Forget every piece; called once the stage's outs are published."""
+        """Forget every piece."""
         shutil.rmtree(self.directory, ignore_errors=True)
 
+    def finish(self) -> None:
+        """Forget every piece, once the stage's outs are published.
+
+        Progress of other code for the same mark goes too: its outs would be out of date. Progress
+        for other marks stays: whoever switches the params back takes it up.
+        """
+        self.clear()
+        for path in self._others(re.escape(self._mark)):
+            shutil.rmtree(path, ignore_errors=True)
+
     def publish(self, out: Path) -> None:
-        """Move all finished pieces to `out`; what a kill left half written is dropped."""
+        """Move all finished pieces to `out` and finish; half-written ones are dropped."""
         for unfinished in self.directory.glob(".*.partial"):
             unfinished.unlink()
         publish_directory(self.directory, out)
+        self.finish()
+
+    def _warn(self) -> None:
+        others = [str(path) for path in self._others(r"\w+") if any(path.iterdir())]
+        if others:
+            what = "progress of other code or params is there and is not used"
+            print(f"{self._stage}: {what}: {', '.join(others)}", file=sys.stderr)
+
+    def _others(self, mark: str) -> list[Path]:
+        name = re.compile(rf"{re.escape(self._stage)}-{mark}-[0-9a-f]{{16}}")
+        found = (path for path in self.root.iterdir() if name.fullmatch(path.name))
+        return sorted(path for path in found if path != self.directory)

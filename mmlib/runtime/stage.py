@@ -11,7 +11,7 @@ from mmlib.runtime.errors import UserError
 
 _CHECK = "mmlib.params.whole.file"
 """What refuses params.yaml before the first stage. Imported by name: it decides whether a stage
-runs, never what it writes, so that no stage becomes stale with it (see tools/code_deps.py)."""
+runs, never what it writes, so that no stage becomes stale with it (see runtime/code.py)."""
 
 
 def run(main: Callable[[list[str]], None], *, check: bool = True) -> None:

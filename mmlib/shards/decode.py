@@ -1,35 +1,23 @@
 """Decode the clips that download fetched, a shard at a time, into rows of PCM and frames."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
-from itertools import repeat
 from pathlib import Path
-from typing import Any
 
 from mmlib.media import ffmpeg
-from mmlib.media.decode import decode
-from mmlib.media.ffmpeg import Limits, MediaError
+from mmlib.media.ffmpeg import Limits
 from mmlib.media.graph import Form
-from mmlib.runtime.errors import UserError
+from mmlib.runtime.code import makes_rows
 from mmlib.runtime.scratch import Scratch, fingerprint
 from mmlib.runtime.workers import map_ordered
-from mmlib.shards.retry import (
-    Earlier,
-    Place,
-    find_earlier,
-    in_order,
-    is_whole,
-    link,
-    merge,
-    set_aside,
-)
+from mmlib.shards.decode_clip import decode_clip
+from mmlib.shards.retry.plan import Place, find_earlier
+from mmlib.shards.retry.work import Match, Work
 from mmlib.shards.rows.clips import (
     DECODED_SCHEMA,
     FAILED,
-    OK,
-    VOCABULARY_NAME,
     Clip,
     DecodedClip,
     read_clips,
@@ -37,19 +25,9 @@ from mmlib.shards.rows.clips import (
     read_decoded,
     read_vocabulary,
     shard_paths,
-    write_rows,
-    write_vocabulary,
 )
-from mmlib.shards.rows.splits import check_splits
-from mmlib.shards.rows.tally import DAMAGED, Ledger, check_failures, read_ledger
+from mmlib.shards.rows.tally import Ledger, read_ledger
 
-_HERE = Path(__file__).parent.parent
-# Half a decoding by other code is never gone on with.
-_CODE = (
-    *sorted((_HERE / "media").glob("*.py")),
-    _HERE / "shards/rows/clips.py",
-    Path(__file__),
-)
 _COLUMNS = ("clip_id", "request", "sha256", "status", "error", "attempts")
 _INPUTS = (
     *("clip_id", "labels", "start_s", "end_s", "path", "sha256", "status", "attempts"),
@@ -75,37 +53,21 @@ def decode_clips(
     vocabulary = read_vocabulary(clips)
     shards = shard_paths(clips)
     scratch = Scratch("decode", _progress_key(shards, form, limits), scratch_root)
-    made_by = fingerprint(vars(form), vars(limits), ffmpeg.version(), *_CODE)
+    made_by = fingerprint(vars(form), vars(limits), ffmpeg.version(), makes_rows(decode_clip))
     earlier = find_earlier(scratch_root, "decoded", made_by)
-    todo = [
-        Piece(path, scratch, form, limits, made_by, earlier)
-        for path in shards
-        if not scratch.has(path.name)
-    ]
-    for _ in map_ordered(decode_piece, todo, label="decode"):
+    work = Work(scratch, "decoded", DECODED_SCHEMA, read_decoded, earlier)
+    left = [path for path in shards if not scratch.has(path.name)]
+    decode = partial(decode_piece, work=work, form=form, limits=limits, made_by=made_by)
+    for _ in map_ordered(decode, left, label="decode"):
         pass
-    scratch.write(VOCABULARY_NAME, lambda path: write_vocabulary(path, vocabulary))
-    before = read_ledger(shards)
-    ledger = read_ledger([scratch.path(path.name) for path in shards])
-    failures = ledger.failures - before.failures
-    try:
-        check_failures(
-            failures,
-            ledger.examples,
-            tried=before.usable.total(),
-            largest=max_failed_share,
-            param="decode.max_failed_share",
-        )
-    except UserError:
-        set_aside(scratch, [path.name for path in shards], scratch_root, "decoded", failures)
-        raise
-    ledger.warnings += check_splits(ledger.usable, ledger.positives, vocabulary)
-    if earlier:
-        earlier.adopt(scratch.path(path.name) for path in shards)
-    scratch.publish(out)
-    if earlier:
-        earlier.finish()
-    return ledger
+    return work.publish(
+        [path.name for path in shards],
+        out,
+        vocabulary,
+        largest=max_failed_share,
+        param="decode.max_failed_share",
+        before=read_ledger(shards),
+    )
 
 
 def _progress_key(shards: list[Path], form: Form, limits: Limits) -> str:
@@ -115,136 +77,40 @@ def _progress_key(shards: list[Path], form: Form, limits: Limits) -> str:
         digest.update(shard.name.encode())
         for row in read_columns(shard, _INPUTS):
             digest.update(repr(row).encode())
-    return fingerprint(digest.hexdigest(), vars(form), vars(limits), ffmpeg.version(), *_CODE)
+    return fingerprint(digest.hexdigest(), vars(form), vars(limits), ffmpeg.version())
 
 
-@dataclass(frozen=True)
-class Piece:
-    """One shard to decode: the fetched clips, and how."""
+def decode_piece(
+    clips: Path, work: Work[DecodedClip], form: Form, limits: Limits, made_by: str
+) -> None:
+    """Write the decoded shard of the shard `clips`; good earlier rows are kept."""
 
-    clips: Path
-    scratch: Scratch
-    form: Form
-    limits: Limits
-    made_by: str
-    earlier: Earlier | None
+    def decode_row(clip: Clip, place: Place | None) -> DecodedClip:
+        row = decode_clip(clip, form, limits)
+        if place is None or clip.status == FAILED:
+            return row
+        return replace(row, attempts=max(clip.attempts, place.row["attempts"]) + 1)
 
-
-def decode_piece(piece: Piece) -> None:
-    """Write the decoded shard into the piece's scratch; good earlier rows are kept."""
-    name, earlier = piece.clips.name, piece.earlier
-    rows = earlier.rows(name) if earlier else {}
-    same: Iterable[Place | None] = repeat(None)
-    numbers: Iterable[int | None] = repeat(None)
-    kept: Iterator[DecodedClip] = iter(())
-    if earlier and rows:
-        same, numbers = _taken_over(piece.clips, rows, earlier)
-        if is_whole(numbers, len(rows)):
-            link(earlier.folder / name, piece.scratch.path(name))
-            return
-        kept = read_decoded(earlier.folder / name)
     facts = {
         "decoder": f"ffmpeg {ffmpeg.version()}",
-        "fps": piece.form.fps,
-        "sample_rate_hz": piece.form.sample_rate_hz,
-        "size": piece.form.size,
-        "made_by": piece.made_by,
-    }
-    work = partial(_decode_row, form=piece.form, limits=piece.limits)
-    merged = merge(kept, numbers, zip(read_clips(piece.clips), same, strict=False), work)
-    piece.scratch.write(name, lambda path: write_rows(path, DECODED_SCHEMA, merged, facts))
-
-
-def _taken_over(
-    clips: Path, rows: dict[str, Place], earlier: Earlier
-) -> tuple[list[Place | None], list[int | None]]:
-    """For each clip the earlier row of the same media, and its number if it is good as it is."""
-    same: list[Place | None] = []
-    good: list[Place | None] = []
-    for clip in read_columns(clips, _COLUMNS):
-        place = rows.get(clip["clip_id"])
-        if place and (place.row["request"], place.row["sha256"]) != (
-            clip["request"],
-            clip["sha256"],
-        ):
-            place = None
-        same.append(place)
-        if place and clip["status"] == FAILED:
-            # A failure of the download comes along as it is now.
-            fits = all(place.row[key] == clip[key] for key in ("error", "attempts"))
-        else:
-            fits = place is not None and not earlier.again(place)
-        good.append(place if fits else None)
-    return same, in_order(good)
-
-
-def _decode_row(item: tuple[Clip, Place | None], form: Form, limits: Limits) -> DecodedClip:
-    clip, place = item
-    row = decode_clip(clip, form, limits)
-    if place is None or clip.status == FAILED:
-        return row
-    return replace(row, attempts=max(clip.attempts, place.row["attempts"]) + 1)
-
-
-def decode_clip(clip: Clip, form: Form, limits: Limits) -> DecodedClip:
-    """Decode one clip; one that cannot be decoded, or was never fetched, gives a failed row."""
-    if clip.status == FAILED:
-        return _failed(clip, form, clip.error, clip.message)
-    source = Path(clip.path) if clip.media is None and clip.path else clip.media
-    assert source is not None, clip.clip_id
-    try:
-        decoded = decode(source, form, limits, start_s=clip.start_s, end_s=clip.end_s)
-    except MediaError as error:
-        return _failed(clip, form, error.kind, error.message)
-    frames, pcm = decoded.frames, decoded.pcm
-    count = 0 if frames is None else len(frames)
-    return DecodedClip(
-        **_kept(clip, form),
-        pcm=None if pcm is None else pcm.tobytes(),
-        frames=None if frames is None else frames.tobytes(),
-        frame_count=count,
-        frame_times=tuple(index / form.fps for index in range(count)),
-        audio_s=decoded.audio_s,
-        video_s=decoded.video_s,
-        offset_s=decoded.offset_s,
-        audio_present=pcm is not None,
-        video_present=frames is not None,
-        status=OK,
-        error=None,
-        message=None if decoded.damage is None else DAMAGED + decoded.damage,
-    )
-
-
-def _failed(clip: Clip, form: Form, error: str | None, message: str | None) -> DecodedClip:
-    return DecodedClip(
-        **_kept(clip, form),
-        pcm=None,
-        frames=None,
-        frame_count=0,
-        frame_times=(),
-        audio_s=None,
-        video_s=None,
-        offset_s=None,
-        audio_present=False,
-        video_present=False,
-        status=FAILED,
-        error=error,
-        message=message,
-    )
-
-
-def _kept(clip: Clip, form: Form) -> dict[str, Any]:
-    return {
-        "clip_id": clip.clip_id,
-        "source_id": clip.source_id,
-        "split": clip.split,
-        "labels": clip.labels,
-        "height": form.size,
-        "width": form.size,
         "fps": form.fps,
         "sample_rate_hz": form.sample_rate_hz,
-        "sha256": clip.sha256,
-        "source": clip.source,
-        "attempts": clip.attempts,
-        "request": clip.request,
+        "size": form.size,
+        "made_by": made_by,
     }
+    match = partial(_match, clips, work)
+    work.write(clips.name, facts, read_clips(clips), match, decode_row)
+
+
+def _match(clips: Path, work: Work[DecodedClip], rows: Mapping[str, Place]) -> Iterator[Match]:
+    """For each clip the earlier row of the same media."""
+    for clip in read_columns(clips, _COLUMNS):
+        place = rows.get(clip["clip_id"])
+        if place and any(place.row[key] != clip[key] for key in ("request", "sha256")):
+            place = None
+        if place and clip["status"] == FAILED:
+            # A failure of the download comes along as it is now.
+            good = all(place.row[key] == clip[key] for key in ("error", "attempts"))
+        else:
+            good = place is not None and not work.again(place)
+        yield Match(place, good)

@@ -6,47 +6,34 @@ from copy import copy
 from functools import partial
 from pathlib import Path
 
-from mmlib.runtime.errors import UserError
+from mmlib.runtime.code import makes_rows
 from mmlib.runtime.scratch import (
     Scratch,
     fingerprint,
 )
 from mmlib.runtime.workers import map_ordered
-from mmlib.shards.retry import (
-    find_earlier,
-    set_aside,
-)
+from mmlib.shards.retry.plan import find_earlier
+from mmlib.shards.retry.work import Work
 from mmlib.shards.rows.clips import (
+    CLIP_SCHEMA,
     SPLITS,
-    VOCABULARY_NAME,
     Vocabulary,
+    read_clips,
     shard_name,
-    write_vocabulary,
 )
 from mmlib.shards.rows.splits import (
     check_splits,
     untrained_classes,
 )
-from mmlib.shards.rows.tally import (
-    Ledger,
-    check_failures,
-    read_ledger,
-)
+from mmlib.shards.rows.tally import Ledger
 from mmlib.sources.base import ClipList
 from mmlib.sources.columns import Columns, check_requests, columns_of
+from mmlib.sources.fetched_clip import fetch_clip
 from mmlib.sources.fetched_shard import (
     Piece,
     fetch_piece,
 )
 from mmlib.sources.lazy import Computed
-
-_HERE = Path(__file__).parent.parent
-# Half a download of other code is never gone on with.
-_CODE = (
-    *sorted((_HERE / "sources").rglob("*.py")),
-    *sorted((_HERE / "media").glob("*.py")),
-    _HERE / "shards/rows/clips.py",
-)
 
 
 def download(
@@ -72,33 +59,24 @@ def download(
     positives = columns.positives(clips.classes)
     check_splits(columns.clips(), positives, vocabulary)
     untrained_classes(positives["train"], clips.classes, absent_classes)
-    scratch = Scratch("download", _progress_key(clips, columns, shard_clips), scratch_root)
-    pieces = Pieces(clips, columns, shard_clips)
-    made_by = fingerprint(clips.source, _fetch_hash(clips), *_CODE)
+    scratch = Scratch(
+        "download", _progress_key(clips, columns, shard_clips), scratch_root, uses=(clips.fetch,)
+    )
+    made_by = fingerprint(clips.source, _fetch_hash(clips), makes_rows(fetch_clip, clips.fetch))
     earlier = find_earlier(scratch_root, "clips", made_by)
-    work = partial(fetch_piece, scratch=scratch, made_by=made_by, earlier=earlier)
-    for _ in map_ordered(work, pieces.unfinished(scratch), label="download"):
+    work = Work(scratch, "clips", CLIP_SCHEMA, read_clips, earlier)
+    pieces = Pieces(clips, columns, shard_clips)
+    fetch = partial(fetch_piece, work=work, made_by=made_by)
+    for _ in map_ordered(fetch, pieces.unfinished(scratch), label="download"):
         pass
-    scratch.write(VOCABULARY_NAME, lambda path: write_vocabulary(path, vocabulary))
-    ledger = read_ledger([scratch.path(name) for name in pieces.names])
-    try:
-        check_failures(
-            ledger.failures,
-            ledger.examples,
-            tried=ledger.rows.total(),
-            largest=max_failed_share,
-            param="data.max_failed_share",
-        )
-    except UserError:
-        set_aside(scratch, pieces.names, scratch_root, "clips", ledger.failures)
-        raise
-    ledger.warnings += warnings + check_splits(ledger.usable, ledger.positives, vocabulary)
-    if earlier:
-        earlier.adopt(scratch.path(name) for name in pieces.names)
-    scratch.publish(out)
-    if earlier:
-        earlier.finish()
-    return ledger
+    return work.publish(
+        pieces.names,
+        out,
+        vocabulary,
+        largest=max_failed_share,
+        param="data.max_failed_share",
+        warnings=warnings,
+    )
 
 
 class Pieces(Computed[Piece]):
@@ -139,6 +117,4 @@ def _fetch_hash(clips: ClipList) -> str:
 
 
 def _progress_key(clips: ClipList, columns: Columns, shard_clips: int) -> str:
-    return fingerprint(
-        clips.source, clips.classes, shard_clips, _fetch_hash(clips), columns.digest, *_CODE
-    )
+    return fingerprint(clips.source, clips.classes, shard_clips, _fetch_hash(clips), columns.digest)

@@ -5,6 +5,7 @@ import ast
 import pytest
 from ruamel.yaml import YAML
 
+from mmlib.runtime.code import import_closure, imported
 from tests.conftest import ROOT
 from tools import code_deps
 
@@ -41,7 +42,7 @@ def test_every_module_belongs_to_one_unit_and_imports_run_up_the_list() -> None:
         if unit is None:
             assert path.name == "__init__.py", f"{name} is in no unit: add it to code_deps.UNITS"
             continue
-        for other in code_deps.imported(path):
+        for other in imported(path):
             if not other.is_relative_to(ROOT / "mmlib"):
                 faults.append(f"{name} imports {other.relative_to(ROOT)}")
             elif (reached := code_deps.unit_of(other)) and place[reached] > place[unit]:
@@ -77,7 +78,7 @@ def test_nets_know_no_data_code() -> None:
 @pytest.mark.parametrize("stage", ["download", "decode", "score"])
 def test_light_stages_do_not_import_torch(stage: str) -> None:
     """Importing torch costs seconds and most of a gigabyte; these stages have no use for it."""
-    for path in code_deps.import_closure(ROOT / "stages" / f"{stage}.py"):
+    for path in import_closure([ROOT / "stages" / f"{stage}.py"]):
         if path.suffix == ".py":
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 assert not any(name.split(".")[0] == "torch" for name in _imported(node)), path

@@ -7,7 +7,7 @@ import pytest
 
 from mmlib.runtime.errors import UserError
 from mmlib.shards.decode import decode_clips
-from mmlib.shards.retry import (
+from mmlib.shards.retry.plan import (
     PASSING,
     end_retry,
     find_earlier,

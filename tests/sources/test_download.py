@@ -19,7 +19,8 @@ import pytest
 from mmlib.media.encode import encode
 from mmlib.params.data import Data
 from mmlib.runtime.errors import UserError
-from mmlib.shards.decode import decode_clip, decode_clips
+from mmlib.shards.decode import decode_clips
+from mmlib.shards.decode_clip import decode_clip
 from mmlib.shards.rows.clips import (
     DecodedClip,
     read_clips,
@@ -274,7 +275,7 @@ def test_a_full_disk_leaves_nothing_behind(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     fetched(listed(small), tmp_path)
-    monkeypatch.setattr("mmlib.shards.decode.write_rows", writer)
+    monkeypatch.setattr("mmlib.shards.retry.work.write_rows", writer)
     with pytest.raises(OSError, match="No space left"):
         decoded(tmp_path)
     assert not (tmp_path / "decoded").exists()

@@ -55,7 +55,7 @@ def run_row(name: str, settings: StudySettings, data: Path, out: Path) -> None:
         pieces.append(read_json(scratch.path(f"{seed}.json")))
     publish_text(_csv(pieces), out / f"{name}.csv")
     publish_file(lambda path: _write_resamples(path, pieces), out / f"{name}.parquet")
-    scratch.clear()
+    scratch.finish()
 
 
 def _member(
@@ -80,7 +80,7 @@ def _member(
     }
     # d' is infinite where the AUC is 1, which Python's JSON can say and publish_json refuses.
     publish_text(json.dumps(found), scratch.path(f"{seed}.json"))
-    fitted.scratch.clear()
+    fitted.scratch.finish()
 
 
 def _csv(pieces: Sequence[Piece]) -> str:

@@ -108,7 +108,7 @@ def attack_split(shards: Path, model: Path, out: Path, settings: Attack, seed: i
     planes = [scratch.path(chunk.surface_name) for chunk in chunks if chunk.surface]
     surface.publish(planes, out / f"{run}-surface.parquet", len(clips.classes), metadata)
     publish_file(lambda p: table.join_examples(shown, p, metadata), out / f"{run}-examples.parquet")
-    scratch.clear()
+    scratch.finish()
 
 
 def _chunks(

@@ -60,12 +60,6 @@ from mmlib.shards.rows.clips import (
 from mmlib.shards.rows.splits import check_splits
 from mmlib.shards.rows.tally import Ledger
 
-_HERE = Path(__file__).parent.parent
-# Half a set of shards by other code is never gone on with.
-_CODE = (
-    *sorted((_HERE / "make").rglob("*.py")),
-    *(_HERE / name for name in ("read/format.py", "rows/clips.py", "../features.py")),
-)
 _INPUTS = (
     *("clip_id", "source_id", "split", "labels", "status", "error", "message", "attempts"),
     *("source", "sha256", "frame_count", "audio_s", "audio_present", "video_present"),
@@ -133,7 +127,7 @@ def make_shards(
     text = json.dumps(manifest, indent=2, allow_nan=False)
     scratch.write(MANIFEST_NAME, lambda path: _write_line(path, text))
     scratch.publish(out)
-    surveys.clear()
+    surveys.finish()
     return ledger
 
 
@@ -164,7 +158,7 @@ def _progress_key(paths: Sequence[Path], vocabulary: Vocabulary, settings: Shard
         digest.update(f"{path.name} {path.stat().st_size}".encode())
         for row in read_columns(path, _INPUTS):
             digest.update(repr(row).encode())
-    return fingerprint(digest.hexdigest(), vars(vocabulary), settings, *_CODE)
+    return fingerprint(digest.hexdigest(), vars(vocabulary), settings)
 
 
 def _make_shard(piece: _Piece) -> ShardSummary:

@@ -18,8 +18,15 @@ from mmlib.shards.make.leaks.hashes import (
     picture_hash,
     sound_hash,
 )
-from mmlib.shards.rows.clips import FAILED, OK, SPLITS, DecodedClip, Vocabulary, read_decoded
-from mmlib.shards.rows.tally import DAMAGED
+from mmlib.shards.rows.clips import (
+    DAMAGED,
+    FAILED,
+    OK,
+    SPLITS,
+    DecodedClip,
+    Vocabulary,
+    read_decoded,
+)
 
 _GROUP_ROWS = 256
 _COLUMNS = ["clip_id", "source_id", "split", "status", "sha256", "audio_present", "video_present"]

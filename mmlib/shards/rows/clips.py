@@ -19,6 +19,8 @@ from mmlib.storage import metadata, read_json, read_metadata, read_schema, readi
 
 SPLITS = ("train", "val", "eval")
 OK, FAILED = "ok", "failed"
+# What the message of an ok row with damaged media begins with.
+DAMAGED = "damaged: "
 # What is in memory at once, in writing and in reading.
 _GROUP_ROWS = 16
 _GROUP_BYTES = 128 << 20

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from mmlib.runtime.errors import UserError
 from mmlib.shards.rows.clips import (
+    DAMAGED,
     FAILED,
     SPLITS,
     read_columns,
 )
 
-DAMAGED = "damaged: "
 _COLUMNS = ("clip_id", "split", "labels", "status", "error", "message")
 
 

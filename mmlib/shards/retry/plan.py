@@ -9,16 +9,12 @@ params.
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from mmlib.runtime.scratch import (
-    Scratch,
-    publish_json,
-)
+from mmlib.runtime.scratch import publish_json
 from mmlib.shards.rows.clips import (
     FAILED,
     read_columns,
@@ -27,8 +23,6 @@ from mmlib.shards.rows.clips import (
 )
 from mmlib.storage import read_json
 
-Row = TypeVar("Row")
-Input = TypeVar("Input")
 # Error classes that may pass by themselves: the network's, a busy machine's, a lost disk's.
 PASSING = frozenset(
     {
@@ -120,7 +114,12 @@ def plan_retry(root: Path, errors: Collection[str], outs: dict[str, Path]) -> No
         shutil.rmtree(folder, ignore_errors=True)
         for shard in out.iterdir():
             link(shard, folder / shard.name)
-    publish_json({"errors": sorted(errors), "stage": None}, root / "retry" / _PLAN_NAME)
+    write_plan(root, errors, None)
+
+
+def write_plan(root: Path, errors: Collection[str], stage: str | None) -> None:
+    """Plan to try the errors again; `stage` is the one that plans it for itself, if one does."""
+    publish_json({"errors": sorted(errors), "stage": stage}, root / "retry" / _PLAN_NAME)
 
 
 def end_retry(root: Path) -> None:
@@ -150,48 +149,3 @@ def link(source: Path, target: Path) -> None:
     # Renaming onto another name of the same file leaves both.
     with contextlib.suppress(FileNotFoundError):
         temporary.unlink()
-
-
-def in_order(places: Iterable[Place | None]) -> list[int | None]:
-    """Numbers of the rows to take over, rising, since a shard is read once; None: make it anew."""
-    latest = -1
-    numbers: list[int | None] = []
-    for place in places:
-        fits = place is not None and place.number > latest
-        numbers.append(place.number if place is not None and fits else None)
-        latest = place.number if place is not None and fits else latest
-    return numbers
-
-
-def is_whole(numbers: Sequence[int | None], rows: int) -> bool:
-    """Tell whether the earlier shard of so many rows is taken over as it is."""
-    return list(numbers) == list(range(rows))
-
-
-def merge(
-    earlier: Iterator[Row],
-    numbers: Iterable[int | None],
-    inputs: Iterable[Input],
-    make: Callable[[Input], Row],
-) -> Iterator[Row]:
-    """For each input yield the row of `earlier` with its number, or what `make` gives for None."""
-    read = 0
-    for number, given in zip(numbers, inputs, strict=False):
-        if number is None:
-            yield make(given)
-            continue
-        yield next(islice(earlier, number - read, None))
-        read = number + 1
-
-
-def set_aside(
-    scratch: Scratch, names: Sequence[str], root: Path, stage: str, errors: Collection[str]
-) -> None:
-    """Let the next run try those of a stage's failures again that may pass: too many failed."""
-    Earlier(root / "retry" / stage, frozenset()).adopt(scratch.path(name) for name in names)
-    if read_plan(root) is None:
-        publish_json(
-            {"errors": sorted(PASSING.intersection(errors)), "stage": stage},
-            root / "retry" / _PLAN_NAME,
-        )
-    scratch.clear()

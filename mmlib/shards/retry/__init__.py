@@ -1,0 +1,1 @@
+"""Good rows of an earlier run are kept while its failures are tried again."""
