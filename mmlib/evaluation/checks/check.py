@@ -27,6 +27,7 @@ from mmlib.evaluation.checks import (
 from mmlib.evaluation.checks import model as model_checks
 from mmlib.evaluation.checks.controls import known_weak_control
 from mmlib.evaluation.checks.outcome import Outcome
+from mmlib.evaluation.checks.recomputed import scores_match_scikit_learn
 from mmlib.evaluation.checks.strongest import silent_success
 from mmlib.evaluation.checks.universal import (
     check_universal,
@@ -135,6 +136,7 @@ def check_run(task: Task) -> list[Outcome]:
         check_universal(probed, clips, rows, places.shards, task.checks.clips),
         _clean(task, table),
         honesty.threat_model_card(threat_card(attack, task.floor_db), attack),
+        scores_match_scikit_learn(table, labels, task.seed),
     ]
 
 

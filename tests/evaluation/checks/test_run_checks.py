@@ -47,7 +47,7 @@ NAMES = [
     "joint_beats_single", "worst_case_per_clip", "iterated_beats_single", "doubling_steps",
     "doubling_restarts", "gradient_free", "transfer", "silent_success", "budget_exact",
     "reload_rescore", "known_weak_control", "universal_split", "clean_beside_robust",
-    "threat_model_card",
+    "threat_model_card", "scores_match_scikit_learn",
 ]  # fmt: skip
 CHECKS = Checks(clips=8, queries=4, on_failure="report")
 # Seven clips and a net of random weights: what these say of the curves means nothing.
