@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmlib.params import AdversarialRun, MixupRun, Params, TrainRun
+from mmlib.params import AdversarialRun, MixupRun, Params
 from mmlib.report.comparison import study
 from mmlib.runtime.errors import UserError
 
@@ -18,17 +18,19 @@ Table = Mapping[str, NDArray[Any]]
 """Columns of a csv by name: float64 where every cell is a number or empty (nan), else str."""
 
 THREAT_ORDER = ("A", "V", "AV")
+MODALITIES = {"A": "audio", "V": "video"}
 THREAT_NAMES = {"A": "audio attacked", "V": "video attacked", "AV": "both attacked"}
 THREAT_SHORT = {"A": "A", "V": "V", "AV": "A+V"}
 
 
 @dataclass(frozen=True)
 class Run:
-    """One row of params.runs with its artefacts; an artefact that is absent is empty.
+    """One of params.runs with its artefacts; an artefact that is absent is empty.
 
     `index` is the run's place in params.runs and so its colour; `role` is what it is compared as:
     audio, video, fusion, gblend, plain, mixup or adversarial; `init` is the run that it was
-    retrained from.
+    retrained from. A run without a row in train or retrain was trained elsewhere: what it reads
+    follows from what it was attacked under.
     """
 
     name: str
@@ -47,7 +49,7 @@ class Run:
     @property
     def threats(self) -> tuple[str, ...]:
         """The threats that this run was attacked under, as metrics tell."""
-        return tuple(threat for threat in THREAT_ORDER if threat in self.metrics)
+        return _threats(self.metrics)
 
     @property
     def widest_threat(self) -> str | None:
@@ -63,7 +65,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Inputs:
-    """The whole project as the report sees it; `missing` names runs without metrics."""
+    """The whole project as the report sees it; `missing` names runs without metrics.
+
+    `guides` and `theorem` leave out what an earlier run of the pipeline made of runs that
+    params.yaml no longer has.
+    """
 
     params: Params
     root: Path
@@ -74,6 +80,15 @@ class Inputs:
     checks: Mapping[str, Any]
     theorem: Mapping[str, Any]
     study: study.Study | None
+
+    def absent(self, names: Iterable[str | None]) -> list[str]:
+        """Those of the names that no run of this page has, each once."""
+        return [name for name in dict.fromkeys(names) if name and self.named(name) is None]
+
+    @property
+    def fused(self) -> tuple[Run, ...]:
+        """The runs that read both modalities."""
+        return tuple(run for run in self.runs if len(run.modalities) > 1)
 
     def with_role(self, *roles: str) -> Run | None:
         """The first run that plays one of the roles, the earlier role first."""
@@ -101,10 +116,10 @@ def band(run: Run, condition: str, headline: float) -> tuple[float, float] | Non
 
 
 def load(params: Params, root: Path) -> Inputs:
-    """Read the artefacts below `root` of every run in params.runs.
+    """Read the artefacts below `root` of every run in params.runs, which may be none.
 
-    A run without metrics/<run>.json is left out and named in `missing`. Raises UserError when no
-    run has metrics, or when a file is there but cannot be read.
+    A run without metrics/<run>.json is left out and named in `missing`. Raises UserError when runs
+    are named but none has metrics, or when a file is there but cannot be read.
     """
     runs, missing = [], []
     for index, name in enumerate(params.runs):
@@ -113,7 +128,7 @@ def load(params: Params, root: Path) -> Inputs:
             runs.append(_run(params, root, name, index, metrics))
         else:
             missing.append(name)
-    if not runs:
+    if missing and not runs:
         raise UserError(
             f"{root / 'metrics'}: no run of params.runs has metrics there; run `dvc repro`"
         )
@@ -126,18 +141,34 @@ def load(params: Params, root: Path) -> Inputs:
         missing=tuple(missing),
         guides={name: guide for name, guide in guides.items() if guide},
         checks=read_json(root / "metrics/checks.json"),
-        theorem=read_json(root / "metrics/theorem.json"),
+        theorem=_theorem(params, root, {run.name for run in runs}),
         study=study.read(root, params),
     )
 
 
+def unblended(params: Params) -> list[str]:
+    """The runs that blend.runs names and train has no row for: with any, stage blend is off."""
+    named = dict.fromkeys(params.blend.runs.model_dump().values())
+    return [name for name in named if name not in params.train]
+
+
 def _guides(params: Params) -> tuple[str, ...]:
     used = {row.guide for row in params.train.values()} | {"blend", "blend_reference"}
-    return tuple(sorted(used - {"none"}))
+    return tuple(sorted(used - {"none"} - ({"blend"} if unblended(params) else set())))
+
+
+def _theorem(params: Params, root: Path, runs: Set[str]) -> dict[str, Any]:
+    """The counts of metrics/theorem.json by threat, of those whose two runs are on the page."""
+    compared = params.theorem.runs
+    return {
+        threat: counts
+        for threat, counts in read_json(root / "metrics/theorem.json").items()
+        if threat in MODALITIES and {compared.fused, getattr(compared, MODALITIES[threat])} <= runs
+    }
 
 
 def _run(params: Params, root: Path, name: str, index: int, metrics: Mapping[str, Any]) -> Run:
-    modalities, role, init = _role(params, name)
+    modalities, role, init = _role(params, name, metrics)
     return Run(
         name=name,
         index=index,
@@ -154,12 +185,18 @@ def _run(params: Params, root: Path, name: str, index: int, metrics: Mapping[str
     )
 
 
-def _role(params: Params, name: str) -> tuple[tuple[str, ...], str, str | None]:
+def _role(
+    params: Params, name: str, metrics: Mapping[str, Any]
+) -> tuple[tuple[str, ...], str, str | None]:
+    attacked = tuple(m for threat, m in MODALITIES.items() if threat in _threats(metrics))
     if name in params.train:
         row = params.train[name]
-        return row.modalities, _train_role(row), None
+        return row.modalities, _train_role(row.modalities, row.guide), None
+    if name not in params.retrain:
+        return attacked, _train_role(attacked, "none"), None
     retrained = params.retrain[name]
-    modalities = params.train[retrained.init].modalities
+    start = params.train.get(retrained.init)
+    modalities = start.modalities if start else attacked
     if isinstance(retrained, MixupRun):
         return modalities, "mixup", retrained.init
     if isinstance(retrained, AdversarialRun):
@@ -167,10 +204,14 @@ def _role(params: Params, name: str) -> tuple[tuple[str, ...], str, str | None]:
     return modalities, "plain", retrained.init
 
 
-def _train_role(row: TrainRun) -> str:
-    if len(row.modalities) == 1:
-        return row.modalities[0]
-    return "gblend" if row.guide != "none" else "fusion"
+def _threats(metrics: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(threat for threat in THREAT_ORDER if threat in metrics)
+
+
+def _train_role(modalities: tuple[str, ...], guide: str) -> str:
+    if len(modalities) > 1:
+        return "gblend" if guide != "none" else "fusion"
+    return modalities[0] if modalities else "unknown"
 
 
 def read_json(path: Path) -> dict[str, Any]:

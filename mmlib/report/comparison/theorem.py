@@ -9,7 +9,7 @@ from mmlib.report.comparison.claim import (
     Verdict,
 )
 
-_PARTS = {"A": ("audio", "sound"), "V": ("video", "picture")}
+_PARTS = {"A": "audio", "V": "video"}
 
 
 def claims(found: Mapping[str, Any], runs: Mapping[str, str]) -> list[Claim]:
@@ -26,17 +26,17 @@ def claims(found: Mapping[str, Any], runs: Mapping[str, str]) -> list[Claim]:
 
 
 def _claim(threat: str, counts: Mapping[str, Any], runs: Mapping[str, str]) -> Claim:
-    modality, what = _PARTS[threat]
+    modality = _PARTS[threat]
     nan = float("nan")
     verdict: Verdict = "supported" if counts["fused_first"] else "undecided"
     return Claim(
         key=f"theorem_{threat}",
-        statement=f"Some clips break fusion by a change of the {what} that {modality} alone "
-        "withstands (Theorem 1; radii by an attack are upper bounds).",
+        statement=f"On some clips, fusion breaks under a change of the {modality} that {modality} "
+        "alone withstands (Theorem 1; radii found by an attack are upper bounds).",
         paper="proved to exist",
         compared=f"{runs['fused']} breaks first on {counts['fused_first']}, {runs[modality]} on "
-        f"{counts['alone_first']}, alike {counts['equal']}; of {counts['counted']} clips that both "
-        "get right",
+        f"{counts['alone_first']}, and they tie on {counts['equal']} of the {counts['counted']} "
+        "clips that both get right when clean",
         unit="share of clips",
         effect=Interval(counts["share"], counts["share_lo"], counts["share_hi"]),
         n=counts["counted"],
