@@ -64,7 +64,7 @@ def read_guide(path: Path) -> Guide | None:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path}: no such guide; `dvc repro` makes it, or name another") from None
+        raise UserError(f"{path}: no such guide; run `dvc repro`, or name another one") from None
     except json.JSONDecodeError as error:
         raise UserError(f"{path}: not JSON: {error}") from None
     if values == {}:
@@ -84,5 +84,5 @@ def read_guide(path: Path) -> Guide | None:
         )
     except (KeyError, TypeError, AttributeError):
         raise UserError(
-            f"{path}: not a guide for mixup; retrain rows take `temperature` or `none`"
+            f"{path}: not a guide for mixup; rows of retrain take `temperature` or `none`"
         ) from None

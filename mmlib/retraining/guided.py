@@ -49,7 +49,10 @@ def make_guide(measured: Mapping[str, Measured], rule: Temperature) -> tuple[Gui
     spaces = {name: tables[name].main_space for name in tables}
     for name in MODALITIES:
         if spaces[name] != name:
-            raise UserError(f"temperature.runs.{name} names a run on {spaces[name]}: name another")
+            raise UserError(
+                f"temperature.runs.{name} names a run that reads {spaces[name]}: name one that "
+                f"reads {name} alone"
+            )
     clips = _read(measured[FUSED], spaces[FUSED])
     _refuse_eval(tables[FUSED], clips, measured[FUSED])
 
@@ -96,7 +99,9 @@ def _read(files: Measured, space: str) -> Embeddings:
 def _distances(files: Measured, space: str, clips: Embeddings, p: float) -> NDArray[np.float64]:
     cached = _read(files, space)
     if not np.array_equal(cached.clip_ids, clips.clip_ids):
-        raise UserError(f"{files.embeddings}: has other train clips than the fused run's; run both")
+        raise UserError(
+            f"{files.embeddings}: its train clips are not those of the fused run; run `dvc repro`"
+        )
     vectors = cached.vectors[space]
     present = read_head(files.weights).present(space, vectors)
     return relative_distances(vectors, clips.labels, present, p=p)

@@ -32,7 +32,7 @@ ATTACK_LOSS = {"multi_label": "bce", "single_label": "cross_entropy"}
 
 
 def retrain(row: RetrainRun, settings: Params, data: Path, *, name: str, seed: int) -> Fitted:
-    """Go on training the run `init` of `data`/models by the row's method; else as `fitting.train`.
+    """Continue training the run `init` of `data`/models by the row's method.
 
     Raises UserError when init, guide or shards do not fit the row.
     """
@@ -40,7 +40,9 @@ def retrain(row: RetrainRun, settings: Params, data: Path, *, name: str, seed: i
     splits = ShardSet(shards, "train"), ShardSet(shards, "val")
     model, description = checkpoint.load(models / row.init)
     if description["classes"] != splits[0].classes:
-        raise UserError(f"{models / row.init}.json: has other classes than the shards; train again")
+        raise UserError(
+            f"{models / row.init}.json: its classes differ from the shards'; train it again"
+        )
     method = recipe(row, model, splits[0], guide, seed)
     mark = fingerprint(
         seed,
@@ -92,7 +94,7 @@ def _supervised(model: Model, task: str, guide: Path) -> Objective:
         return plain(task)
     if not model.auxiliary:
         raise UserError(
-            f"{guide} weighs the heads A, V and AV, but the model has one head: set guide: none, "
+            f"{guide} weighs the heads A, V and AV, but the model has one head: set guide to none, "
             "or init to a run that was trained with such a guide"
         )
     return BlendedObjective(weights, task)

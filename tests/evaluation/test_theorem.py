@@ -137,5 +137,5 @@ def test_a_run_of_other_modalities_is_refused(models: Path) -> None:
     wrong = SETTINGS.model_copy(
         update={"runs": SourceRuns(audio="mid", video="video", fused="mid")}
     )
-    with pytest.raises(UserError, match=r"theorem\.runs\.audio is mid, a run of audio and video"):
+    with pytest.raises(UserError, match=r"theorem\.runs\.audio is mid, which reads audio and"):
         measure(models / "shards", models, settings(), wrong, seed=1)

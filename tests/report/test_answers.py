@@ -66,8 +66,8 @@ def test_fusion_with_one_part_only() -> None:
     [
         (UP, UP, "Yes"),
         (OPEN, UP, "Mixup protects; it is not significantly different from adversarial training."),
-        (DOWN, UP, "No: adversarial training protects better; mixup protects less"),
-        (DOWN, OPEN, "No: adversarial training protects better; mixup gives no significant"),
+        (DOWN, UP, "No: mixup protects, but adversarial training protects better."),
+        (DOWN, OPEN, "No: adversarial training protects better, and mixup gives no signif"),
         (OPEN, OPEN, "Undecided"),
         (UP, DOWN, "No: here mixup makes"),
     ],
@@ -80,7 +80,7 @@ def test_retraining(against: Interval, protects: Interval, verdict: str) -> None
 def test_the_price_of_mixup() -> None:
     saved = Interval(0.6, math.nan, math.nan)
     found = retraining(claims(mixup_adversarial=UP, mixup_clean=OPEN, mixup_cost=saved), "")
-    assert "mixup takes 40 % of its forward and backward passes" in " ".join(found.sentences)
+    assert "it takes 40 % of the forward and backward passes" in " ".join(found.sentences)
 
 
 @pytest.mark.parametrize(

@@ -175,10 +175,10 @@ def test_what_does_not_fit_is_said_in_one_line(project: Path) -> None:
         temperature.main([])
     set_param(project, "tau: 0.9", "tau: null")
     write_run(project, "video", space="video", clips=CLIPS - 1)
-    with pytest.raises(UserError, match="other train clips"):
+    with pytest.raises(UserError, match="not those of the fused run"):
         temperature.main([])
     set_param(project, "    video: video", "    video: audio")
-    with pytest.raises(UserError, match=r"temperature\.runs\.video names a run on audio"):
+    with pytest.raises(UserError, match=r"temperature\.runs\.video names a run that reads audio"):
         temperature.main([])
     with pytest.raises(UserError, match="usage"):
         temperature.main(["mid"])

@@ -101,7 +101,7 @@ def check_runs(
 
 
 def check_run(task: Task) -> list[Outcome]:
-    """The outcomes of spec section 10 for one run, in a fixed order.
+    """The outcomes of every check for one run, in a fixed order.
 
     A check that fails is a result, not an error; UserError is for files that are absent or broken.
     """
@@ -141,7 +141,7 @@ def check_run(task: Task) -> list[Outcome]:
 
 
 def _model(task: Task, run: str, device: torch.device) -> Model:
-    """Another run's model too reads sound in the form that is attacked."""
+    """Any run's model, reading audio in the form that is attacked."""
     path = task.places.models / run
     return domain.load_model(path, device, task.places.shards, task.attack.domain)
 
@@ -168,7 +168,7 @@ def _probe(
 
 
 def _sources(task: Task, net: Model, device: torch.device) -> dict[str, tuple[str, Model]]:
-    """For each modality of the run another run that has it, one of that modality alone if any."""
+    """For each modality of the run another run that reads it, if any, preferably it alone."""
     models = task.places.models
     known = {
         run: tuple(checkpoint.read_description(models / run)["inputs"])
@@ -178,10 +178,9 @@ def _sources(task: Task, net: Model, device: torch.device) -> dict[str, tuple[st
     sources = {}
     for modality in net.modalities:
         having = [run for run, modalities in known.items() if modality in modalities]
-        if not having:
-            return {}
-        run = min(having, key=lambda name: len(known[name]))
-        sources[modality] = (run, _model(task, run, device).requires_grad_(False))
+        if having:
+            run = min(having, key=lambda name: len(known[name]))
+            sources[modality] = (run, _model(task, run, device).requires_grad_(False))
     return sources
 
 

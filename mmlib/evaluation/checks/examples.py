@@ -33,7 +33,7 @@ def check_examples(
     norms = _norms(attacks / f"{run}.parquet", shapes, settings)
     file = pq.read_table(attacks / f"{run}-examples.parquet")
     if not file.num_rows:
-        message = "attack.examples is 0: no clip was kept to measure again"
+        message = "attack.examples is 0: no clip was kept to be measured again"
         whole = norms if norms.status == "fail" else Outcome("budget_exact", "warn", message)
         return [whole, Outcome("reload_rescore", "warn", message)]
     about = json.loads(file.schema.metadata[b"mmlib"])

@@ -28,7 +28,7 @@ def drawn(count: int, wanted: int, seed: int) -> NDArray[np.intp]:
 def check_universal(
     probed: Probe, clips: ShardSet, rows: NDArray[np.intp], shards: Path, wanted: int
 ) -> Outcome:
-    """Fit one perturbation on `wanted` clips, and play it to the probed ones, `rows` of `clips`.
+    """Fit one perturbation on `wanted` clips, and apply it to the probed ones, `rows` of `clips`.
 
     Fitted on clips of the split val; on waveforms, which only eval has, on its other recordings.
     """
@@ -47,7 +47,7 @@ def check_universal(
     device = probed.labels.device
     fit_on = [(to_device(batch.inputs, device), batch.labels.to(device))]
     after, known = universal_map(probed, fit_on), probed.mean_ap(probed.attacked)
-    seen = f"one perturbation for all clips leaves mAP {after:.3f}, one for each {known:.3f}"
+    seen = f"mAP {after:.3f} under one perturbation for all clips, {known:.3f} under one per clip"
     return honesty.universal_split(_ids(other, fitted), _ids(clips, rows), seen)
 
 

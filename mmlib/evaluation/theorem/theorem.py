@@ -53,7 +53,7 @@ class Part:
 def measure(
     shards: Path, models: Path, attack: Attack, settings: Theorem, seed: int
 ) -> dict[str, Radii]:
-    """Search the radii of `settings.clips` eval clips, for the sound and for the picture.
+    """Search the radii of `settings.clips` eval clips, for audio and for video.
 
     Clips that lack the attacked modality are left out. Raises UserError when a run of
     theorem.runs is not of the modalities that it stands for.
@@ -94,8 +94,8 @@ def _check_modalities(model: Path, wanted: set[str], key: str) -> None:
     has = set(checkpoint.read_description(model)["inputs"])
     if has != wanted:
         raise UserError(
-            f"{key} is {model.name}, a run of {' and '.join(sorted(has))}; name one of "
-            f"{' and '.join(sorted(wanted))}"
+            f"{key} is {model.name}, which reads {' and '.join(sorted(has))}; name a run that "
+            f"reads {' and '.join(sorted(wanted))}"
         )
 
 

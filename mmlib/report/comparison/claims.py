@@ -116,8 +116,8 @@ def _uni_modal(runs: PairedRuns) -> Iterator[Claim]:
                 f"Under the same attack on {role}, fusion loses a smaller share of its mAP than "
                 f"{role} alone.",
                 "lost 27 % against 52 %" if threat == "A" else "",
-                f"lost: {words(runs, inside)} {ours.estimate:.0%}, "
-                f"{words(runs, alone)} {theirs.estimate:.0%}",
+                f"lost: {words(runs, inside)} {100 * ours.estimate:.0f} %, "
+                f"{words(runs, alone)} {100 * theirs.estimate:.0f} %",
                 "share of mAP",
                 runs.difference(theirs, ours),
             )

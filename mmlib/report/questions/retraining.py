@@ -50,9 +50,9 @@ def retraining(claims: Mapping[str, Claim], lacking: str) -> Answer:
     tail = f"; compared with the model they start from, {wording.listed(parts)}." if parts else "."
     sentences = [main + tail]
     if "mixup_clean" in found:
-        price = f"; mixup takes {_price(claims['mixup_cost'])}" if "mixup_cost" in claims else ""
+        price = f"; it takes {_price(claims['mixup_cost'])}" if "mixup_cost" in claims else ""
         sentences.append(
-            f"On clean clips, it {retains(found['mixup_clean'])} adversarial training{price}."
+            f"On clean clips, mixup {retains(found['mixup_clean'])} adversarial training{price}."
         )
     started = found.get("mixup_protects")
     verdict = _retraining_verdict(
@@ -66,8 +66,9 @@ def _retraining_verdict(against: int, protects: int | None) -> str:
     if protects == -1:
         return "No: here mixup makes the model less robust."
     if against < 0:
-        tails = {None: "", 1: "; mixup protects less", 0: "; mixup gives no significant protection"}
-        return f"No: adversarial training protects better{tails[protects]}."
+        start = "mixup protects, but " if protects else ""
+        tail = ", and mixup gives no significant protection" if protects == 0 else ""
+        return f"No: {start}adversarial training protects better{tail}."
     if protects == 0:
         return "Undecided: mixup gives no significant protection."
     if against > 0:
@@ -90,5 +91,5 @@ def _protects(effect: Interval) -> str:
 def _price(claim: Claim) -> str:
     share = 1 - claim.effect.estimate
     if share <= 1:
-        return f"{wording.percent(share)} of its forward and backward passes"
-    return f"{wording.times(share)} its forward and backward passes"
+        return f"{wording.percent(share)} of the forward and backward passes"
+    return f"{wording.times(share)} the forward and backward passes"

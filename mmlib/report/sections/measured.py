@@ -57,7 +57,7 @@ def _data(inputs: Inputs) -> list[tuple[str, Any]]:
         ("Clips", ", ".join(counts) or wording.MISSING),
         ("Classes", f"{len(classes)}: {shown}" if classes else wording.MISSING),
         (
-            "A clip",
+            "Per clip",
             f"{params.shard.seconds:g} s; log-mel {mel.frames} × {mel.bands} at"
             f" {mel.sample_rate_hz / 1000:g} kHz; {video.frames} frames of"
             f" {video.size} × {video.size} pixels",

@@ -27,7 +27,7 @@ def _of_runs(inputs: Inputs, shown: Collection[str]) -> Iterator[Off]:
     if not inputs.runs:
         yield Off(
             "Results",
-            "No run was evaluated, because runs in params.yaml names none: add a row to train or"
+            "No run was evaluated, because “runs” in params.yaml is empty: add a row to train or"
             " retrain and name it there.",
         )
         return
@@ -55,7 +55,7 @@ def _of_project(inputs: Inputs, shown: Collection[str]) -> Iterator[Off]:
         )
     if "study" not in shown:
         yield Off("Comparison over several seeds", STUDY)
-    if "checks" not in shown:
+    if "checks" not in shown and inputs.runs:
         yield Off("Checks", _not_there("metrics/checks.json", "check"))
     if "clips" not in shown:
         yield Off("What became of every clip", _not_there("data/shards/manifest.json", "shard"))
@@ -97,8 +97,8 @@ def _theorem(inputs: Inputs) -> str:
 
 def _classes(_: Inputs) -> str:
     return (
-        "Density and convexity are not measured, or not defined for enough classes: stage geometry"
-        " measures the runs that runs in params.yaml names."
+        "Density and convexity are not measured, or not defined for enough classes: “dvc repro"
+        " geometry” measures them."
     )
 
 
@@ -129,7 +129,7 @@ REASONS: Mapping[str, tuple[str, Callable[[Inputs], str]]] = {
     "examples": ("Adversarial examples", _examples),
     "claims": (
         "The paper's claims",
-        lambda _: "None can be tested: “dvc repro” writes the scores in data/attacks.",
+        lambda _: "No claim can be tested: “dvc repro” writes the scores in data/attacks.",
     ),
 }
 """Id of a section -> its title, and why it is off."""
