@@ -1,4 +1,4 @@
-"""The threat model in words: goal, knowledge, budgets with their units, every hyper-parameter."""
+"""The threat model in words: goal, knowledge, budgets with their units, every hyperparameter."""
 
 from collections.abc import Iterator
 from math import log10
@@ -7,15 +7,15 @@ from typing import Any, NamedTuple
 from mmlib.params.attacks import Attack
 
 NORMS = {
-    "linf": "linf, the largest change of any value",
+    "linf": "linf, the largest change in any value",
     "l2": "l2, given as the root-mean-square change",
     "l1": "l1, given as the mean absolute change",
 }
 METHODS = {
     "apgd": "Auto-PGD",
-    "fgsm": "one step",
-    "mim": "the momentum method",
-    "square": "random search (Square)",
+    "fgsm": "FGSM",
+    "mim": "MI-FGSM",
+    "square": "Square",
 }
 
 
@@ -37,32 +37,32 @@ def threat_card(attack: Attack, floor_db: float) -> list[Entry]:
     sweep = ", ".join(f"{attack.eps * multiple:.4g}" for multiple in sorted(attack.sweep))
     restarts = "1 restart" if attack.restarts == 1 else f"{attack.restarts} restarts"
     others = [METHODS[name] for name in attack.methods if name != "pgd"]
-    beside = f"; each clip gets the strongest of it and {', '.join(others)}" if others else ""
+    beside = f"; for each clip the strongest of it and {', '.join(others)}" if others else ""
     return [
-        Entry("Goal", "untargeted: make the loss on the true tags as large as possible"),
-        Entry("Knowledge", "white box: weights, gradients and true tags"),
+        Entry("Goal", "untargeted: maximise the loss on the true tags"),
+        Entry("Knowledge", "white-box: weights, gradients and true tags"),
         Entry(
             "Domain",
-            "sound as its waveform, through the front end; picture as pixels"
+            "audio as its waveform, through the front end; video as pixels"
             if waveform
-            else "sound as the log-mel that the nets read; picture as pixels",
+            else "audio as the log-mel that the models read; video as pixels",
         ),
         Entry(
             "Attack",
-            f"PGD, {attack.steps} steps of {attack.step_size:g} ε falling to 0, momentum"
-            f" {attack.momentum:g}, {restarts}"
-            f" (the worst for each clip is kept), loss {attack.loss}{beside}",
+            f"PGD, {attack.steps} steps, step size {attack.step_size:g} ε decaying linearly to 0,"
+            f" momentum {attack.momentum:g}, {restarts} (the strongest result for each clip is"
+            f" kept), loss {attack.loss}{beside}",
         ),
         Entry(
             "Starts",
             "the clean clip; the solution at the next smaller budget; for A+V those of A and V"
-            " alone; restarts after the first begin at random points"
-            + ("; where silence has no gradient, noise of the budget" if waveform else ""),
+            " alone; restarts after the first start at random points"
+            + ("; where silence has no gradient, noise of the whole budget" if waveform else ""),
         ),
-        Entry("Norm", f"{NORMS[attack.norm]}, for each clip and modality alone"),
+        Entry("Norm", f"{NORMS[attack.norm]}, for each clip and each modality separately"),
         Entry(
             "Headline budget ε",
-            f"sound {_sound(attack, floor_db)}; picture {video:.4g} of full scale ="
+            f"audio {_audio(attack, floor_db)}; video {video:.4g} of full scale ="
             f" {video * 255:.3g} grey levels of 255",
         ),
         Entry(
@@ -72,13 +72,13 @@ def threat_card(attack: Attack, floor_db: float) -> list[Entry]:
             else "every value stays within [0, 1] of full scale",
         ),
         Entry("Sweep of ε", sweep),
-        Entry("Floor", "random noise of equal norm, which every attack must beat"),
+        Entry("Baseline", "random noise of equal norm, which every attack must beat"),
         Entry("All settings", ", ".join(settings(attack.model_dump(mode="json")))),
     ]
 
 
 def loudest(attack: Attack, floor_db: float) -> str:
-    """The headline budget of the sound in decibels: of log-mel, or a level under full scale."""
+    """The headline budget of the audio in decibels: of log-mel, or a level below full scale."""
     eps = attack.eps * attack.scale.audio
     if attack.domain == "log_mel":
         return f"{eps * floor_db:.2g} dB"
@@ -92,12 +92,12 @@ def scales(attack: Attack) -> str:
     if scale.audio == scale.video == 1:
         return ""
     return (
-        " ε is before attack.scale: the sound may change by"
-        f" {scale.audio:g} ε and the picture by {scale.video:g} ε."
+        " ε is before attack.scale: the audio may change by"
+        f" {scale.audio:g} ε and the video by {scale.video:g} ε."
     )
 
 
-def _sound(attack: Attack, floor_db: float) -> str:
+def _audio(attack: Attack, floor_db: float) -> str:
     eps = attack.eps * attack.scale.audio
     if attack.domain == "log_mel":
         return f"{eps:.4g} of the {floor_db:g} dB scale = {loudest(attack, floor_db)} of log-mel"

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from mmlib.metrics.intervals import Interval
 from mmlib.report import threats, wording
-from mmlib.report.answers import Answer
 from mmlib.report.comparison.correlation import Correlation
 from mmlib.report.comparison.study import Study
 from mmlib.report.comparison.study_claims import (
@@ -13,11 +12,15 @@ from mmlib.report.comparison.study_claims import (
 )
 from mmlib.report.findings import Findings
 from mmlib.report.inputs import Inputs, band
+from mmlib.report.questions.answer import Answer
 from mmlib.storage import csv_text, decimals
 
 
 def results_text(inputs: Inputs, answers: Sequence[Answer]) -> str:
     """The results for the terminal: each run clean and under each threat, then the verdicts."""
+    verdicts = [f"{answer.question}\n  {answer.verdict}" for answer in answers]
+    if not inputs.runs:
+        return "\n".join(["No run was evaluated.", "", *verdicts]) + "\n"
     heads = ("run", "attack", "mAP", "interval", "AUC", "d'", "lost")
     rows = []
     for run in inputs.runs:
@@ -36,7 +39,6 @@ def results_text(inputs: Inputs, answers: Sequence[Answer]) -> str:
             )
     widths = [max(len(row[i]) for row in (heads, *rows)) for i in range(len(heads))]
     lines = [_line(row, widths) for row in (heads, *rows)]
-    verdicts = [f"{answer.question}\n  {answer.verdict}" for answer in answers]
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], "", *verdicts]) + "\n"
 
 
@@ -47,7 +49,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def claims_csv(findings: Findings) -> str:
-    """report/claims.csv: one row a claim."""
+    """report/claims.csv: one row per claim."""
     heads = "key,statement,paper,compared,unit,effect,lo,hi,n,p,p_adjusted,verdict"
     rows = [
         (
@@ -60,7 +62,7 @@ def claims_csv(findings: Findings) -> str:
 
 
 def comparisons_csv(findings: Findings) -> str:
-    """report/comparisons.csv: mAP of one run less another's, one row a pair and condition."""
+    """report/comparisons.csv: mAP of one run minus another's, one row per pair and condition."""
     rows = [
         (f"{d.first} - {d.second}", d.threat, *_interval(d.effect), str(d.n), decimals(d.p))
         for d in findings.differences
@@ -69,7 +71,7 @@ def comparisons_csv(findings: Findings) -> str:
 
 
 def study_csv(study: Study | None) -> str:
-    """report/study.csv: mAP of one row of the study less another's; no rows while it is off."""
+    """report/study.csv: mAP of one row of the study minus another's; no rows while it is off."""
     rows = [_study_row(study, pair) for pair in pairs(study)] if study else []
     heads = "key,first,second,threat,effect,seeds_lo,seeds_hi,clips_lo,clips_hi,seeds,p"
     return csv_text(heads.split(","), rows)
@@ -83,7 +85,7 @@ def _study_row(study: Study, pair: Pair) -> tuple[str, ...]:
 
 
 def predictions_csv(findings: Findings) -> str:
-    """report/predictions.csv: one row a run, threat, drop and metric, with its correlations."""
+    """report/predictions.csv: one row per run, threat, drop and metric, with its correlations."""
     rows = [
         (
             *(p.run, p.threat, p.drop, p.metric, str(p.pearson.n), *_correlation(p.pearson)),

@@ -1,6 +1,6 @@
 """What the report concludes from: paired comparisons of runs, the paper's claims, predictions."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -58,6 +58,11 @@ class Findings(NamedTuple):
         key = (run.name, run.widest_threat, "relative")
         return [p for p in self.predictions if (p.run, p.threat, p.drop) == key]
 
+    def of_first(self, runs: Sequence[Run]) -> list[Prediction]:
+        """The predictions of the first of the runs that has any that is defined."""
+        every = (self.of(run) for run in runs)
+        return next((found for found in every if any(p.defined for p in found)), [])
+
 
 def find(inputs: Inputs) -> Findings:
     """Compare the runs that have attacked scores; empty parts where there is nothing to compare."""
@@ -74,18 +79,21 @@ def find(inputs: Inputs) -> Findings:
             seed=inputs.params.seed,
             common_with=inputs.root / inputs.params.score.common_with,
         )
-        rows += claims(runs, {role: run.cost for role, run in compared.items() if run.cost})
+        costs = {role: run.cost for role, run in compared.items() if run.cost}
+        rows += claims(runs, costs, starts=_starts(compared))
         differences = list(_differences(runs, compared))
     rows += theorem.claims(inputs.theorem, _theorem_runs(inputs))
     rows += study_claims.claims(inputs.study)
     found = Findings({}, tuple(differences), predictions)
-    rows += predictors.claims(found.of(main_run(inputs)))
+    rows += predictors.claims(found.of_first(main_runs(inputs)))
     return found._replace(claims={claim.key: claim for claim in adjusted(rows)})
 
 
-def main_run(inputs: Inputs) -> Run:
-    """The run that stands for fusion, as in the claims; without one, the first run."""
-    return inputs.with_role(*FUSED) or inputs.runs[0]
+def main_runs(inputs: Inputs) -> tuple[Run, ...]:
+    """The runs in the order in which they may stand for all: that of the claims on fusion first."""
+    first = inputs.with_role(*FUSED)
+    others = (run for run in inputs.runs if run is not first)
+    return (first, *others) if first else tuple(others)
 
 
 def _compared(inputs: Inputs) -> dict[str, Run]:
@@ -96,6 +104,14 @@ def _compared(inputs: Inputs) -> dict[str, Run]:
         if all((inputs.root / file).is_file() for file in files):
             found[run.role if run.role not in found else f"run {run.name}"] = run
     return found
+
+
+def _starts(compared: Mapping[str, Run]) -> dict[str, str]:
+    """Role of a retrained run -> role of the run that it started from, where that is compared."""
+    roles = {run.name: role for role, run in compared.items()}
+    return {
+        role: roles[run.init] for role, run in compared.items() if run.init and run.init in roles
+    }
 
 
 def _differences(runs: PairedRuns, compared: Mapping[str, Run]) -> Iterator[Difference]:

@@ -1,6 +1,6 @@
 """What the report reads: every artefact of every run that is there, and nothing that is not."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,21 +9,21 @@ import numpy as np
 
 from mmlib.metrics.scores.tables import budget
 from mmlib.params.retraining import AdversarialRun, MixupRun
-from mmlib.params.training import TrainRun
 from mmlib.params.whole.file import Params
 from mmlib.report.comparison import study
 from mmlib.runtime.errors import UserError
 from mmlib.storage import Table, read_json, read_table
-from mmlib.threats import THREATS
+from mmlib.threats import SINGLE, THREATS
 
 
 @dataclass(frozen=True)
 class Run:
-    """One row of params.runs with its artefacts; an artefact that is absent is empty.
+    """One of params.runs with its artefacts; an artefact that is absent is empty.
 
     `index` is the run's place in params.runs and so its colour; `role` is what it is compared as:
     audio, video, fusion, gblend, plain, mixup or adversarial; `init` is the run that it was
-    retrained from.
+    retrained from. A run without a row in train or retrain was trained elsewhere: what it reads
+    follows from what it was attacked under.
     """
 
     name: str
@@ -58,7 +58,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Inputs:
-    """The whole project as the report sees it; `missing` names runs without metrics."""
+    """The whole project as the report sees it; `missing` names runs without metrics.
+
+    `guides` and `theorem` leave out what an earlier run of the pipeline made of runs that
+    params.yaml no longer has.
+    """
 
     params: Params
     root: Path
@@ -69,6 +73,15 @@ class Inputs:
     checks: Mapping[str, Any]
     theorem: Mapping[str, Any]
     study: study.Study | None
+
+    def absent(self, names: Iterable[str | None]) -> list[str]:
+        """Those of the names that no run of this page has, each once."""
+        return [name for name in dict.fromkeys(names) if name and self.named(name) is None]
+
+    @property
+    def fused(self) -> tuple[Run, ...]:
+        """The runs that read both modalities."""
+        return tuple(run for run in self.runs if len(run.modalities) > 1)
 
     def with_role(self, *roles: str) -> Run | None:
         """The first run that plays one of the roles, the earlier role first."""
@@ -96,10 +109,10 @@ def band(run: Run, condition: str, headline: float) -> tuple[float, float] | Non
 
 
 def load(params: Params, root: Path) -> Inputs:
-    """Read the artefacts below `root` of every run in params.runs.
+    """Read the artefacts below `root` of every run in params.runs, which may be none.
 
-    A run without metrics/<run>.json is left out and named in `missing`. Raises UserError when no
-    run has metrics, or when a file is there but cannot be read.
+    A run without metrics/<run>.json is left out and named in `missing`. Raises UserError when runs
+    are named but none has metrics, or when a file is there but cannot be read.
     """
     runs, missing = [], []
     for index, name in enumerate(params.runs):
@@ -108,7 +121,7 @@ def load(params: Params, root: Path) -> Inputs:
             runs.append(_run(params, root, name, index, metrics))
         else:
             missing.append(name)
-    if not runs:
+    if missing and not runs:
         raise UserError(
             f"{root / 'metrics'}: no run of params.runs has metrics there; run `dvc repro`"
         )
@@ -121,24 +134,30 @@ def load(params: Params, root: Path) -> Inputs:
         missing=tuple(missing),
         guides={name: guide for name, guide in guides.items() if guide},
         checks=_json(root / "metrics/checks.json"),
-        theorem=_theorem(params, root),
+        theorem=_theorem(params, root, {run.name for run in runs}),
         study=study.read(root, params),
     )
 
 
-def _theorem(params: Params, root: Path) -> Mapping[str, Any]:
-    """What stage theorem found for the first of its fused runs; nothing when it is off."""
-    fused = next(iter(params.theorem.fused), None)
-    return _json(root / f"metrics/theorem/{fused}.json") if fused else {}
+def _theorem(params: Params, root: Path, runs: Set[str]) -> dict[str, Any]:
+    """By threat what stage theorem counted for its first fused run, where both runs are here."""
+    for fused, alone in params.theorem.fused.items():
+        found = _json(root / f"metrics/theorem/{fused}.json")
+        return {
+            threat: found[threat]
+            for threat, modality in SINGLE.items()
+            if threat in found and {fused, getattr(alone, modality)} <= runs
+        }
+    return {}
 
 
 def _guides(params: Params) -> tuple[str, ...]:
-    used = {row.guide for row in params.train.values()} | {"blend", "blend_reference"}
-    return tuple(sorted(used - {"none"}))
+    used = {row.guide for row in params.train.values()} | set(params.blend.guides)
+    return tuple(sorted((used | {"blend_reference"}) - {"none"}))
 
 
 def _run(params: Params, root: Path, name: str, index: int, metrics: Mapping[str, Any]) -> Run:
-    modalities, role, init = _role(params, name)
+    modalities, role, init = _role(params, name, metrics)
     return Run(
         name=name,
         index=index,
@@ -155,12 +174,18 @@ def _run(params: Params, root: Path, name: str, index: int, metrics: Mapping[str
     )
 
 
-def _role(params: Params, name: str) -> tuple[tuple[str, ...], str, str | None]:
+def _role(
+    params: Params, name: str, metrics: Mapping[str, Any]
+) -> tuple[tuple[str, ...], str, str | None]:
+    attacked = tuple(m for threat, m in SINGLE.items() if threat in _threats(metrics))
     if name in params.train:
         row = params.train[name]
-        return row.modalities, _train_role(row), None
+        return row.modalities, _train_role(row.modalities, row.guide), None
+    if name not in params.retrain:
+        return attacked, _train_role(attacked, "none"), None
     retrained = params.retrain[name]
-    modalities = params.train[retrained.init].modalities
+    start = params.train.get(retrained.init)
+    modalities = start.modalities if start else attacked
     if isinstance(retrained, MixupRun):
         return modalities, "mixup", retrained.init
     if isinstance(retrained, AdversarialRun):
@@ -168,10 +193,14 @@ def _role(params: Params, name: str) -> tuple[tuple[str, ...], str, str | None]:
     return modalities, "plain", retrained.init
 
 
-def _train_role(row: TrainRun) -> str:
-    if len(row.modalities) == 1:
-        return row.modalities[0]
-    return "gblend" if row.guide != "none" else "fusion"
+def _threats(metrics: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(threat for threat in THREATS if threat in metrics)
+
+
+def _train_role(modalities: tuple[str, ...], guide: str) -> str:
+    if len(modalities) > 1:
+        return "gblend" if guide != "none" else "fusion"
+    return modalities[0] if modalities else "unknown"
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -7,20 +7,21 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from mmlib.report import theme
-from mmlib.report.answers import Answer
 from mmlib.report.findings import Findings
 from mmlib.report.inputs import Inputs
+from mmlib.report.questions.answer import Answer
+from mmlib.report.sections.answers import answer_box
 from mmlib.report.sections.blocks import Section
 from mmlib.report.sections.checks import checks
 from mmlib.report.sections.classes import classes
 from mmlib.report.sections.clips import clips
 from mmlib.report.sections.closing import (
     adversarial_clips,
-    answer_box,
     claims,
     reproduce,
 )
 from mmlib.report.sections.measured import lede, measured
+from mmlib.report.sections.off import off
 from mmlib.report.sections.results import robustness, scores
 from mmlib.report.sections.study import study
 from mmlib.report.sections.surface import surface
@@ -40,26 +41,30 @@ _SHAPES = {
 
 
 def render(inputs: Inputs, findings: Findings, answers: Sequence[Answer]) -> str:
-    """The page as HTML; the same inputs give the same bytes. UserError on broken artefacts."""
+    """The page as HTML, the answers first; the same inputs give the same bytes.
+
+    Raises UserError on broken artefacts.
+    """
     built: Sequence[Section | None] = (
-        measured(inputs),
-        clips(inputs),
         answer_box(inputs, answers),
-        scores(inputs),
         robustness(inputs),
+        scores(inputs),
         surface(inputs),
         theorem(inputs),
         classes(inputs, findings),
-        blend(inputs),
         retraining(inputs),
+        blend(inputs),
         study(inputs),
         training(inputs),
         adversarial_clips(inputs),
         claims(findings),
         checks(inputs),
-        reproduce(inputs),
+        measured(inputs),
+        clips(inputs),
     )
-    present = [section for section in built if section is not None]
+    shown = {section.id for section in built if section is not None}
+    whole = (*built, off(inputs, shown), reproduce(inputs))
+    present = [section for section in whole if section is not None]
     light, dark = theme.css_variables()
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     source = (files("mmlib.report") / "template.html.jinja").read_text(encoding="utf-8")
@@ -68,7 +73,7 @@ def render(inputs: Inputs, findings: Findings, answers: Sequence[Answer]) -> str
         lede=lede(inputs),
         sections=present,
         palette={"light": Markup(light), "dark": Markup(dark)},
-        glyphs=[_glyph(index) for index in range(max(run.index for run in inputs.runs) + 1)],
+        glyphs=[_glyph(index) for index in range(len(inputs.runs) + len(inputs.missing))],
     )
 
 

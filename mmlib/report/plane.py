@@ -14,7 +14,7 @@ Table = Mapping[str, Array]
 
 
 def plane(surface: Table, isodamage: Table, *, run: int, name: str, label: str) -> Markup:
-    """mAP by the budgets of sound and picture, darker where more is left; lines of equal damage."""
+    """mAP by the budgets of audio and video, darker where more remains; lines of equal damage."""
     axis = np.unique(surface["eps_audio"])
     places = np.arange(len(axis))
     with theme.style():
@@ -51,6 +51,6 @@ def plane(surface: Table, isodamage: Table, *, run: int, name: str, label: str) 
         axes.set_xlim(-0.5, len(axis) - 0.5)
         axes.set_ylim(-0.5, len(axis) - 0.5)
         axes.grid(visible=False)
-        axes.set_xlabel("budget of the sound, share of full scale")
-        axes.set_ylabel("budget of the picture")
+        axes.set_xlabel("audio budget, share of full scale")
+        axes.set_ylabel("video budget, share of full scale")
         return theme.to_svg(figure, name, label)

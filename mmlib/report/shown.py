@@ -1,4 +1,4 @@
-"""One clip's sound and picture for the page: clean, perturbed, and the difference magnified."""
+"""One clip's audio and video for the page: clean, perturbed, and the difference magnified."""
 
 from typing import NamedTuple
 
@@ -44,8 +44,8 @@ def spectrograms(clean: Floats32, adversarial: Floats32, mel: Mel, seconds: floa
     axes = f"0 to {seconds:g} s, {mel.min_hz:g} to {mel.max_hz:g} Hz"
     largest = float(np.abs(delta).max()) * mel.floor_db
     return [
-        _mel_picture(colormaps["magma"](clean.T[::-1]), f"Sound, clean ({axes})"),
-        _mel_picture(colormaps["magma"](adversarial.T[::-1]), "Sound, perturbed"),
+        _mel_picture(colormaps["magma"](clean.T[::-1]), f"Audio, clean ({axes})"),
+        _mel_picture(colormaps["magma"](adversarial.T[::-1]), "Audio, perturbed"),
         _mel_picture(
             colormaps["RdBu_r"](0.5 + factor * delta.T[::-1]),
             f"Difference × {factor}: at most {largest:.1f} dB"
@@ -56,7 +56,7 @@ def spectrograms(clean: Floats32, adversarial: Floats32, mel: Mel, seconds: floa
 
 
 def _log_mel(waveforms: Floats32, mel: Mel) -> Floats32:
-    """What the nets hear of waveforms (B, N): (B, T, F)."""
+    """The log-mel that the models read of waveforms (B, N): (B, T, F)."""
     import torch  # takes seconds: only a report on attacked waveforms pays for it
 
     from mmlib.features import LogMel
@@ -77,8 +77,8 @@ def strips(clean: Floats32, adversarial: Floats32, most: int = 4) -> list[Pictur
     factor = _magnification(delta, 0.5)
     largest = float(np.abs(delta).max()) * 255
     captions = (
-        f"Picture, clean ({len(steps)} of {clean.shape[1]} frames)",
-        "Picture, perturbed",
+        f"Video, clean ({len(steps)} of {clean.shape[1]} frames)",
+        "Video, perturbed",
         f"Difference × {factor}: at most {largest:.1f} grey levels"
         if largest
         else "No difference: not attacked",
@@ -102,19 +102,19 @@ def sounds(clean: Floats32, adversarial: Floats32, mel: Mel) -> list[Sound]:
     rate = mel.sample_rate_hz
     changed = not np.array_equal(clean, adversarial)
     if clean.ndim == 1:
-        found = [Sound(wav(clean.astype(np.float64), rate), "Clean, as the nets hear it")]
+        found = [Sound(wav(clean.astype(np.float64), rate), "Clean, as the models hear it")]
         return found + (_attacked(clean, adversarial, rate) if changed else [])
     before = invert(clean, mel)
     gain = PEAK / max(float(np.abs(before).max()), 1e-9)
     found = [Sound(wav(gain * before, rate), "Clean, rebuilt from its log-mel")]
     if changed:
         after = gain * invert(adversarial, mel)
-        found.append(Sound(wav(after, rate), "Perturbed, rebuilt likewise"))
+        found.append(Sound(wav(after, rate), "Perturbed, rebuilt from its log-mel"))
     return found
 
 
 def _attacked(clean: Floats32, adversarial: Floats32, rate: int) -> list[Sound]:
-    """The attacked sound itself, and what was added to it."""
+    """The attacked waveform itself, and what was added to it."""
     before = clean.astype(np.float64)
     delta = adversarial.astype(np.float64) - before
     factor = _magnification(delta, DIFFERENCE_PEAK)
@@ -124,9 +124,9 @@ def _attacked(clean: Floats32, adversarial: Floats32, rate: int) -> list[Sound]:
     return [
         Sound(
             wav(before + delta, rate),
-            f"Perturbed: the attacked sound itself, SNR {wording.number(float(ratio), 1)} dB",
+            f"Perturbed: the attacked waveform itself, SNR {wording.number(float(ratio), 1)} dB",
         ),
-        Sound(wav(factor * delta, rate), f"What was added, × {factor}: at most {level} dBFS"),
+        Sound(wav(factor * delta, rate), f"The perturbation, × {factor}: at most {level} dBFS"),
     ]
 
 

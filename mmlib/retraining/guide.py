@@ -78,5 +78,5 @@ def read_guide(path: Path) -> Guide | None:
         )
     except (KeyError, TypeError, AttributeError):
         raise UserError(
-            f"{path}: not a guide for mixup; retrain rows take `temperature` or `none`"
+            f"{path}: not a guide for mixup; rows of retrain take `temperature` or `none`"
         ) from None

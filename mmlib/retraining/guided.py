@@ -98,7 +98,9 @@ def _read(files: Measured, space: str) -> Embeddings:
 def _distances(files: Measured, space: str, clips: Embeddings, p: float) -> Floats:
     cached = _read(files, space)
     if not np.array_equal(cached.clip_ids, clips.clip_ids):
-        raise UserError(f"{files.embeddings}: has other train clips than the fused run's; run both")
+        raise UserError(
+            f"{files.embeddings}: its train clips are not those of the fused run; run `dvc repro`"
+        )
     vectors = cached.vectors[space]
     present = read_head(files.weights).present(space, vectors)
     return relative_distances(vectors, clips.labels, present, p=p)

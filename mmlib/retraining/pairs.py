@@ -145,14 +145,14 @@ def aligned_distances(
     Raises UserError when the guide was made from other classes, clips or labels.
     """
     if tuple(classes) != guide.classes:
-        raise UserError("the mixup guide has other classes than the shards; run `dvc repro`")
+        raise UserError("mixup: the guide's classes differ from the shards'; run `dvc repro`")
     result: list[float] = []
     for clip_id, count in zip(clip_ids, np.count_nonzero(labels, axis=1), strict=True):
         found = guide.distances.get(clip_id)
         if found is None or len(found) != count:
             raise UserError(
-                f"the mixup guide does not fit train clip {clip_id!r}: it was made from other "
-                "clips or labels; run `dvc repro`"
+                f"mixup: the guide does not fit train clip {clip_id!r}, because it was made from "
+                "other clips or labels; run `dvc repro`"
             )
         result.extend(found)
     return np.asarray(result, dtype=np.float64)

@@ -42,7 +42,9 @@ def retrain(row: RetrainRun, learning: Learning, data: Path, *, name: str, seed:
     splits = ShardSet(shards, "train"), ShardSet(shards, "val")
     model, description = checkpoint.load(models / row.init)
     if description["classes"] != splits[0].classes:
-        raise UserError(f"{models / row.init}.json: has other classes than the shards; train again")
+        raise UserError(
+            f"{models / row.init}.json: its classes differ from the shards'; train it again"
+        )
     method = recipe(row, model, splits[0], guide, seed)
     mark = fingerprint(
         seed,
@@ -93,7 +95,7 @@ def _supervised(model: Model, task: str, guide: Path) -> Objective:
         return plain(task)
     if not model.auxiliary:
         raise UserError(
-            f"{guide} weighs the heads A, V and AV, but the model has one head: set guide: none, "
+            f"{guide} weighs the heads A, V and AV, but the model has one head: set guide to none, "
             "or init to a run that was trained with such a guide"
         )
     return BlendedObjective(weights, task)

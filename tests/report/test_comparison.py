@@ -66,7 +66,8 @@ def runs(root: Path) -> PairedRuns:
 
 @pytest.fixture(scope="module")
 def rows(runs: PairedRuns) -> dict[str, Claim]:
-    return {row.key: row for row in claims(runs, COSTS)}
+    starts = {"mixup": "fusion", "adversarial": "fusion"}
+    return {row.key: row for row in claims(runs, COSTS, starts=starts)}
 
 
 def test_differences_are_paired(root: Path, runs: PairedRuns) -> None:
@@ -141,6 +142,35 @@ def test_claims_of_the_paper_come_out_as_the_runs_were_made(rows: dict[str, Clai
 def test_claims_that_lack_a_run_are_left_out(root: Path) -> None:
     only = PairedRuns(root, {"audio": "audio"}, resamples=100, confidence=0.95, seed=0)
     assert [row.key for row in claims(only)] == ["noise_audio_A"]
+
+
+def test_a_retrained_run_is_held_against_its_own_start_alone(root: Path) -> None:
+    names = {"fusion": "mid", "mixup": "mixup"}
+    runs = PairedRuns(root, names, resamples=100, confidence=0.95, seed=0)
+    assert not any(row.key == "mixup_protects" for row in claims(runs))
+    (row,) = (r for r in claims(runs, starts={"mixup": "fusion"}) if r.key == "mixup_protects")
+    assert row.compared.startswith("mixup under A+V 0.")
+    assert "mid under A+V" in row.compared
+
+
+def test_retrained_runs_of_one_modality_are_compared_under_its_attack(tmp_path: Path) -> None:
+    for seed, name in enumerate(("audio", "mixed", "hardened", "seen")):
+        threat = "V" if name == "seen" else "A"
+        write_run(tmp_path, name, threats={threat: 1.0}, seed=seed)
+    names = {"audio": "audio", "mixup": "mixed", "adversarial": "hardened", "plain": "seen"}
+    runs = PairedRuns(tmp_path, names, resamples=100, confidence=0.95, seed=0)
+    rows = {row.key: row for row in claims(runs, COSTS, starts={"mixup": "audio"})}
+    assert rows["mixup_adversarial"].statement.startswith("Under A, mixup protects")
+    assert rows["mixup_protects"].statement == "Mixup protects against A."
+    assert rows["mixup_protects"].paper == ""
+    assert "mixup_cost" in rows
+    assert not {"mixup_plain", "adversarial_plain", "adversarial_protects"} & set(rows)
+
+
+def test_models_of_other_modalities_are_not_compared(root: Path) -> None:
+    names = {"mixup": "audio", "adversarial": "hardened"}
+    runs = PairedRuns(root, names, resamples=100, confidence=0.95, seed=0)
+    assert not any(row.key.startswith("mixup") for row in claims(runs, COSTS))
 
 
 def test_verdicts() -> None:

@@ -33,7 +33,7 @@ def test_the_stage_writes_and_prints(root: Path, capsys: pytest.CaptureFixture[s
     printed = capsys.readouterr().out
     assert printed.splitlines()[-1] == str(root / "report/index.html")
     assert printed.startswith((root / "report/results.txt").read_text())
-    assert "Not put to this data." in printed
+    assert "Not answered by these runs." in printed
     assert max(map(len, printed.splitlines()[:-1])) <= 100
 
 

@@ -48,12 +48,12 @@ def test_units_and_examples_are_those_of_the_sound(tmp_path: Path) -> None:
     on_waveforms(root)
     page = Page(render(root))
     assert page.faults == []
-    assert "changes of at most −60.0 dBFS in the sound" in page.text
-    assert "sound 0.001 of full-scale amplitude = −60.0 dBFS" in page.text
-    assert "the sound may change by 0.05 ε and the picture by 1 ε" in page.text
-    assert "int16 sound" in page.text
-    assert "sound SNR, dB" in page.text
-    assert "Perturbed: the attacked sound itself, SNR 40.0 dB" in page.text
+    assert "changes of at most −60.0 dBFS in the audio" in page.text
+    assert "audio 0.001 of full-scale amplitude = −60.0 dBFS" in page.text
+    assert "the audio may change by 0.05 ε and the video by 1 ε" in page.text
+    assert "int16 samples" in page.text
+    assert "waveform SNR, dB" in page.text
+    assert "Perturbed: the attacked waveform itself, SNR 40.0 dB" in page.text
     assert "attack.scale:" not in before
     for words in ("log-mel SNR", "float16 log-mel", "rebuilt from its log-mel"):
         assert words in before

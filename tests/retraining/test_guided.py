@@ -175,7 +175,7 @@ def test_what_does_not_fit_is_said_in_one_line(project: Path) -> None:
         temperature.main([])
     set_param(project, "tau: 0.9", "tau: null")
     write_run(project, "video", space="video", clips=CLIPS - 1)
-    with pytest.raises(UserError, match="other train clips"):
+    with pytest.raises(UserError, match="not those of the fused run"):
         temperature.main([])
     set_param(project, "    video: video", "    video: audio")
     with pytest.raises(UserError, match=r"temperature\.guides: video names a run on audio"):

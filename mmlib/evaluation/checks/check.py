@@ -18,6 +18,7 @@ from mmlib.evaluation.checks import (
 from mmlib.evaluation.checks import model as model_checks
 from mmlib.evaluation.checks.controls import known_weak_control
 from mmlib.evaluation.checks.outcome import Outcome
+from mmlib.evaluation.checks.recomputed import scores_match_scikit_learn
 from mmlib.evaluation.checks.strongest import silent_success
 from mmlib.evaluation.checks.universal import (
     check_universal,
@@ -120,6 +121,7 @@ def check_run(task: Task) -> list[Outcome]:
         check_universal(probed, run, rows, task.checks.clips),
         _clean(task, table),
         honesty.threat_model_card(threat_card(attack, task.floor_db), attack),
+        scores_match_scikit_learn(table, labels, task.seed),
     ]
 
 
@@ -151,11 +153,10 @@ def _sources(task: Task, run: AttackedRun) -> dict[str, tuple[str, Model]]:
     sources = {}
     for modality in run.net.modalities:
         having = [other for other, modalities in known.items() if modality in modalities]
-        if not having:
-            return {}
-        chosen = min(having, key=lambda name: len(known[name]))
-        net = run.beside(models / chosen).net
-        sources[modality] = (chosen, net.requires_grad_(False))
+        if having:
+            chosen = min(having, key=lambda name: len(known[name]))
+            net = run.beside(models / chosen).net
+            sources[modality] = (chosen, net.requires_grad_(False))
     return sources
 
 

@@ -22,7 +22,7 @@ def check_examples(attacks: Path, run: str, attacked: AttackedRun) -> list[Outco
     path = attacks / f"{run}-examples.parquet"
     file = read_parquet(path)
     if not file.num_rows:
-        message = "attack.examples is 0: no clip was kept to measure again"
+        message = "attack.examples is 0: no clip was kept to be measured again"
         whole = norms if norms.status == "fail" else Outcome("budget_exact", "warn", message)
         return [whole, Outcome("reload_rescore", "warn", message)]
     shapes = read_metadata(file.schema, path)["shapes"]

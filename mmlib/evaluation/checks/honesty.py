@@ -32,7 +32,7 @@ def universal_split(
         return Outcome(
             "universal_split", "fail", f"fitted and scored on the same {'; '.join(faults)}"
         )
-    return Outcome("universal_split", "pass", f"fitted and scored on other clips; {seen}")
+    return Outcome("universal_split", "pass", f"fitted and scored on different clips; {seen}")
 
 
 def clean_beside_robust(
@@ -46,10 +46,10 @@ def clean_beside_robust(
     """
     name = "clean_beside_robust"
     if embedded is None:
-        return Outcome(name, "fail", "attacked clips and those of stage embed differ")
+        return Outcome(name, "fail", "the attacked clips differ from those of stage embed")
     scale = max(float(np.abs(embedded).max()), 1e-12)
     gap = float(np.abs(clean - embedded).max()) / scale
-    message = f"clean scores of {len(clean)} clips, within {gap:.1g} of those of stage embed"
+    message = f"clean scores of {len(clean)} clips within {gap:.1g} of those of stage embed"
     return Outcome(
         name, "pass" if gap <= (_ROUNDING if rounded else _AGREEMENT) else "fail", message
     )
@@ -67,4 +67,8 @@ def threat_model_card(card: Sequence[Entry], attack: Attack) -> Outcome:
     missing += [setting for setting in stated if setting not in text]
     if missing:
         return Outcome(name, "fail", f"the card does not state {', '.join(missing)}")
-    return Outcome(name, "pass", f"goal, knowledge, budgets with units and {len(stated)} settings")
+    return Outcome(
+        name,
+        "pass",
+        f"the card states goal, knowledge, budgets with units and {len(stated)} settings",
+    )

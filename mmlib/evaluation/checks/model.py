@@ -1,6 +1,6 @@
 """Checks of the attacked model itself, on a few clips: would an attack's failure mean anything?
 
-Rules: docs/metrics.md, checks. `model` is any callable from a batch to logits, as attacks take it.
+`model` is any callable from a batch to logits, as attacks take it.
 """
 
 from math import inf
@@ -65,7 +65,7 @@ def deterministic_forward(model: Forward, batch: Batch) -> Outcome:
     name = "deterministic_forward"
     gap = float((_outputs(model, batch) - _outputs(model, batch)).abs().max())
     if gap == 0:
-        return Outcome(name, "pass", "two passes over the same clips give equal logits")
+        return Outcome(name, "pass", "two passes over the same clips give identical logits")
     return Outcome(
         name, "fail", f"two passes over the same clips differ by {gap:.3g}: average over draws"
     )

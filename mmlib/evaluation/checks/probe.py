@@ -58,7 +58,7 @@ class Probe:
         return torch.where(higher[:, None], logits, self.attacked)
 
     def mean_ap(self, logits: Tensor) -> float:
-        """MAP of these clips."""
+        """The mAP of these clips."""
         return score_checks.mean_ap(_array(self.labels).astype(np.bool_), _array(logits))
 
 
@@ -89,12 +89,14 @@ def check_effort(probe: Probe, queries: int) -> list[Outcome]:
 
 
 def check_transfer(probe: Probe, sources: Mapping[str, tuple[str, Forward]]) -> Outcome:
-    """Play perturbations that were made for other runs; `sources`: modality -> run and model.
+    """Apply perturbations that were made for other runs; `sources`: modality -> run and model.
 
-    Those of the modalities are made apart and played together.
+    Those of the modalities are made separately and applied together; a modality without a source
+    stays clean.
     """
     if not sources:
-        return Outcome("transfer", "warn", "not measured: there is no other run to transfer from")
+        read = " or ".join(probe.threat)
+        return Outcome("transfer", "warn", f"not measured: no other run reads {read}")
     played = dict(probe.inputs)
     for modality, (_, source) in sources.items():
         found = pgd(
@@ -109,12 +111,15 @@ def check_transfer(probe: Probe, sources: Mapping[str, tuple[str, Forward]]) -> 
         played[modality] = found[modality]
     known, other = probe.mean_ap(probe.attacked), probe.mean_ap(probe.score(played))
     outcome = score_checks.weaker_knowledge("transfer", known, other)
-    made = ", ".join(f"{modality} from {run}" for modality, (run, _) in sources.items())
+    made = ", ".join(
+        f"{modality} from {sources[modality][0]}" if modality in sources else f"{modality} clean"
+        for modality in probe.threat
+    )
     return outcome._replace(message=f"{outcome.message}; {made}")
 
 
 def universal_map(probe: Probe, fit_on: list[Labelled]) -> float:
-    """MAP of the probe's clips under one perturbation that was fitted on other clips."""
+    """The mAP of the probe's clips under one perturbation that was fitted on other clips."""
     delta = fit(probe.model, fit_on, probe.threat, steps=_UNIVERSAL_STEPS, loss=probe.settings.loss)
     return probe.mean_ap(probe.score(play(probe.inputs, delta, probe.threat)))
 

@@ -1,6 +1,6 @@
 """Checks of a finished sweep: do the attacked scores behave as a working attack's must?
 
-Rules: docs/metrics.md, checks. mAP of nan classes (without positives) is left out throughout.
+Classes without positives, whose AP is nan, are left out of every mAP.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ def monotone_eps(clean: float, curves: Mapping[str, Curve]) -> Outcome:
     }
     worst = max(rises.values())
     where = max(rises, key=lambda threat: rises[threat])
-    message = f"largest rise of mAP from one budget to the next: {max(worst, 0):.3f}, under {where}"
+    message = f"largest rise in mAP from one budget to the next: {max(worst, 0):.3f}, under {where}"
     return graded("monotone_eps", worst, POINT, 3 * POINT, message)
 
 
@@ -59,8 +59,8 @@ def large_eps_collapse(clean: float, curves: Mapping[str, Curve], floor: float) 
     lowest = min(curve[max(curve)] for curve in curves.values())
     left = max(0.0, lowest - floor) / max(clean - floor, 1e-9)
     message = (
-        f"mAP {lowest:.3f} at the largest budget, clean {clean:.3f}, floor of random scores "
-        f"{floor:.3f}"
+        f"mAP {lowest:.3f} at the largest budget, {clean:.3f} clean, {floor:.3f} expected of "
+        "random scores"
     )
     return graded("large_eps_collapse", left, 0.2, 0.5, message)
 
@@ -74,9 +74,9 @@ def random_noise(attacked: Mapping[str, Curve], noisy: Mapping[str, Curve]) -> O
     ]
     worst, threat, eps = max(leads)
     if worst <= 0:
-        message = "the attack is below equal-norm noise in mAP at every budget"
+        message = "mAP is lower under attack than under noise of equal norm at every budget"
     else:
-        message = f"noise under {threat} at eps {eps:g} is {worst:.3f} mAP below the attack"
+        message = f"noise leaves {worst:.3f} less mAP than the attack on {threat} at eps {eps:g}"
     return graded("random_noise", worst, 0.0, POINT, message)
 
 
@@ -84,7 +84,7 @@ def joint_beats_single(curves: Mapping[str, Curve]) -> Outcome:
     """A+V at (e, e) must be at least as strong as A and as V at e: over a point weaker fails."""
     name = "joint_beats_single"
     if FULL not in curves:
-        return Outcome(name, "pass", "one modality only: nothing to join")
+        return Outcome(name, "pass", "the run has one modality: there is no joint attack")
     gaps = [
         (joint - curves[single][eps], single, eps)
         for eps, joint in curves[FULL].items()
@@ -92,9 +92,9 @@ def joint_beats_single(curves: Mapping[str, Curve]) -> Outcome:
     ]
     worst, single, eps = max(gaps)
     if worst <= 0:
-        message = "A+V is below A and V in mAP at every budget"
+        message = "mAP is no higher under A+V than under A or V at any budget"
     else:
-        message = f"A+V is {worst:.3f} mAP above {single} at eps {eps:g}"
+        message = f"mAP is {worst:.3f} higher under A+V than under {single} at eps {eps:g}"
     return graded(name, worst, 0.0, POINT, message)
 
 
@@ -108,14 +108,16 @@ def iterated_beats_single(iterated: float, single: float) -> Outcome:
 def more_effort(name: str, usual: float, doubled: float) -> Outcome:
     """Twice the steps, or restarts, must gain less than a point of mAP (5 points fail)."""
     gain = usual - doubled
-    message = f"mAP {usual:.3f} as run, {doubled:.3f} with twice the effort"
+    message = f"mAP {usual:.3f} as run, {doubled:.3f} with double the effort"
     return graded(name, gain, POINT, 5 * POINT, message)
 
 
 def weaker_knowledge(name: str, white_box: float, other: float) -> Outcome:
     """An attack that knows less (transfer, gradient-free) must not be stronger."""
     lead = white_box - other
-    message = f"mAP {other:.3f} by the attack that knows less, {white_box:.3f} by the white-box one"
+    message = (
+        f"mAP {other:.3f} under the attack that knows less, {white_box:.3f} under the white-box one"
+    )
     return graded(name, lead, 0.0, POINT, message)
 
 

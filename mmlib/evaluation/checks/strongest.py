@@ -1,7 +1,4 @@
-"""Checks that an attack gives back the strongest it has seen: of its path, and of all attacks.
-
-Rules: docs/metrics.md, checks.
-"""
+"""Checks that an attack returns the strongest it has seen: of its path, and of all attacks."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -47,12 +44,12 @@ def silent_success(
         returned = resolved(model(found), labels)
     best = torch.stack(passed).amax(0)
     short = best - returned > _ROUNDING * (1 + best.abs())
-    message = f"of {len(passed)} points a clip, the best is returned"
+    message = f"the best of {len(passed)} points per clip was returned"
     if bool(short.any()):
         gap = float((best - returned).max())
         message = (
-            f"{int(short.sum())} of {len(labels)} clips: the path passed a point of higher loss"
-            f" than the one returned, by up to {gap:.3g}"
+            f"on {int(short.sum())} of {len(labels)} clips the path passed a point whose loss was"
+            f" higher than that of the one returned, by up to {gap:.3g}"
         )
     return Outcome("silent_success", "fail" if bool(short.any()) else "pass", message)
 
@@ -77,6 +74,6 @@ def worst_case_per_clip(
     if weaker:
         worst = max(weaker, key=lambda key: weaker[key])
         return Outcome(
-            name, "fail", f"{worst} is stronger than what is scored, for {weaker[worst]} clips"
+            name, "fail", f"{worst} is stronger than the scored attack on {weaker[worst]} clips"
         )
-    return Outcome(name, "pass", f"no clip is hurt more by any of {compared} attacks compared")
+    return Outcome(name, "pass", f"none of {compared} attacks does more damage to any clip")

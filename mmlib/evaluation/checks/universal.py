@@ -26,7 +26,7 @@ def drawn(count: int, wanted: int, seed: int) -> Indices:
 
 
 def check_universal(probed: Probe, run: AttackedRun, rows: Indices, wanted: int) -> Outcome:
-    """Fit one perturbation on `wanted` clips, and play it to the probed ones, `rows` of the run's.
+    """Fit one perturbation on `wanted` clips, and apply it to the probed ones, `rows` of the run's.
 
     Fitted on clips of the split val; on waveforms, which only eval has, on its other recordings.
     """
@@ -42,7 +42,7 @@ def check_universal(probed: Probe, run: AttackedRun, rows: Indices, wanted: int)
     batch = source.gather(fitted, MODALITIES)
     fit_on = [(batch.inputs, batch.labels)]
     after, known = universal_map(probed, fit_on), probed.mean_ap(probed.attacked)
-    seen = f"one perturbation for all clips leaves mAP {after:.3f}, one for each {known:.3f}"
+    seen = f"mAP {after:.3f} under one perturbation for all clips, {known:.3f} under one per clip"
     return honesty.universal_split(_ids(source.clips, fitted), _ids(run.clips, rows), seen)
 
 

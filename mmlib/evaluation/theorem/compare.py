@@ -51,7 +51,7 @@ def compare(radii: Radii, tolerance: float, confidence: float) -> dict[str, Any]
 
 
 def radii_csv(found: Mapping[str, Radii]) -> str:
-    """data/theorem.csv: one row a clip and threat; `inf` where no radius up to the reach broke it.
+    """data/theorem.csv: one row per clip and threat; `inf` where no radius within reach broke it.
 
     Columns: clip_id, threat, radius_alone, radius_fused, in multiples of attack.eps.
     """

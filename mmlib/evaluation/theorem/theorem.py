@@ -91,8 +91,8 @@ def _check_modalities(model: Path, wanted: set[str], key: str) -> None:
     has = set(checkpoint.read_description(model)["inputs"])
     if has != wanted:
         raise UserError(
-            f"{key} is {model.name}, a run of {' and '.join(sorted(has))}; name one of "
-            f"{' and '.join(sorted(wanted))}"
+            f"{key} is {model.name}, which reads {' and '.join(sorted(has))}; name a run that "
+            f"reads {' and '.join(sorted(wanted))}"
         )
 
 

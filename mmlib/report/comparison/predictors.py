@@ -31,13 +31,13 @@ Drop = Literal["relative", "absolute"]
 
 METRICS = {
     "kappa": "convexity (kappa)",
-    "kappa_conditioned": "convexity given that both ends are right (kappa~)",
+    "kappa_conditioned": "convexity between correctly classified clips (kappa~)",
     "rho": "density (rho, the paper's form)",
     "log_density": "density (size-invariant)",
 }
 DROPS: dict[Drop, str] = {
-    "relative": "the share of its AP that a class keeps",
-    "absolute": "the change of a class's AP",
+    "relative": "the share of its AP that a class retains",
+    "absolute": "the change in a class's AP",
 }
 # A correlation below this explains under a tenth of the spread: it predicts nothing. [choice]
 WEAK = 0.3
@@ -60,6 +60,11 @@ class Prediction:
     partial: Correlation
 
     @property
+    def defined(self) -> bool:
+        """Tell whether the metric varies over enough classes for a correlation."""
+        return not np.isnan(self.pearson.r)
+
+    @property
     def verdict(self) -> Verdict:
         """Supported when r is above 0, and stays so given clean AP and class size.
 
@@ -76,21 +81,21 @@ class Prediction:
         metric, kept = METRICS[self.metric], DROPS[self.drop]
         subject = f"Over {self.pearson.n} classes of {self.run}, {metric}"
         if np.isnan(self.pearson.r):
-            return f"{subject} is the same everywhere or too seldom defined to predict anything."
+            return f"{subject} is constant, or defined for too few classes, to predict anything."
         return (
             f"{subject} and {kept} under {threats.WORDS[self.threat]}: "
-            f"r = {_figures(self.pearson)}, by rank {_figures(self.spearman)}, "
+            f"r = {_figures(self.pearson)}, rank correlation {_figures(self.spearman)}, partial r "
             f"given clean AP and class size {_figures(self.partial)}. {self._conclusion()}"
         )
 
     def _conclusion(self) -> str:
         if self.verdict == "supported":
-            return "It predicts robustness, beyond what clean AP tells."
+            return "It predicts robustness beyond what clean AP and class size do."
         if self.verdict == "undecided":
-            return f"Whether it predicts robustness, {self.pearson.n} classes cannot tell."
+            return f"{self.pearson.n} classes are too few to tell whether it predicts robustness."
         if self.pearson.hi < WEAK:
             return "It does not predict robustness."
-        return "It tells nothing about robustness that clean AP and class size do not."
+        return "It adds nothing to what clean AP and class size say about robustness."
 
 
 def predict(
@@ -106,8 +111,10 @@ def predict(
 ) -> list[Prediction]:
     """Correlate each metric with each drop under each threat over a run's classes.
 
-    Metrics and threats without a column in the table are left out.
+    Metrics and threats without a column in the table are left out; without class sizes, all are.
     """
+    if not {"class_size", "clean_ap"} <= set(classwise):
+        return []
     size = np.maximum(classwise["class_size"].astype(np.float64), 1.0)
     given = np.column_stack([classwise["clean_ap"].astype(np.float64), np.log(size)])
     settings: dict[str, Any] = {"resamples": resamples, "confidence": confidence, "seed": seed}
@@ -146,24 +153,28 @@ def trend(x: Array, y: Array) -> tuple[float, float] | None:
 
 
 def claims(predictions: Sequence[Prediction]) -> list[Claim]:
-    """The paper's two claims about prediction as rows: kappa and rho against the relative drop."""
+    """The paper's two claims about prediction as rows: kappa and rho against the relative drop.
+
+    A metric whose correlation is undefined has no row.
+    """
     papers = {
-        "kappa": "claimed; r = -0.005 over 527 classes in the released outputs",
+        "kappa": "claimed; r = −0.005 over 527 classes in the released outputs",
         "rho": "claimed, no figure",
         "log_density": "",
     }
     rows = []
     for found in predictions:
-        if found.drop != "relative" or found.metric not in papers:
+        if found.drop != "relative" or found.metric not in papers or not found.defined:
             continue
         plain = found.pearson
         rows.append(
             Claim(
                 key=f"predicts_{found.metric}_{found.run}_{found.threat}",
-                statement=f"Classes of higher {METRICS[found.metric]} keep more of their AP under "
-                f"{threats.WORDS[found.threat]}.",
+                statement=f"Classes with a higher {METRICS[found.metric]} retain more of their AP "
+                f"under {threats.WORDS[found.threat]}.",
                 paper=papers[found.metric],
-                compared=f"{found.run}: {_figures(found.partial)} given clean AP and class size",
+                compared=f"{found.run}: partial r {_figures(found.partial)} given clean AP and "
+                "class size",
                 unit="correlation",
                 effect=Interval(plain.r, plain.lo, plain.hi),
                 n=plain.n,

@@ -1,4 +1,4 @@
-"""The paper's claims about retraining, put to the study: at matched epochs and passes."""
+"""The paper's claims about retraining, tested on the study: at matched epochs and passes."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -96,7 +96,7 @@ def pairs(study: Study) -> Iterator[Pair]:
 
 def _against_adversarial(study: Study, robust: StudyRow, at: str) -> Iterator[Pair]:
     mixed, control = (find(study, kind, robust, at=at) for kind in (full_rule, plain))
-    widest, words = robust.threats[-1], f"at as many {at}"
+    widest, words = robust.threats[-1], f"at equal {at}"
     if mixed is not None:
         yield Pair(
             f"study_mixup_adversarial_{at}",
@@ -106,7 +106,7 @@ def _against_adversarial(study: Study, robust: StudyRow, at: str) -> Iterator[Pa
         )
         yield Pair(
             f"study_mixup_clean_{at}",
-            f"Mixup loses less on clean clips than adversarial training, {words}.",
+            f"Mixup costs less clean mAP than adversarial training, {words}.",
             "0.424 against 0.397",
             *(mixed.name, robust.name, "clean"),
         )
@@ -122,14 +122,14 @@ def _against_adversarial(study: Study, robust: StudyRow, at: str) -> Iterator[Pa
 
 def _rule(study: Study, full: StudyRow) -> Iterator[Pair]:
     for key, kind, against in (
-        ("unguided", unguided, "mixup with a λ for each modality and no metrics"),
-        ("shared", shared, "plain mixup with one λ"),
+        ("unguided", unguided, "unguided mixup with one λ per modality"),
+        ("shared", shared, "plain mixup with a single λ"),
     ):
         other = find(study, kind, full, at="epochs")
         if other is not None:
             yield Pair(
                 f"study_guided_{key}_{full.name}",
-                f"Mixup guided by the metrics protects better than {against}.",
+                f"Metric-guided mixup protects better than {against}.",
                 "",
                 *(full.name, other.name, full.threats[-1]),
             )
@@ -141,11 +141,11 @@ def _blend(study: Study, blended: StudyRow) -> Iterator[Pair]:
 
     other = find(study, alone, blended, at="passes")
     if other is not None and isinstance(blended.run, JointRun):
-        how = "online" if blended.run.online_every else "offline"
+        how = "Online" if blended.run.online_every else "Offline"
         yield Pair(
             f"study_gblend_{blended.name}",
-            f"Gradient-Blending, {how}, ranks clean clips better than joint training with one loss,"
-            " at as many passes.",
+            f"{how} Gradient-Blending has a higher clean mAP than joint training with one loss, at"
+            " equal passes.",
             "",
             *(blended.name, other.name, "clean"),
         )

@@ -8,7 +8,6 @@ from mmlib.report.comparison.claim import (
     Claim,
     Verdict,
 )
-from mmlib.report.threats import SENSES
 from mmlib.threats import SINGLE
 
 
@@ -27,17 +26,16 @@ def claims(found: Mapping[str, Any], runs: Mapping[str, str]) -> list[Claim]:
 
 def _claim(threat: str, counts: Mapping[str, Any], runs: Mapping[str, str]) -> Claim:
     modality = SINGLE[threat]
-    sense = SENSES[modality]
     nan = float("nan")
     verdict: Verdict = "supported" if counts["fused_first"] else "undecided"
     return Claim(
         key=f"theorem_{threat}",
-        statement=f"Some clips break fusion by a change of the {sense} that {modality} alone "
-        "withstands (Theorem 1; radii by an attack are upper bounds).",
+        statement=f"On some clips, fusion breaks under a change of the {modality} that {modality} "
+        "alone withstands (Theorem 1; radii found by an attack are upper bounds).",
         paper="proved to exist",
         compared=f"{runs['fused']} breaks first on {counts['fused_first']}, {runs[modality]} on "
-        f"{counts['alone_first']}, alike {counts['equal']}; of {counts['counted']} clips that both "
-        "get right",
+        f"{counts['alone_first']}, and they tie on {counts['equal']} of the {counts['counted']} "
+        "clips that both get right when clean",
         unit="share of clips",
         effect=Interval(counts["share"], counts["share_lo"], counts["share_hi"]),
         n=counts["counted"],

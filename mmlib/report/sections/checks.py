@@ -1,4 +1,4 @@
-"""What the evaluation checked about itself: every check of every run, and what tripped."""
+"""What the evaluation checked about itself: every check of every run, and which did not pass."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from mmlib.report.inputs import Inputs
 from mmlib.report.sections.blocks import Block, Section
 from mmlib.report.tables import Cell, Head, Row, Table, state
 
-CHECK_STATES = {"pass": "✓ passes", "warn": "! warns", "fail": "✗ fails"}
+CHECK_STATES = {"pass": "✓ pass", "warn": "! warn", "fail": "✗ fail"}
 MARKS = {"pass": "✓", "warn": "!", "fail": "✗"}
 MISSING = "–"
 
@@ -26,17 +26,16 @@ def checks(inputs: Inputs) -> Section | None:
     failing = states.count("fail")
     line = ", ".join(f"{states.count(key)} {key}" for key in CHECK_STATES)
     verdict = (
-        f" {failing} {'fails' if failing == 1 else 'fail'}: read the numbers of those runs with the"
-        " reasons below in mind."
+        " Read the numbers of the runs that fail a check with the reasons below in mind."
         if failing
         else ""
     )
     blocks = [Block("text", f"{line}.{verdict}"), Block("table", _matrix(found))]
     tripped = _worded(found, ("fail", "warn"))
     if tripped:
-        blocks.append(Block("table", _details("What warns or fails", tripped)))
-    everything = _details("What each check saw", _worded(found, tuple(CHECK_STATES)))
-    blocks.append(Block("details", everything, "Show what each check saw"))
+        blocks.append(Block("table", _details("Warnings and failures", tripped)))
+    everything = _details("Findings of every check", _worded(found, tuple(CHECK_STATES)))
+    blocks.append(Block("details", everything, "Show the findings of every check"))
     return Section("checks", "Checks", blocks)
 
 
@@ -62,7 +61,7 @@ def _matrix(found: Outcomes) -> Table:
         title="Checks by run",
         head=(Head("check", "word"), *(Head(run, "word") for run in found)),
         rows=rows,
-        caption="✓ passes, ! warns, ✗ fails. docs/metrics.md says what each one asks.",
+        caption="✓ pass, ! warn, ✗ fail. docs/metrics.md defines each check.",
     )
 
 
@@ -86,5 +85,5 @@ def _worded(found: Outcomes, statuses: Sequence[str]) -> list[Row]:
 
 
 def _details(title: str, rows: Sequence[Row]) -> Table:
-    heads = (Head("check", "word"), Head("state", "word"), Head("what was seen", "text"))
+    heads = (Head("check", "word"), Head("state", "word"), Head("finding", "text"))
     return Table(title=title, head=heads, rows=rows, wrap=True)

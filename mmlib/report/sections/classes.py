@@ -1,4 +1,4 @@
-"""Which classes break: drop against convexity and density, and every run's correlations."""
+"""Which classes break: AP lost against convexity and density, and every run's correlations."""
 
 import math
 
@@ -8,29 +8,29 @@ from mmlib.report.comparison.predictors import (
     METRICS,
     Prediction,
 )
-from mmlib.report.findings import Findings, main_run
+from mmlib.report.findings import Findings, main_runs
 from mmlib.report.inputs import Inputs, Run
 from mmlib.report.sections.blocks import Block, Panel, Section
 from mmlib.report.tables import Cell, Head, Row, Table, state
 
 AXES = {"kappa": "convexity κ", "rho": "density ρ"}
 SHORT = {"kappa": "κ", "kappa_conditioned": "κ~", "rho": "ρ", "log_density": "ρ′"}
-SAYS = {"supported": "● yes", "undecided": "◐ open", "not supported": "○ no"}
+SAYS = {"supported": "● yes", "undecided": "◐ undecided", "not supported": "○ no"}
 
 
 def classes(inputs: Inputs, findings: Findings) -> Section | None:
     """The paper's scatter for the run that stands for fusion, and a table over all runs."""
-    run = main_run(inputs)
-    mine = {p.metric: p for p in findings.of(run)}
-    panels = [_panel(run, mine[metric]) for metric in AXES if metric in mine]
+    mine = {p.metric: p for p in findings.of_first(main_runs(inputs)) if p.defined}
+    shown = [mine[metric] for metric in AXES if metric in mine]
+    run = inputs.named(shown[0].run) if shown else None
     table = _table(inputs, findings)
-    if not panels or table is None:
+    if run is None or table is None:
         return None
-    threat = threats.NAMES[run.threats[-1]]
+    panels = [_panel(run, found) for found in shown]
     caption = (
-        f"One dot a class of run {run.name}, {threat} at the headline budget; the line is the"
-        " least-squares one. The paper's claim is a falling line: classes further right lose less."
-        " A flat cloud means that the metric tells nothing."
+        f"One dot per class of run {run.name}, {threats.NAMES[shown[0].threat]} at the headline"
+        " budget, with the least-squares line. The paper claims a falling line: classes further to"
+        " the right lose less. A flat cloud means that the metric predicts nothing."
     )
     blocks = [Block("panels", panels, caption), Block("table", table)]
     return Section("classes", "Which classes break", blocks)
@@ -46,12 +46,12 @@ def _panel(run: Run, found: Prediction) -> Panel:
         x_label=axis,
         y_label="share of AP lost",
         name=f"classes-{found.metric}",
-        label=f"Share of AP lost against {axis}, a dot a class",
+        label=f"Share of AP lost against {axis}, one dot per class",
     )
     r = found.pearson
     ends = wording.interval(-r.hi, -r.lo, 2, sign=True)
-    note = f"r = {wording.signed(-r.r, 2)} ({ends}) with the share lost, {r.n} classes"
-    return Panel(f"Loss against {axis}", svg, note)
+    note = f"r = {wording.signed(-r.r, 2)} ({ends}) with the share of AP lost, {r.n} classes"
+    return Panel(f"AP lost against {axis}", svg, note)
 
 
 def _table(inputs: Inputs, findings: Findings) -> Table | None:
@@ -60,8 +60,7 @@ def _table(inputs: Inputs, findings: Findings) -> Table | None:
         for place, found in enumerate(findings.of(run)):
             cells = [Cell(SHORT[found.metric], kind="word")]
             cells += [_cell(part) for part in (found.pearson, found.spearman, found.partial)]
-            defined = not math.isnan(found.pearson.r)
-            cells.append(state(SAYS[found.verdict] if defined else "undefined"))
+            cells.append(state(SAYS[found.verdict] if found.defined else "undefined"))
             first = place == 0
             rows.append(Row(run.name if first else "", cells, run.index if first else None, first))
     if not rows:
@@ -73,18 +72,24 @@ def _table(inputs: Inputs, findings: Findings) -> Table | None:
             Head("run", "word"),
             Head("metric", "word"),
             Head("r"),
-            Head("by rank"),
-            Head("given clean AP and size"),
+            Head("rank r"),
+            Head("partial r"),
             Head("predicts", "word"),
         ),
         rows=rows,
         caption=(
-            "Correlation over classes of each metric with the share of its AP that a class keeps"
-            " under the run's widest threat; above 0 is what the paper claims. It predicts when"
-            " both r and the one given clean AP and class size lie above 0 with their intervals."
-            f" Undefined: the metric is the same for all classes. {meanings}."
+            "Correlation over classes between each metric and the share of its AP that a class"
+            " retains when all modalities of the run are attacked; the paper claims that it is"
+            " above 0. Partial r controls for clean AP and class size. A metric predicts when the"
+            " intervals of r and of partial r both lie above 0. Undefined: the metric is the same"
+            f" for all classes, or defined for too few. {meanings}.{_unmeasured(inputs, findings)}"
         ),
     )
+
+
+def _unmeasured(inputs: Inputs, findings: Findings) -> str:
+    without = [run.name for run in inputs.runs if not findings.of(run)]
+    return f" Not measured: the classes of {wording.listed(without)}." if without else ""
 
 
 def _cell(part: Correlation) -> Cell:

@@ -1,4 +1,4 @@
-"""What became of the clips: every split's account, and what splits share."""
+"""What became of the clips: an account of every split, and clips that splits share."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -12,24 +12,27 @@ from mmlib.report.sections.blocks import Block, Section
 from mmlib.report.tables import Cell, Head, Row, Table
 
 LEAKS = {
-    "same_source": "cut from one recording",
-    "identical": "the same media, byte for byte",
-    "near_duplicate_sound": "alike in sound",
-    "near_duplicate_picture": "alike in pictures",
+    "same_source": "from the same recording",
+    "identical": "identical media, byte for byte",
+    "near_duplicate_sound": "near-duplicate audio",
+    "near_duplicate_picture": "near-duplicate video",
 }
-ACTIONS = {"drop": "left out of the earlier split", "warn": "kept", "stop": "refused"}
+ACTIONS = {"drop": "dropped from the earlier split", "warn": "kept", "stop": "refused"}
 
 
 def clips(inputs: Inputs) -> Section | None:
-    """How many clips were asked for and used, and why the others were not."""
+    """How many clips were requested and used, and why the others were not."""
     splits = inputs.manifest.get("clips", {})
     if not all("requested" in part for part in splits.values()) or not splits:
         return None
-    blocks = [Block("table", _splits(inputs.manifest)), Block("text", _set(inputs))]
+    blocks = [Block("table", _splits(inputs.manifest))]
+    if inputs.runs:
+        blocks.append(Block("text", _set(inputs)))
     leaks = inputs.manifest.get("leaks", {})
     if leaks:
-        blocks += [Block("heading", "Clips that splits share"), Block("table", _leaks(leaks))]
-    return Section("clips", "The clips, all accounted for", blocks)
+        heading = Block("heading", "Clips shared between splits")
+        blocks += [heading, Block("table", _leaks(leaks))]
+    return Section("clips", "What became of every clip", blocks)
 
 
 def _splits(manifest: Mapping[str, Any]) -> Table:
@@ -46,18 +49,19 @@ def _splits(manifest: Mapping[str, Any]) -> Table:
         title="Clips by split",
         head=(
             Head("split", "word"),
-            Head("asked for"),
+            Head("requested"),
             Head("used"),
             Head("failed", "word"),
-            Head("left out", "word"),
+            Head("dropped", "word"),
             Head("damaged"),
-            Head("no sound"),
-            Head("no picture"),
+            Head("no audio"),
+            Head("no video"),
         ),
         rows=rows,
         caption=(
-            "Damaged clips are used as far as they decode; a missing track is marked as absent, not"
-            " filled with silence or black. data/shards/ledger.parquet has a row for every clip."
+            "Damaged clips are used as far as they decode; a missing track is marked as missing,"
+            " not replaced by silence or black frames. data/shards/ledger.parquet has one row per"
+            " clip."
         ),
     )
 
@@ -74,19 +78,19 @@ def _set(inputs: Inputs) -> str | Markup:
     """The set behind the scores, as the first run's metrics tell."""
     found = inputs.runs[0].metrics.get("set")
     if not isinstance(found, Mapping):
-        return "These metrics do not say which clips they were computed on."
+        return "The metrics do not state which clips they were computed on."
     common = inputs.params.score.common_with
     text = (
-        f"Scores are of {wording.count(found['scored'])} of {wording.count(found['requested'])}"
-        f" eval clips, the set {found['hash']} (hash of their ids); metrics/eval_clips.csv lists"
-        " them."
+        f"Scores cover {wording.count(found['scored'])} of {wording.count(found['requested'])}"
+        f" eval clips: set {found['hash']} (hash of the clip ids), listed in"
+        " metrics/eval_clips.csv."
     )
     if found["scored"] + found["missing"] < found["requested"]:
-        text += f" They are those that {common} lists too."
+        text += f" Only clips that {common} lists too are scored."
     elif found["missing"]:
         text += (
-            f" {wording.count(found['missing'])} could not be scored: the column “whole list” below"
-            " says what they might have done to mAP at worst and at best."
+            f" {wording.count(found['missing'])} could not be scored: the column “all clips” of the"
+            " scores bounds what they could have done to mAP."
         )
     return text
 
@@ -100,11 +104,11 @@ def _leaks(leaks: Mapping[str, Mapping[str, Any]]) -> Table:
         rows.append(Row(name, [*counts, Cell(action, kind="word")]))
     heads = [Head(name) for name in ("clips of the earlier split", "pairs", "groups")]
     return Table(
-        title="Clips that splits share",
-        head=(Head("kind", "word"), *heads, Head("what was done", "word")),
+        title="Clips shared between splits",
+        head=(Head("kind", "word"), *heads, Head("action", "word")),
         rows=rows,
         caption=(
-            "Train comes before val, val before eval. data/shards/leaks.csv lists every pair, with"
-            " the distance of the two hashes."
+            "The order is train, val, eval. data/shards/leaks.csv lists every pair with the"
+            " distance between its two hashes."
         ),
     )

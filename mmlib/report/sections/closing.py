@@ -1,12 +1,11 @@
-"""Answers, claims, examples and the way to reproduce the page."""
+"""Claims, examples and the way to reproduce the page."""
 
 import json
 from collections.abc import Sequence
 
 from mmlib.report import examples, wording
-from mmlib.report.answers import Answer
-from mmlib.report.comparison.claim import Claim
-from mmlib.report.findings import NOISE_KEY, Findings, main_run
+from mmlib.report.comparison.claim import EQUAL, Claim
+from mmlib.report.findings import NOISE_KEY, Findings, main_runs
 from mmlib.report.inputs import Inputs
 from mmlib.report.sections.blocks import Block, Section
 from mmlib.report.tables import Cell, Head, Row, Table, state
@@ -16,51 +15,50 @@ VERDICTS = {
     "undecided": "◐ undecided",
     "not supported": "○ not supported",
 }
+SEVERAL_SEEDS = "The same over several seeds"
 CLAIM_GROUPS = (
     (
         "1. Fusion against its parts",
-        (*("fusion_", "gblend", "order_", "fused_", "matched_"), "theorem_"),
+        ("fusion_", "gblend", "order_", "fused_", "matched_", "theorem_"),
     ),
     ("2. Prediction from the class-wise metrics", ("predicts_",)),
     ("3. Mixup against adversarial training", ("mixup_", "adversarial_")),
-    ("The same over several seeds", ("study_",)),
+    (SEVERAL_SEEDS, ("study_",)),
 )
 
 
-def answer_box(inputs: Inputs, answers: Sequence[Answer]) -> Section:
-    """The three questions, each with a verdict, sentences and the effects behind them."""
-    confidence = wording.percent(inputs.params.score.confidence)
-    note = (
-        f"Effects with their {confidence} bootstrap intervals; differences of mAP are paired: both"
-        " runs are scored on the same resampled clips. The dashed line is zero; grey where the"
-        " interval holds zero. Robustness against an attack is an upper bound: a stronger attack"
-        " may find more."
-    )
-    return Section("answers", "Answers", [Block("answers", answers), Block("note", note)])
-
-
 def claims(findings: Findings) -> Section | None:
-    """Each claim of the paper as a row, by question."""
+    """Each claim of the paper as a row, by question; those that lack a run are left out."""
     blocks: list[Block] = []
+    untested = []
     for title, prefixes in CLAIM_GROUPS:
         rows = findings.starting(*prefixes)
         if rows:
             blocks += [Block("heading", title), Block("table", _claims(rows, title))]
+        elif title != SEVERAL_SEEDS:
+            untested.append(title)
     noise = findings.starting(NOISE_KEY)
     if noise:
         beaten = sum(row.verdict == "supported" for row in noise)
         blocks += [
-            Block("heading", "The floor under every attack"),
-            Block("text", f"{beaten} of {len(noise)} attacks surely beat noise of equal norm."),
+            Block("heading", "Attacks against random noise"),
+            Block(
+                "text",
+                f"{beaten} of {len(noise)} attacks are significantly stronger than random noise of"
+                " equal norm.",
+            ),
             Block("details", _claims(noise, "Attacks against noise"), "Show each attack"),
         ]
     if not blocks:
         return None
+    listed = wording.listed([f"“{title}”" for title in untested])
     intro = (
-        "An effect is defined so that the claim says it is above 0. ● supported: its interval lies"
-        " above 0; ○ not supported: below; ◐ undecided: this many clips or classes cannot tell. n"
-        " counts clips, classes for correlations, or seeds where there are several. Effects are"
-        " differences of mAP unless the claim names another figure."
+        "Each effect is defined so that the claim says it is above 0. ● supported: its interval"
+        " lies above 0; ○ not supported: below 0; ◐ undecided: too few clips or classes to tell. A"
+        f" claim that two figures are about equal allows {EQUAL:g} either way. n counts clips; for"
+        " correlations, classes; where there are several seeds, seeds. Effects are differences in"
+        " mAP unless the claim names another figure. Claims that these runs cannot"
+        f" test are left out{f': all of {listed}' if untested else ''}."
     )
     return Section("claims", "The paper's claims", [Block("text", intro), *blocks])
 
@@ -87,8 +85,8 @@ def _claim_cells(claim: Claim) -> list[Cell]:
 
 
 def adversarial_clips(inputs: Inputs) -> Section | None:
-    """A few clips, clean and perturbed, of the run that stands for fusion, or any run."""
-    for run in (main_run(inputs), *inputs.runs):
+    """A few clips, clean and perturbed, of the run that stands for fusion, or of any other."""
+    for run in main_runs(inputs):
         found = list(examples.read(inputs.root / f"data/attacks/{run.name}-examples.parquet"))
         if found:
             shard = inputs.params.shard
@@ -99,10 +97,10 @@ def adversarial_clips(inputs: Inputs) -> Section | None:
                 for example in found
             ]
             intro = (
-                f"Clips of the eval split, attacked in all that run {run.name} sees, at the"
-                " headline budget. The difference is magnified: in the sound, red is louder and"
-                " blue softer; in the picture, grey is no change. The number after a tag is its"
-                " probability; ✓ marks the true ones."
+                f"Clips of the eval split, attacked in every modality that run {run.name} reads, at"
+                " the headline budget. Differences are magnified: in audio, red is louder and blue"
+                " quieter; in video, grey means no change. The number after a tag is its"
+                " probability; ✓ marks true tags."
             )
             blocks = [Block("example", card) for card in cards]
             return Section("examples", "Adversarial examples", [Block("text", intro), *blocks])
@@ -114,11 +112,11 @@ def reproduce(inputs: Inputs) -> Section:
     params = inputs.params
     half = f"-S attack.eps={params.attack.eps / 2:g}"
     commands = {
-        "make repro": "everything, from nothing",
-        "dvc repro": "what a change made stale",
-        f"dvc exp run {half}": "the same models, half the budget",
-        "dvc metrics diff": "what changed",
-        "dvc plots show": "the curves again, drawn by DVC",
+        "make repro": "everything, from scratch",
+        "dvc repro": "only what a change made stale",
+        f"dvc exp run {half}": "the same models under half the budget",
+        "dvc metrics diff": "what changed since the last commit",
+        "dvc plots show": "the same curves, drawn by DVC",
     }
     width = max(map(len, commands)) + 3
     lines = "\n".join(f"{command:<{width}}# {text}" for command, text in commands.items())
@@ -129,8 +127,9 @@ def reproduce(inputs: Inputs) -> Section:
         "runs": list(params.runs),
     }
     text = (
-        "The page is made from stored artefacts alone: the same artefacts give the same bytes. The"
-        " same seed on the same machine gives the same artefacts, wall-clock times aside."
+        "This page is built from stored artefacts alone: the same artefacts give the same page,"
+        " byte for byte. The same seed on the same machine gives the same artefacts, except for"
+        " wall-clock times."
     )
     return Section(
         "reproduce",
@@ -138,7 +137,7 @@ def reproduce(inputs: Inputs) -> Section:
         [
             Block("text", text),
             Block("code", lines),
-            Block("text", "The settings that decide the numbers; params.yaml has them all:"),
+            Block("text", "The settings behind the numbers; params.yaml holds all of them:"),
             Block("code", json.dumps(chosen, indent=2)),
         ],
     )

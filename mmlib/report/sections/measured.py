@@ -20,7 +20,7 @@ def measured(inputs: Inputs) -> Section:
     ]
     if inputs.missing:
         names = wording.listed(list(inputs.missing))
-        note = f"Not in this report, because their scores are not there: {names}."
+        note = f"Not on this page, because they have no scores: {names}."
         blocks.append(Block("note", note))
     return Section("measured", "What was measured", blocks)
 
@@ -30,14 +30,17 @@ def lede(inputs: Inputs) -> str:
     attack, mel = inputs.params.attack, inputs.params.shard.mel
     clips = inputs.manifest.get("clips", {}).get("eval", {}).get("count")
     runs, classes = len(inputs.runs), len(inputs.manifest.get("classes", []))
+    if not runs:
+        return "No model was evaluated."
     what = f"{runs} {'model' if runs == 1 else 'models'}"
     where = f", {wording.count(clips)} clips of {classes} classes" if clips else ""
-    decibels = loudest(attack, mel.floor_db)
-    levels = f"{attack.eps * attack.scale.video * 255:.3g} grey levels"
-    return (
-        f"{what}{where}, attacked by changes of at most {decibels} in the sound and {levels} in the"
-        " picture."
-    )
+    budgets = {
+        "audio": f"{loudest(attack, mel.floor_db)} in the audio",
+        "video": f"{attack.eps * attack.scale.video * 255:.3g} grey levels in the video",
+    }
+    read = {modality for run in inputs.runs for modality in run.modalities}
+    listed = wording.listed([text for name, text in budgets.items() if name in read])
+    return f"{what}{where}{f', attacked by changes of at most {listed}' if listed else ''}."
 
 
 def _data(inputs: Inputs) -> list[tuple[str, Any]]:
@@ -54,7 +57,7 @@ def _data(inputs: Inputs) -> list[tuple[str, Any]]:
         ("Clips", ", ".join(counts) or wording.MISSING),
         ("Classes", f"{len(classes)}: {shown}" if classes else wording.MISSING),
         (
-            "A clip",
+            "Per clip",
             f"{params.shard.seconds:g} s; log-mel {mel.frames} × {mel.bands} at"
             f" {mel.sample_rate_hz / 1000:g} kHz; {video.frames} frames of"
             f" {video.size} × {video.size} pixels",

@@ -1,4 +1,4 @@
-"""How much the attacks change what is seen and heard, beside their damage."""
+"""How visible and audible the attacks are."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,12 +13,12 @@ from mmlib.storage import read_parquet
 # column of data/attacks/<run>.parquet -> heading, digits
 DISTANCES = {
     "snr_log_mel": ("log-mel SNR, dB", 1),
-    "snr_waveform": ("sound SNR, dB", 1),
+    "snr_waveform": ("waveform SNR, dB", 1),
     "psnr_video": ("PSNR, dB", 1),
     "ssim_video": ("SSIM", 3),
-    "mean_abs_audio": ("sound, mean |δ|", 4),
+    "mean_abs_audio": ("audio, mean |δ|", 4),
     "max_abs_audio": ("max", 4),
-    "mean_abs_video": ("picture, mean |δ|", 4),
+    "mean_abs_video": ("video, mean |δ|", 4),
     "max_abs_video": ("max", 4),
 }
 
@@ -49,7 +49,7 @@ def _finite(column: Any) -> Any:
 
 
 def _table(seen: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Table | None:
-    """How much the headline attacks change their clips; `seen` is run -> threat -> distance."""
+    """How far the headline attacks move their clips; `seen` is run -> threat -> distance."""
     means = [values for threats in seen.values() for values in threats.values()]
     columns = {name: text for name, text in DISTANCES.items() if any(name in m for m in means)}
     rows = []
@@ -60,7 +60,7 @@ def _table(seen: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Table | Non
                 _range([values.get(column) for values in found], digits)
                 for column, (_, digits) in columns.items()
             ]
-            rows.append(Row(title[0].upper() + title[1:], cells))
+            rows.append(Row(wording.capital(title), cells))
     if not rows:
         return None
     heads = [Head(heading) for heading, _ in columns.values()]
@@ -68,8 +68,8 @@ def _table(seen: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Table | Non
         title="How visible and audible the attacks are",
         head=(Head("attack at the headline budget", "word"), *heads),
         rows=rows,
-        caption="Means over the eval clips, lowest to highest run. Higher decibels and SSIM are"
-        " harder to notice; |δ| is in shares of full scale.",
+        caption="Means over the eval clips, from the lowest run to the highest. The higher the"
+        " decibels and SSIM, the harder the attack is to notice; |δ| is a share of full scale.",
     )
 
 

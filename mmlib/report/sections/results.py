@@ -1,5 +1,7 @@
 """Table 1 of the paper with our numbers, and mAP against the budget."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from mmlib.evaluation.threat_card import scales
@@ -11,27 +13,36 @@ from mmlib.report.sections.perceptibility import perceptibility
 from mmlib.report.sections.worst_case import worst_case
 from mmlib.report.tables import PAPER, PAPER_ROWS, Cell, Group, Head, Row, Table
 
-STORED = {"log_mel": "float16 log-mel", "waveform": "int16 sound"}
+STORED = {"log_mel": "float16 log-mel", "waveform": "int16 samples"}
 
 
-def scores(inputs: Inputs) -> Section:
-    """Each run clean and under each threat, the paper's rows beside ours."""
+def scores(inputs: Inputs) -> Section | None:
+    """Each run clean and under each threat, the paper's rows beside ours; None without a run."""
+    if not inputs.runs:
+        return None
     blocks = [Block("table", _scores_table(inputs))]
-    ours = [run for run in inputs.runs if run.role in PAPER]
+    ours = [run for run in inputs.runs if _paper(run)]
     if ours:
-        pairs = [f"{run.name} beside its “{PAPER_ROWS[run.role]}”" for run in ours]
+        pairs = [f"{run.name} beside “{PAPER_ROWS[run.role]}”" for run in ours]
         note = (
-            "The paper's numbers are AudioSet's, with larger nets and an unstated budget: compare"
-            f" the order of the rows, not their height. We set {wording.listed(pairs)}."
+            "The paper's numbers are for AudioSet, larger models and an unstated budget: compare"
+            f" the order of the rows, not the values. The table sets {wording.listed(pairs)}."
         )
         blocks.append(Block("note", note))
     return Section("scores", "Scores, clean and attacked", blocks)
+
+
+def _paper(run: Run) -> Mapping[str, tuple[float, float, float]]:
+    """The paper's figures for such a run; all of its models but the audio one read both."""
+    alike = run.role == "audio" or len(run.modalities) > 1
+    return PAPER.get(run.role, {}) if alike else {}
 
 
 def _scores_table(inputs: Inputs) -> Table:
     single = inputs.params.data.task == "single_label"
     names = {"mAP": "mAP", "AUC": "AUC", "dprime": "d′"}
     names |= {"accuracy": "accuracy"} if single else {}
+    compared = any(_paper(run) for run in inputs.runs)
     partial = any(_whole(run, "clean").text != wording.MISSING for run in inputs.runs)
     rows = []
     for run in inputs.runs:
@@ -42,38 +53,46 @@ def _scores_table(inputs: Inputs) -> Table:
             cells += [_whole(run, condition)] if partial else []
             cells.append(Cell(wording.number(run.value("quantised", condition))))
             cells.append(Cell(wording.percent(run.value(condition, "relative_drop"))))
-            paper = PAPER.get(run.role, {}).get(condition, (None, None, None))
-            cells += [Cell(wording.number(value)) for value in paper]
+            paper = _paper(run).get(condition, (None, None, None))
+            cells += [Cell(wording.number(value)) for value in paper if compared]
             rows.append(Row(run.name if first else "", cells, run.index if first else None, first))
     return Table(
-        title="Scores, clean and attacked, beside the paper's",
+        title="Scores, clean and attacked",
         groups=(
             Group("", 2),
             Group("this data", len(names) + 2 + partial),
-            Group("paper, AudioSet", 3),
+            *([Group("paper, AudioSet", 3)] if compared else []),
         ),
         head=(
             Head("run", "word"),
             Head("attack", "word"),
             *(Head(name) for name in names.values()),
-            *([Head("whole list")] if partial else []),
+            *([Head("all clips")] if partial else []),
             Head("stored"),
             Head("mAP lost"),
-            *(Head(name) for name in ("mAP", "AUC", "d′")),
+            *(Head(name) for name in ("mAP", "AUC", "d′") if compared),
         ),
         rows=rows,
-        caption=(
-            f"Beside mAP: the {wording.percent(inputs.params.score.confidence)} bootstrap interval"
-            " over clips. Whole list, where clips are missing: mAP if they were ranked as badly and"
-            " as well as can be. Stored: mAP when the attacked clip is rounded to uint8 pictures"
-            f" and {STORED[inputs.params.attack.domain]}. Our d′ is √2 Φ⁻¹(AUC) throughout; the"
-            " paper's attacked d′ do not follow from its AUC."
-        ),
+        caption=_scores_caption(inputs, partial, compared),
     )
 
 
+def _scores_caption(inputs: Inputs, partial: bool, compared: bool) -> str:
+    text = (
+        f"Beside mAP: the {wording.percent(inputs.params.score.confidence)} bootstrap interval over"
+        " clips. Stored: mAP after the attacked clip is rounded to uint8 frames and"
+        f" {STORED[inputs.params.attack.domain]}. d′ is √2 Φ⁻¹(AUC)."
+    )
+    if partial:
+        text += (
+            " All clips: the bounds of mAP if the clips that could not be scored were ranked as"
+            " badly, or as well, as possible."
+        )
+    return text + (" The paper's attacked d′ do not follow from its AUC." if compared else "")
+
+
 def _whole(run: Run, condition: str) -> Cell:
-    """Between what mAP lies for the whole list; a dash where no clip is missing."""
+    """The bounds of mAP over all clips; a dash where no clip is missing."""
     low, high = (run.value(condition, f"mAP_{side}") for side in ("lowest", "highest"))
     if low is None or high is None or low == high:
         return Cell(wording.MISSING)
@@ -90,9 +109,10 @@ def _score(inputs: Inputs, run: Run, condition: str, key: str) -> Cell:
 def robustness(inputs: Inputs) -> Section | None:
     """mAP against the budget, one panel a threat."""
     chance = _chance(inputs)
+    drawn = [run for run in inputs.runs if any(threat in run.curve for threat in threats.NAMES)]
     panels = []
     for threat, title in threats.NAMES.items():
-        lines = [_line(run, threat) for run in inputs.runs if threat in run.curve]
+        lines = [_line(run, threat) for run in drawn if threat in run.curve]
         if lines:
             svg = figures.robustness(
                 lines,
@@ -101,29 +121,26 @@ def robustness(inputs: Inputs) -> Section | None:
                 name=f"curve-{threat}",
                 label=f"mAP against budget, {title}",
             )
-            panels.append(Panel(f"{_capital(title)} ({threats.SHORT[threat]})", svg))
+            panels.append(Panel(f"{wording.capital(title)} ({threats.SHORT[threat]})", svg))
     if not panels:
         return None
     caption = (
-        "mAP on the eval clips against the attack's budget. A line that stays high is robust."
-        f" Bands: {wording.percent(inputs.params.score.confidence)} bootstrap interval over clips."
-        " Dotted: random noise of equal norm; what lies between a dotted line and its solid one is"
-        " what the attack knows beyond noise. Below chance, true tags are ranked last."
+        "mAP on the eval clips against the budget of the attack: the higher a line stays, the more"
+        f" robust the model. Bands: {wording.percent(inputs.params.score.confidence)} bootstrap"
+        " intervals over clips. Dotted: random noise of equal norm; the gap between a dotted line"
+        " and its solid one is what the attack gains over noise. Below chance, true tags are ranked"
+        " last."
         f"{scales(inputs.params.attack)}"
     )
     marks = (("noise of equal norm", rule("muted", "1.6 2.6")), ("chance", rule("muted", "6 3")))
-    blocks = [legend(inputs.runs, *marks), Block("panels", panels, caption)]
+    blocks = [legend(drawn, *marks), Block("panels", panels, caption)]
     table = perceptibility(inputs)
     if table is not None:
         blocks.append(Block("table", table))
     worst = worst_case(inputs)
     if worst is not None:
-        blocks.append(Block("details", worst, "Show the worst cases, clip by clip"))
+        blocks.append(Block("details", worst, "Show the worst case of each clip"))
     return Section("robustness", "Robustness curves", blocks)
-
-
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
 
 
 def _line(run: Run, threat: str) -> Line:

@@ -23,20 +23,14 @@ from mmlib.report.sections.blocks import Block, Section
 from mmlib.report.tables import Cell, Group, Head, Row, Table
 from mmlib.report.threats import WORDS
 
-OFF = (
-    "One trained model a method cannot tell a better method from a luckier seed. The study trains"
-    " every method, and each part of the mixup rule taken away, under several seeds, at matched"
-    " epochs and at matched passes; it is off here. “make profile NAME=study” switches it on, and"
-    " “dvc repro” then adds its tables to this page."
-)
-OUTCOMES = {1: "better", 0: "undecided", -1: "worse"}
+OUTCOMES = {1: "supported", 0: "undecided", -1: "not supported"}
 
 
-def study(inputs: Inputs) -> Section:
-    """The study's tables; one sentence where it is off."""
+def study(inputs: Inputs) -> Section | None:
+    """The study's tables; None where it is off."""
     found = inputs.study
     if found is None:
-        return Section("study", "Over several seeds", [Block("text", OFF)])
+        return None
     tables = [Block("table", table) for table in (_means(found), _costs(found))]
     blocks = [Block("text", _intro(found)), *tables]
     if (gaps := _gaps(found)).rows:
@@ -50,10 +44,11 @@ def study(inputs: Inputs) -> Section:
 
 def _intro(study: Study) -> str:
     return (
-        f"{study.seeds} seeds a row. A seed decides the order of the clips, augmentation, dropout,"
-        " mixing and the starts of the attacks in training; it is the same for all rows. The model"
-        " that retraining starts from, the guides, the clips and the test attack are one and the"
-        " same for all seeds, so their luck is not in these intervals."
+        f"{study.seeds} seed{'' if study.seeds == 1 else 's'} per row. A seed decides the order of"
+        " the clips, augmentation, dropout, mixing and the starting points of the attacks in"
+        " training; all rows use the same seeds. The model that retraining starts from, the guides,"
+        " the clips and the test attack are the same for all seeds, so these intervals do not cover"
+        " the luck in them."
     )
 
 
@@ -75,7 +70,7 @@ def _means(study: Study) -> Table:
         ),
         head=(Head("row", "word"), *(Head(WORDS[threat]) for _, threat in shown)),
         rows=rows,
-        caption="Mean over the seeds, and the lowest and highest of them.",
+        caption="Mean over the seeds, with the lowest and the highest.",
     )
 
 
@@ -94,14 +89,14 @@ def _costs(study: Study) -> Table:
     ]
     heads = ("epochs", "steps", "seen", "forward", "backward", "time")
     return Table(
-        title="Cost of a seed's training",
+        title="Training cost of one seed",
         groups=(Group("", 3), Group("clips", 3), Group("", 1)),
         head=(Head("row", "word"), *(Head(text) for text in heads)),
         rows=rows,
         caption=(
-            "Mean over the seeds. Forward and backward count clips through the encoders, attack"
-            " steps included. Time is the wall clock, and means little on a machine that had other"
-            " work."
+            "Mean over the seeds. Forward and backward passes are counted in clips through the"
+            " encoders, attack steps included. Time is wall-clock time, which means little on a"
+            " machine that was shared."
         ),
     )
 
@@ -115,7 +110,7 @@ def _spread(row: StudyRow, threat: str, figure: str) -> Cell:
 
 
 def _gaps(study: Study) -> Table:
-    """Each row against plain training of as many epochs, and against adversarial training."""
+    """Each row against plain training at equal epochs, and against adversarial training."""
     robust = adversarial(study)
     rows = []
     for name, row in study.rows.items():
@@ -134,17 +129,17 @@ def _gaps(study: Study) -> Table:
         title="Differences between the study's rows",
         groups=(
             Group("", 1),
-            Group("less plain training, equal epochs", 2),
-            Group(f"less {robust.name if robust else 'adversarial training'}", 2),
+            Group("minus plain training, equal epochs", 2),
+            Group(f"minus {robust.name if robust else 'adversarial training'}", 2),
         ),
         head=(Head("row", "word"), *(Head(text) for text in ("clean", "attacked") * 2)),
         rows=rows,
         caption=(
-            "Differences of mAP, paired by seed and by clip; attacked: all modalities, at the"
-            f" headline budget. Each interval is the hull of two of {confidence}: Student's t over"
-            f" the seeds ({freedom} degrees of freedom), and the bootstrap over clips of the mean"
-            " over the seeds. So few seeds make the first wide: an interval that holds 0 says that"
-            " this study cannot tell."
+            "Differences in mAP, paired by seed and by clip; attacked: all modalities, at the"
+            f" headline budget. Each interval is the hull of two {confidence} intervals: Student's"
+            f" t over the seeds ({freedom} degrees of freedom), and the bootstrap over clips of the"
+            " mean over the seeds. With so few seeds the first is wide: an interval that contains 0"
+            " means that this study cannot tell."
         ),
     )
 
@@ -159,9 +154,9 @@ def _gap(study: Study, name: str, other: str | None, threat: str) -> Cell:
 def _sentences(study: Study) -> list[str]:
     """Every matched comparison in words."""
     return [
-        f"{pair.statement.rstrip('.')}? {pair.first} against {pair.second}:"
-        f" {wording.signed(hull.estimate)} mAP ({wording.interval(hull.lo, hull.hi, sign=True)}),"
-        f" {OUTCOMES[side(hull)]}. Passes: {_passes(study, pair.first, pair.second)}."
+        f"“{pair.statement}” {pair.first} − {pair.second} = {wording.signed(hull.estimate)} mAP"
+        f" ({wording.interval(hull.lo, hull.hi, sign=True)}): {OUTCOMES[side(hull)]}. Passes:"
+        f" {_passes(study, pair.first, pair.second)}."
         for pair in pairs(study)
         for hull in (study.gap(pair.first, pair.second, pair.threat).hull,)
     ]
@@ -172,20 +167,20 @@ def _passes(study: Study, *names: str) -> str:
 
 
 def _cells(study: Study) -> Table | None:
-    """Budgets of training against budgets of the test; none where no row was tested so."""
+    """Budgets of training against budgets of the test; None where no row was tested so."""
     rows = [row for row in study.rows.values() if row.cells]
     if not rows:
         return None
     budgets = sorted({eps for row in rows for eps, _ in row.cells})
     return Table(
-        title="Budget of training against budget of the test",
-        groups=(Group("", 1), Group("mAP, by ε of training", len(rows))),
-        head=(Head("ε of the test", "word"), *(Head(_trained(row)) for row in rows)),
+        title="Training budget against test budget",
+        groups=(Group("", 1), Group("mAP, by training ε", len(rows))),
+        head=(Head("test ε", "word"), *(Head(_trained(row)) for row in rows)),
         rows=[Row(f"{eps:g}", [Cell(_by_steps(row, eps)) for row in rows]) for eps in budgets],
         caption=(
-            "Two numbers a cell: PGD from a random start on all modalities, of"
-            f" {' and of '.join(map(str, _steps(rows)))} steps. One seed, and only some of the eval"
-            " clips (params: study.table), so these do not compare with the tables above."
+            "Each cell: mAP under PGD from a random start on all modalities, with"
+            f" {' / '.join(map(str, _steps(rows)))} steps. One seed and a subset of the eval clips"
+            " (params: study.table), so these are not comparable with the tables above."
         ),
     )
 

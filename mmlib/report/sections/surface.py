@@ -11,10 +11,10 @@ from mmlib.report.sections.blocks import Block, Panel, Section
 from mmlib.report.tables import Cell, Head, Row, Table
 
 TOTALS = {
-    "A": "sound alone: (1, 0)",
-    "V": "picture alone: (0, 1)",
+    "A": "audio alone: (1, 0)",
+    "V": "video alone: (0, 1)",
     "halved": "both, half each: (½, ½)",
-    "shared": "both, split for each clip: (x, 1 − x)",
+    "shared": "both, best split for each clip: (x, 1 − x)",
     "AV": "the paper's A+V, a total of 2: (1, 1)",
 }
 
@@ -32,19 +32,22 @@ def surface(inputs: Inputs) -> Section | None:
                 run.isodamage,
                 run=run.index,
                 name=f"plane-{run.name}",
-                label=f"mAP of {run.name} against the budgets of sound and picture",
+                label=f"mAP of {run.name} against the budgets of audio and video",
             ),
         )
         for run in runs
     ]
     caption = (
-        "Each cell is the mAP left when the sound may change by the budget below it and the picture"
-        " by the one beside it. Along a line the same share of the clean mAP is left, as its label"
-        " says: a steep line means that the picture's budget hardly counts."
+        "Each cell is the mAP that remains when the audio may change by the budget below it and the"
+        " video by the budget to its left. Along a line the same share of the clean mAP, given by"
+        " its label, remains: a steep line means that the budget of the video hardly matters."
         f"{scales(inputs.params.attack)}"
     )
-    blocks = [Block("panels", panels, caption), Block("table", _totals(runs))]
-    return Section("plane", "Two budgets at once", blocks)
+    blocks = [Block("panels", panels, caption)]
+    totalled = [run for run in runs if run.metrics.get("matched_total")]
+    if totalled:
+        blocks.append(Block("table", _totals(totalled)))
+    return Section("plane", "Audio and video budgets combined", blocks)
 
 
 def _totals(runs: list[Run]) -> Table:
@@ -54,29 +57,30 @@ def _totals(runs: list[Run]) -> Table:
         for key, title in TOTALS.items()
     ]
     splits = [
-        f"{run.name}: {wording.percent(part.get('shared_audio'))} on the sound,"
-        f" {wording.percent(part.get('shared_video'))} on the picture"
+        f"{run.name}: {wording.percent(part.get('shared_audio'))} on audio,"
+        f" {wording.percent(part.get('shared_video'))} on video"
         for run, part in zip(runs, found, strict=True)
     ]
     equal = [line for run in runs if (line := _equal(run))]
     return Table(
-        title="Attackers of one total budget",
+        title="Attackers with the same total budget",
         head=(Head("attacker, budgets in headline ε", "word"), *(Head(run.name) for run in runs)),
         rows=rows,
         caption=(
-            "mAP left. The total of a change is the sum over modalities of the share that it takes"
-            " of that modality's headline budget; the first four attackers have a total of 1. Mean"
-            f" split of the shared budget: {'; '.join(splits)}. {' '.join(equal)}"
+            "mAP under attack. The total of a perturbation is the sum, over modalities, of the"
+            " share of that modality's headline budget that it spends; the first four attackers"
+            " have a total of 1. Mean split of the shared budget:"
+            f" {'; '.join(splits)}. {' '.join(equal)}"
         ),
     )
 
 
 def _equal(run: Run) -> str:
-    """What the picture must be allowed to do as much damage as the sound, in words."""
+    """The budget at which an attack on video does as much damage as one on audio, in words."""
     needed = run.metrics.get("equal_damage", {}).get("as_A", {}).get("V", "")
     if needed == "":
         return ""
     short = threats.SHORT["V"]
     if needed is None:
-        return f"{run.name}: no {short} budget of the sweep does the damage of A at ε."
-    return f"{run.name}: {short} needs {needed:.2g} ε to do the damage of A at ε."
+        return f"{run.name}: no {short} budget of the sweep does as much damage as A at ε."
+    return f"{run.name}: {short} needs {needed:.2g} ε to do as much damage as A at ε."

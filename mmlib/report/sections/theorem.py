@@ -32,25 +32,27 @@ def theorem(inputs: Inputs) -> Section | None:
     panels = [_panel(inputs, radii, *each) for each in found]
     runs = {run.name: run for _, _, *pair in found for run in pair}
     caption = (
-        "Share of the clips whose first-ranked tag is a true one while one modality may change by"
-        " the budget below: the security curve of each model, from the smallest radius that a"
-        f" bisection of {inputs.params.theorem.search.steps}-step attacks found for each clip. Such"
-        " radii are upper bounds, so the true curves lie at or below these."
+        "Share of clips whose top-ranked tag is still a true one when one modality may change by"
+        " the given budget: the security curve of each model, from the smallest radius that a"
+        f" bisection with {inputs.params.theorem.search.steps}-step attacks found for each clip."
+        " Such radii are upper bounds, so the true curves lie at or below these."
         f"{scales(inputs.params.attack)}"
     )
     return Section(
         "theorem",
-        "Which breaks first, clip by clip",
+        "Theorem 1: which model breaks first, clip by clip",
         [legend(list(runs.values())), Block("panels", panels, caption)],
     )
 
 
-def _panel(inputs: Inputs, radii: Table, threat: str, what: str, alone: Run, fused: Run) -> Panel:
+def _panel(
+    inputs: Inputs, radii: Table, threat: str, modality: str, alone: Run, fused: Run
+) -> Panel:
     rows = radii["threat"] == threat
     counts = inputs.theorem[threat]
     note = (
-        f"{fused.name} breaks first on {counts['fused_first']} of {counts['counted']} clips that"
-        f" both get right ({wording.percent(counts['share_lo'])} to"
+        f"Of {counts['counted']} clips that both get right, {fused.name} breaks first on"
+        f" {counts['fused_first']} ({wording.percent(counts['share_lo'])} to"
         f" {wording.percent(counts['share_hi'])}), {alone.name} on {counts['alone_first']}."
     )
     attack = inputs.params.attack
@@ -59,9 +61,9 @@ def _panel(inputs: Inputs, radii: Table, threat: str, what: str, alone: Run, fus
         headline=attack.eps,
         reach=inputs.params.theorem.search.reach,
         name=f"survival-{threat}",
-        label=f"share of clips still right against the budget of the {what}",
+        label=f"share of clips still right against the {modality} budget",
     )
-    return Panel(f"Only the {what} attacked", drawing, note)
+    return Panel(f"Only {modality} attacked", drawing, note)
 
 
 def survivors(radii: Floats, reach: float) -> tuple[Floats, Floats]:

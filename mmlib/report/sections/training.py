@@ -17,7 +17,7 @@ CURVES = (
 
 
 def blend(inputs: Inputs) -> Section | None:
-    """The weights of the heads, ours beside the literature's; none unless ours were estimated."""
+    """The weights of the heads, ours beside the literature's; None unless ours were estimated."""
     sources = _weights(inputs)
     if "estimated here" not in sources:
         return None
@@ -27,13 +27,13 @@ def blend(inputs: Inputs) -> Section | None:
     svg = figures.weights(bars, titles, name="blend", label="Weight of each head's loss")
     run = inputs.with_role("gblend")
     users = (
-        f" Run {run.name} trains with the guide “{inputs.params.train[run.name].guide}”."
+        f" Run {run.name} is trained with guide “{inputs.params.train[run.name].guide}”."
         if run
         else ""
     )
     caption = (
-        "How much each head's loss counts in joint training, estimated from how fast the head"
-        f" generalises against how fast it overfits.{users}"
+        "The weight of each head's loss in joint training, estimated from how fast the head"
+        f" generalises relative to how fast it overfits.{users}"
     )
     marks = zip(sources, (patch("ink"), patch("muted")), strict=False)
     rows = [
@@ -60,7 +60,7 @@ def _weights(inputs: Inputs) -> dict[str, dict[str, float]]:
 
 
 def retraining(inputs: Inputs) -> Section | None:
-    """Mixup against adversarial training, with what each costs; none without costs."""
+    """Mixup against adversarial training, with what each costs; None without costs."""
     table = _costs(inputs)
     if table is None:
         return None
@@ -87,9 +87,9 @@ def retraining(inputs: Inputs) -> Section | None:
         if retrained and len(points) > 1
     ]
     caption = (
-        "Each mark is a run at the headline budget, with its interval. Against work: higher at the"
-        " same place is more robustness for the same passes; the run that retraining starts from"
-        " stands at 0. Against clean mAP: up and to the right is better in both."
+        "Each mark is a run at the headline budget, with its interval. Against work: the higher at"
+        " the same number of passes, the better; the run that retraining starts from stands at 0."
+        " Against clean mAP: further up and to the right is better."
     )
     blocks = [Block("panels", panels, caption)] if panels else []
     title = "Retraining and its cost" if retrained else "Cost of training"
@@ -133,24 +133,24 @@ def _costs(inputs: Inputs) -> Table | None:
         head=(Head("run", "word"), *(Head(column) for column in columns)),
         rows=rows,
         caption=(
-            "Forward and backward count clips through the encoders, attack steps included. A"
-            " retrained run's passes come on top of those of the run that it starts from. Time is"
-            " the wall clock of the machine that trained. Attacked: all modalities of the run, at"
-            " the headline budget."
+            "Forward and backward passes are counted in clips through the encoders, attack steps"
+            " included. The passes of a retrained run come on top of those of the run that it"
+            " starts from. Time is wall-clock time on the machine that trained. Attacked: all"
+            " modalities of the run, at the headline budget."
         ),
     )
 
 
 def training(inputs: Inputs) -> Section | None:
-    """One line a run: how it learned."""
+    """One line per run: how it learned."""
     runs = [run for run in inputs.runs if "epoch" in run.training]
     panels = [_training_panel(runs, *curve) for curve in CURVES]
     present = [panel for panel in panels if panel is not None]
     if not present:
         return None
     caption = (
-        "One line a run. Losses on the train split do not compare where the objective differs"
-        " (mixed labels, attacked clips, several heads); figures on the val split do."
+        "One line per run. Losses on the train split are not comparable between runs with different"
+        " objectives (mixed labels, attacked clips, several heads); figures on the val split are."
     )
     blocks = [legend(runs), Block("panels", present, caption)]
     return Section("training", "Training curves", blocks)

@@ -1,4 +1,4 @@
-"""The worst case at the headline budget, three ways, beside the mAP of the headline attack."""
+"""The worst case at the headline budget, in three senses, beside the headline mAP."""
 
 from mmlib.report import threats, wording
 from mmlib.report.inputs import Inputs
@@ -13,7 +13,7 @@ _COLUMNS = {
 
 
 def worst_case(inputs: Inputs) -> Table | None:
-    """One row a run and threat; none where stage score wrote no worst case."""
+    """One row per run and threat; None where stage score wrote no worst case."""
     rows = []
     for run in inputs.runs:
         for place, threat in enumerate(run.metrics.get("worst_case", {})):
@@ -33,9 +33,10 @@ def worst_case(inputs: Inputs) -> Table | None:
         ),
         rows=rows,
         caption=(
-            "Over every stored attack within the budget. Lower envelope: each positive's lowest and"
-            " each negative's highest score, a bound that no single attack need reach. True tag"
-            " stays first: share of clips for which it does under every attack. Pairs: a true tag"
-            " with another that is not below it, in the worst attack of each clip."
+            "Over every stored attack within the budget. Lower envelope: mAP when each positive"
+            " takes its lowest score and each negative its highest, a bound that no single attack"
+            " need reach. True tag stays first: the share of clips whose top tag is a true one"
+            " under every attack. Pairs misranked: the share of pairs of a true tag and another tag"
+            " that is not ranked below it, under the worst attack on each clip."
         ),
     )

@@ -16,8 +16,9 @@ from mmlib.evaluation.checks.check import (
     Places,
     Task,
     check_run,
+    check_runs,
 )
-from mmlib.evaluation.checks.outcome import Outcome
+from mmlib.evaluation.checks.outcome import Outcome, summary
 from mmlib.evaluation.checks.universal import drawn
 from mmlib.evaluation.sweep import attack as work
 from mmlib.models import checkpoint
@@ -48,7 +49,7 @@ NAMES = [
     "joint_beats_single", "worst_case_per_clip", "iterated_beats_single", "doubling_steps",
     "doubling_restarts", "gradient_free", "transfer", "silent_success", "budget_exact",
     "reload_rescore", "known_weak_control", "universal_split", "clean_beside_robust",
-    "threat_model_card",
+    "threat_model_card", "scores_match_scikit_learn",
 ]  # fmt: skip
 CHECKS = Checks(clips=8, queries=4, on_failure="report")
 # Seven clips and a net of random weights: what these say of the curves means nothing.
@@ -130,7 +131,9 @@ def test_a_sound_run(attacked: Task, run: str) -> None:
     found = by_name(outcomes)
     for name in set(NAMES) - UNSURE:
         assert found[name].status == "pass", found[name]
-    assert "audio from" in found["transfer"].message or run == "mid"
+    other = "audio" if run == "mid" else "mid"
+    made = f"audio from {other}{', video clean' if run == 'mid' else ''}"
+    assert found["transfer"].message.endswith(f"; {made}")
 
 
 @pytest.mark.parametrize("clips", [4, 8])
@@ -153,7 +156,20 @@ def test_a_run_attacked_on_waveforms(tmp_path: Path, clips: int) -> None:
 def test_no_other_run_is_said(attacked: Task) -> None:
     found = by_name(check_run(replace(attacked, runs=("mid",))))
     assert found["transfer"].status == "warn"
-    assert "not measured" in found["transfer"].message
+    assert found["transfer"].message == "not measured: no other run reads audio or video"
+
+
+def test_a_run_of_one_modality_has_no_joint_attack_and_may_have_no_source(attacked: Task) -> None:
+    found = by_name(check_run(replace(attacked, run="audio", runs=("audio",))))
+    assert list(found) == NAMES
+    assert found["joint_beats_single"].status == "pass"
+    assert "there is no joint attack" in found["joint_beats_single"].message
+    assert found["transfer"].message == "not measured: no other run reads audio"
+
+
+def test_no_run_has_no_outcome(attacked: Task) -> None:
+    found = check_runs((), attacked.places, attacked.attack, CHECKS, 0, 80.0)
+    assert summary(found) == {"total": {"pass": 0, "warn": 0, "fail": 0}}
 
 
 def test_tampered_examples_are_found_out(attacked: Task, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_noise() -> None:
     assert scores.random_noise(GOOD, {"A": {0.01: 0.495}}).status == "warn"
     worse = scores.random_noise(GOOD, {"A": {0.01: 0.3, 0.02: 0.58}})
     assert worse.status == "fail"
-    assert "under A at eps 0.01 is 0.200" in worse.message
+    assert "noise leaves 0.200 less mAP than the attack on A at eps 0.01" in worse.message
 
 
 def test_joint() -> None:
@@ -51,7 +51,7 @@ def test_joint() -> None:
     assert scores.joint_beats_single({"A": GOOD["A"]}).status == "pass"
     weak = scores.joint_beats_single({**GOOD, "AV": {0.01: 0.6}})
     assert weak.status == "fail"
-    assert "0.100 mAP above A at eps 0.01" in weak.message
+    assert "0.100 higher under A+V than under A at eps 0.01" in weak.message
 
 
 def test_effort_and_knowledge() -> None:

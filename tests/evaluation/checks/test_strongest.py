@@ -137,7 +137,7 @@ def test_the_card_of_an_attack_on_the_waveform() -> None:
     assert honesty.threat_model_card(card, attack).status == "pass"
     text = {entry.title: entry.text for entry in card}
     assert "waveform" in text["Domain"]
-    assert "sound 0.001 of full-scale amplitude = −60.0 dBFS;" in text["Headline budget ε"]
+    assert "audio 0.001 of full-scale amplitude = −60.0 dBFS;" in text["Headline budget ε"]
     assert "log-mel" not in text["Headline budget ε"]
     assert "[-1, 1]" in text["Box"]
     spared = threat_card(settings(domain="waveform", scale={"audio": 0, "video": 1}), 80.0)

@@ -1,0 +1,1 @@
+"""The paper's three questions: each with its answer, or what the runs lack for one."""

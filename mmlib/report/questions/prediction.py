@@ -1,0 +1,68 @@
+"""Question 2: do density and convexity tell, without an attack, which classes will break?"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from mmlib.metrics.intervals import Interval
+from mmlib.report import threats, wording
+from mmlib.report.comparison.claim import Verdict
+from mmlib.report.comparison.predictors import Prediction
+from mmlib.report.evidence import evidence
+from mmlib.report.inputs import Inputs
+from mmlib.report.questions.answer import NOT_ANSWERED, Answer
+
+QUESTION = "Do density and convexity tell, without an attack, which classes will break?"
+
+
+def missing(inputs: Inputs) -> str:
+    """What the runs lack for an answer, in a sentence."""
+    if any({"kappa", "rho"} & set(run.classwise) for run in inputs.runs):
+        return "It takes at least 4 classes whose convexity or density is defined and differs."
+    return "It takes classes whose convexity and density were measured (stage geometry)."
+
+
+def prediction(
+    found: Sequence[Prediction], everywhere: Sequence[Prediction], lacking: str
+) -> Answer:
+    """Question 2, from the correlations of one run, and a count over all; else `lacking`."""
+    shown = {p.metric: p for p in found if p.metric in ("kappa", "rho") and p.defined}
+    if not shown:
+        return Answer(QUESTION, NOT_ANSWERED, [lacking])
+    names = {"kappa": "convexity κ", "rho": "density ρ"}
+    effects = {}
+    for metric, item in shown.items():
+        for part, title in (
+            (item.pearson, "r"),
+            (item.partial, "partial r, given clean AP and size"),
+        ):
+            if not math.isnan(part.r):
+                effects[f"{names[metric]}: {title}"] = Interval(part.r, part.lo, part.hi)
+    first = next(iter(shown.values()))
+    plain = [f"r = {wording.signed(p.pearson.r, 2)} with {names[m]}" for m, p in shown.items()]
+    given = [wording.signed(p.partial.r, 2) for p in shown.values()]
+    rows = [p for p in everywhere if p.drop == "relative" and p.metric in shown and p.defined]
+    verdicts = [p.verdict for p in rows]
+    sentences = [
+        f"Over {first.pearson.n} classes of {first.run} under {threats.WORDS[first.threat]}, the"
+        f" share of its AP that a class retains has a correlation of {wording.listed(plain)}; given"
+        f" clean AP and class size, {wording.listed(given)}.",
+        "Over all runs and threats, the claim is supported by"
+        f" {verdicts.count('supported')} of {len(rows)} such correlations, not supported by"
+        f" {verdicts.count('not supported')}, undecided by {verdicts.count('undecided')}.",
+    ]
+    verdict = _prediction_verdict({names[m]: p.verdict for m, p in shown.items()})
+    return Answer(QUESTION, verdict, sentences, evidence(effects, 1.0, digits=2))
+
+
+def _prediction_verdict(verdicts: Mapping[str, Verdict]) -> str:
+    kinds = set(verdicts.values())
+    if len(verdicts) == 2 and len(kinds) == 1:
+        return {
+            "supported": "Yes, on this data.",
+            "not supported": "No, on this data.",
+            "undecided": "Undecided: too few classes to tell.",
+        }[kinds.pop()]
+    words = {"supported": "does", "not supported": "does not", "undecided": "is undecided"}
+    parts = [f"{name} {words[verdict]}" for name, verdict in verdicts.items()]
+    start = "In part" if "supported" in kinds else "No evidence of it"
+    return f"{start}: {', '.join(parts)}."
