@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.whole import require_rows
 
 ROW_GROUP_CLIPS = 16
 PAYLOADS = {"audio": "log_mel", "video": "frames"}
@@ -169,6 +170,7 @@ class ShardReader:
         """Read everything but the payloads."""
         with _naming(self.path), self._open(verify=True) as file:
             table = file.read(columns=_SMALL, use_threads=False).combine_chunks()
+            require_rows(self.path, len(table), sum(self.sizes))
             labels = table["labels"].to_pylist()
         return ShardIndex(
             table["clip_id"].to_pylist(),
@@ -185,6 +187,7 @@ class ShardReader:
         first = (group, column) not in self._verified
         with _naming(self.path), self._open(verify=first) as file:
             table = file.read_row_group(group, columns=[column], use_threads=False)
+            require_rows(self.path, len(table), self.sizes[group])
             self._verified.add((group, column))
             chunks = table[column].chunks
             # combine_chunks copies even a single one.
@@ -192,7 +195,7 @@ class ShardReader:
             if column == WAVEFORM:
                 silence = bytes(2 * self.layout.clip_samples)
                 joined = b"".join(value or silence for value in array.to_pylist())
-                return np.frombuffer(joined, np.int16).reshape(len(array), -1)
+                return np.frombuffer(joined, np.int16).reshape(len(array), self.layout.clip_samples)
             payload: Payload = getattr(self.layout, column)
             width = array.type.byte_width
             flat = np.frombuffer(
