@@ -157,7 +157,23 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None, **options: An
         absent = sorted(set(columns or ()) - set(pq.read_schema(path).names))
         if absent:
             raise ValueError(f"no column {absent[0]}")
-        return pq.read_table(path, columns=columns and list(columns), **options)
+        table = pq.read_table(path, columns=columns and list(columns), **options)
+    if "filters" not in options:
+        require_rows(path, len(table), pq.read_metadata(path).num_rows)
+    return table
+
+
+def require_rows(path: Path, found: int, promised: int) -> None:
+    """Refuse a reading that has other than the rows that the Parquet footer promises.
+
+    A damaged page header is read as a page of fewer rows, and neither pyarrow nor the checksums,
+    which cover a page's contents alone, say so. UserError names the file.
+    """
+    if found != promised:
+        raise UserError(
+            f"{path}: damaged (it holds {promised} rows, {found} could be read); delete it and run "
+            "`dvc repro`"
+        )
 
 
 def metadata(facts: Mapping[str, Any]) -> dict[bytes, bytes]:
