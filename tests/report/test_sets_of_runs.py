@@ -7,18 +7,24 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from mmlib.params.retraining import RetrainRun
 from mmlib.params.whole import file as whole
 from mmlib.params.whole.file import Params
 from mmlib.report import exports, findings, inputs, page
 from mmlib.report.answers import answer
 from mmlib.report.questions.answer import NOT_ANSWERED
 from mmlib.report.sections.measured import lede
+from tests.conftest import ROOT
 from tests.report import fake_project
 from tests.report.conftest import render
 from tests.report.markup import Page
 
 NEVER = re.compile(r"\b(None|nan|NaN|inf)\b|\{\}|\[\]|\(\)| \.(?!\d)|“”|‘’")
 """What a page says when a value that is not there was written all the same."""
+
+
+NO_THEOREM = "Stage theorem is off, because theorem.fused in params.yaml is empty"
+ROWS = whole.load(ROOT / "params.yaml")
 
 
 def words(html: str) -> str:
@@ -53,6 +59,17 @@ def verdicts(html: str) -> list[str]:
     return re.findall(r'<p class="verdict">(.*?)</p>', html)
 
 
+def elsewhere(settings: Params, *runs: str, retrain: dict[str, RetrainRun] | None = None) -> Params:
+    """The settings with runs that no row of train makes."""
+
+    class Elsewhere(Params):
+        @property
+        def runs(self) -> tuple[str, ...]:
+            return runs
+
+    return Elsewhere.model_construct(**{**dict(settings), "train": {}, "retrain": retrain or {}})
+
+
 def render_with(root: Path, settings: Params) -> str:
     found = inputs.load(settings, root)
     drawn = findings.find(found)
@@ -63,7 +80,7 @@ def test_no_run_at_all(tmp_path: Path) -> None:
     root = made(tmp_path)
     html = render(root)
     text = sound(html)
-    assert ids(html) == ["answers", "blend", "measured", "clips", "off", "reproduce"]
+    assert ids(html) == ["answers", "measured", "clips", "off", "reproduce"]
     assert verdicts(html) == [NOT_ANSWERED] * 3
     assert "No model was evaluated." in text
     assert "neither train nor retrain in params.yaml has a row: add one" in text
@@ -107,7 +124,7 @@ def test_one_run_of_one_modality(tmp_path: Path, run: str, other: str, threat: s
     budget = "1.6 dB in the audio" if run == "audio" else "5.1 grey levels in the video"
     assert f"attacked by changes of at most {budget}." in text
     assert "Audio and video budgets combined. It takes a fused run, and none was" in text
-    assert f"theorem.runs names {other} and mid, which are not runs here" in text
+    assert NO_THEOREM in text
     assert "No run here is retrained: add a row to retrain in params.yaml" in text
     assert "all of “1. Fusion against its parts” and “3. Mixup against" in text
 
@@ -117,7 +134,7 @@ def test_two_modalities_that_are_never_fused(tmp_path: Path) -> None:
     text = sound(html)
     assert verdicts(html)[0] == verdicts(html)[2] == NOT_ANSWERED
     assert "It takes a fused run of train, not a retrained one, beside audio." in text
-    assert "theorem.runs names mid, which is not a run here" in text
+    assert NO_THEOREM in text
 
 
 def test_a_fused_run_alone(tmp_path: Path) -> None:
@@ -126,7 +143,7 @@ def test_a_fused_run_alone(tmp_path: Path) -> None:
     assert verdicts(html)[0] == NOT_ANSWERED
     assert "It takes a run of one modality, audio or video, beside the fused run mid." in text
     assert "It was attacked for no fused run: name one in attack.surface.runs." in text
-    assert "theorem.runs names audio and video, which are not runs here" in text
+    assert NO_THEOREM in text
     assert "An attack on A+V harms fusion more than one on A." in text
 
 
@@ -170,19 +187,19 @@ def test_runs_from_elsewhere_are_what_they_were_attacked_as(tmp_path: Path) -> N
     """Neither train nor retrain has a row: audio and video are told by their attacks."""
     root = made(tmp_path, "audio", "mid")
     settings = whole.load(root / "params.yaml")
-    elsewhere = settings.model_copy(update={"train": {}, "retrain": {}})
-    found = inputs.load(elsewhere, root)
+    here = elsewhere(settings, "audio", "mid")
+    found = inputs.load(here, root)
     assert [(run.role, run.modalities, run.init) for run in found.runs] == [
         ("audio", ("audio",), None),
         ("fusion", ("audio", "video"), None),
     ]
-    html = render_with(root, elsewhere)
+    html = render_with(root, here)
     sound(html)
     assert verdicts(html)[0] == verdicts(render(root))[0]
     text = words(html)
     assert "Stage blend is off" in text
-    retrained = dict.fromkeys(("mid",), settings.retrain["mixup"])
-    kept = inputs.load(elsewhere.model_copy(update={"retrain": retrained}), root).named("mid")
+    retrained = {"mid": ROWS.retrain["mixup"]}
+    kept = inputs.load(elsewhere(settings, "mid", retrain=retrained), root).named("mid")
     assert kept is not None
     assert (kept.role, kept.modalities, kept.init) == ("mixup", ("audio", "video"), "mid")
 
@@ -190,7 +207,7 @@ def test_runs_from_elsewhere_are_what_they_were_attacked_as(tmp_path: Path) -> N
 def test_a_retrained_audio_run_is_not_set_beside_the_paper_s_fused_one(tmp_path: Path) -> None:
     root = made(tmp_path, "audio")
     settings = whole.load(root / "params.yaml")
-    row = settings.retrain["adversarial"].model_copy(update={"init": "elsewhere"})
+    row = ROWS.retrain["adversarial"].model_copy(update={"init": "elsewhere"})
     html = render_with(root, settings.model_copy(update={"train": {}, "retrain": {"audio": row}}))
     text = sound(html)
     assert "paper, AudioSet" not in text
@@ -232,25 +249,24 @@ def strip(path: Path, prefixes: tuple[str, ...], *, keep_columns: bool = False) 
 
 def test_what_an_earlier_set_of_runs_left_behind_is_not_shown(tmp_path: Path) -> None:
     """Radii and weights stay on disk when their stage is switched off."""
-    root = made(tmp_path, "audio", "mid")
+    root = made(tmp_path, "audio", "video", "mid")
     counts = '"counted": 9, "fused_first": 2, "alone_first": 3, "equal": 4, "share": 0.2'
     both = f'{{{counts}, "share_lo": 0.1, "share_hi": 0.4}}'
-    (root / "metrics/theorem.json").write_text(f'{{"A": {both}, "V": {both}}}')
+    (root / "metrics/theorem/mid.json").write_text(f'{{"A": {both}, "V": {both}}}')
     text = sound(render(root))
     assert "of the 9 clips that both get right" in text
-    assert "change of the video" not in text
+    assert "blend" in ids(render(root))
     yaml = YAML()
     values = yaml.load((root / "params.yaml").read_text(encoding="utf-8"))
-    values["theorem"]["runs"]["fused"] = "gblend"
-    values["blend"]["runs"]["audio"] = "other"
+    values["theorem"]["fused"] = values["blend"]["guides"] = {}
     with (root / "params.yaml").open("w", encoding="utf-8") as stream:
         yaml.dump(values, stream)
     html = render(root)
     text = sound(html)
     assert "of the 9 clips" not in text
-    assert "theorem.runs names video and gblend, which are not runs here" in text
+    assert NO_THEOREM in text
     assert "blend" not in ids(html)
-    assert "blend.runs names other, which is no row of train" in text
+    assert "Stage blend is off, because blend.guides in params.yaml is empty" in text
 
 
 def test_examples_that_are_not_kept(tmp_path: Path) -> None:
@@ -267,7 +283,7 @@ def test_a_run_that_was_never_attacked_claims_nothing(tmp_path: Path) -> None:
     (root / "metrics/mid.json").write_text('{"clean": {"mAP": 0.5}}')
     for folder in ("metrics/curves", "metrics/classwise", "data/attacks", "data/embeddings"):
         shutil.rmtree(root / folder)
-    settings = whole.load(root / "params.yaml").model_copy(update={"train": {}, "retrain": {}})
+    settings = elsewhere(whole.load(root / "params.yaml"), "mid")
     html = render_with(root, settings)
     text = sound(html)
     assert "claims" not in ids(html)

@@ -4,6 +4,7 @@ Beside the paper's comparison, in which the A+V attacker has a budget for each m
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from math import pi
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from mmlib.attacks.core.losses import Loss
 from mmlib.attacks.core.search import (
+    Points,
     Search,
     Start,
 )
@@ -53,45 +55,50 @@ def shared(
     >>> found["a"], found["v"]
     (tensor([[0.5000]]), tensor([[0.7000]]))
     """
-    first, second = _pair(threat)
+    pair = _pair(threat)
     search = Search(model, batch, labels, threat, loss, seeds)
     _, gradients = search.gradients(search.clean)
-    clips, device = len(labels), labels.device
-    best = torch.zeros(clips, dtype=torch.float64, device=device)
     starts = [start] if isinstance(start, Mapping) else list(start or [])
-
-    def run(split: Tensor) -> None:
-        radii = dict(zip((first, second), shares(split, threat[first].norm), strict=True))
-        before = search.best_losses
-        cut = {name: budget.scaled(radii[name]) for name, budget in threat.items()}
-        found = attack(
-            model,
-            batch,
-            labels,
-            cut,
-            loss=loss,
-            seeds=seeds,
-            start=[search.best, *starts],
-            **settings,
-        )
-        search.losses({name: found[name] for name in threat})
-        best[:] = torch.where(search.best_losses > before, split, best)
-
+    run = partial(attack, model, batch, labels, loss=loss, seeds=seeds, **settings)
+    best = torch.zeros(len(labels), dtype=torch.float64, device=labels.device)
     for split in torch.linspace(0, 1, splits, dtype=torch.float64).tolist():
-        run(torch.full_like(best, split))
-    if threat[first].norm == "l2":
-        corner = search.vertex(gradients)
-        gains = [
-            ((corner[name] - search.clean[name]) * gradients[name]).flatten(1).sum(1).double()
-            for name in (first, second)
-        ]
-        run(torch.atan2(gains[1], gains[0]) / (pi / 2))
+        best = _tried(torch.full_like(best, split), best, search, pair, run, starts)
+    if threat[pair[0]].norm == "l2":
+        best = _tried(_suggested(search, gradients, pair), best, search, pair, run, starts)
     step = 1 / max(1, splits - 1)
     for _ in range(refinements):
-        step, middle = step / 2, best.clone()
-        run((middle - step).clamp_min(0))
-        run((middle + step).clamp_max(1))
+        step, middle = step / 2, best
+        for split in ((middle - step).clamp_min(0), (middle + step).clamp_max(1)):
+            best = _tried(split, best, search, pair, run, starts)
     return search.result()
+
+
+def _tried(
+    split: Tensor,
+    best: Tensor,
+    search: Search,
+    pair: tuple[str, str],
+    run: Callable[..., Batch],
+    starts: Sequence[Points],
+) -> Tensor:
+    """Attack at a split (B,) of the budget; return the best split so far of each clip."""
+    threat = search.threat
+    radii = dict(zip(pair, shares(split, threat[pair[0]].norm), strict=True))
+    before = search.best_losses
+    cut = {name: budget.scaled(radii[name]) for name, budget in threat.items()}
+    found = run(cut, start=[search.best, *starts])
+    search.losses({name: found[name] for name in threat})
+    return torch.where(search.best_losses > before, split, best)
+
+
+def _suggested(search: Search, gradients: Points, pair: tuple[str, str]) -> Tensor:
+    """The split that the clean gradient suggests for l2, (B,)."""
+    corner = search.vertex(gradients)
+    first, second = (
+        ((corner[name] - search.clean[name]) * gradients[name]).flatten(1).sum(1).double()
+        for name in pair
+    )
+    return torch.atan2(second, first) / (pi / 2)
 
 
 def shares(split: Tensor, norm: str) -> tuple[Tensor, Tensor]:

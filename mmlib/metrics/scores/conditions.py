@@ -81,13 +81,7 @@ def score_run(
     Raises UserError when the clips differ from the attacked ones, a score is NaN, the headline
     budget was not attacked, or no class has a positive.
     """
-    if not np.array_equal(clip_ids, attacks.clip_ids):
-        raise UserError(
-            f"{attacks.path}: {len(attacks.clip_ids)} clips, but embeddings of {len(clip_ids)} "
-            "others; run `dvc repro`, which makes both from the same shards"
-        )
-    if not labels.any():
-        raise UserError(f"{attacks.path}: no clip of the eval split has a label; check the data")
+    _refuse(attacks, clip_ids, labels)
     counts = resample_counts(len(labels), resamples, seed)
 
     def score(condition: Condition) -> Score:
@@ -103,11 +97,6 @@ def score_run(
     quantised: dict[str, float] = {}
     for threat in attacks.threats:
         multiples = attacks.sweep(threat, HEADLINE_ATTACK)
-        if 1.0 not in multiples:
-            raise UserError(
-                f"{attacks.path}: threat {threat} was not attacked at the headline eps "
-                f"{attacks.eps:g}; put 1.0 into attack.sweep"
-            )
         attacked[threat] = {m: score(Condition(threat, HEADLINE_ATTACK, m)) for m in multiples}
         noise[threat] = {
             m: mean_ap(Condition(threat, NOISE, m)) for m in attacks.sweep(threat, NOISE)
@@ -124,6 +113,23 @@ def score_run(
         noise,
         quantised,
     )
+
+
+def _refuse(attacks: AttackScores, clip_ids: Texts, labels: Labels) -> None:
+    """UserError where there is nothing to score, or not the same clips on both sides."""
+    if not np.array_equal(clip_ids, attacks.clip_ids):
+        raise UserError(
+            f"{attacks.path}: {len(attacks.clip_ids)} clips, but embeddings of {len(clip_ids)} "
+            "others; run `dvc repro`, which makes both from the same shards"
+        )
+    if not labels.any():
+        raise UserError(f"{attacks.path}: no clip of the eval split has a label; check the data")
+    for threat in attacks.threats:
+        if 1.0 not in attacks.sweep(threat, HEADLINE_ATTACK):
+            raise UserError(
+                f"{attacks.path}: threat {threat} was not attacked at the headline eps "
+                f"{attacks.eps:g}; put 1.0 into attack.sweep"
+            )
 
 
 def score_condition(

@@ -110,18 +110,7 @@ def _uni_modal(runs: PairedRuns) -> Iterator[Claim]:
             alone,
         )
         if runs.has(inside, alone, Where(fused), Where(role)):
-            ours, theirs = runs.relative_drop(inside), runs.relative_drop(alone)
-            yield claim(
-                runs,
-                f"matched_{threat}_relative",
-                f"Under the same attack on {role}, fusion loses a smaller share of its mAP than "
-                f"{role} alone.",
-                "lost 27 % against 52 %" if threat == "A" else "",
-                f"lost: {words(runs, inside)} {100 * ours.estimate:.0f} %, "
-                f"{words(runs, alone)} {100 * theirs.estimate:.0f} %",
-                "share of mAP",
-                runs.difference(theirs, ours),
-            )
+            yield _smaller_share(runs, threat, role, inside, alone)
     yield from difference_row(
         runs,
         "matched_total",
@@ -130,6 +119,21 @@ def _uni_modal(runs: PairedRuns) -> Iterator[Claim]:
         "",
         Where(fused, "AV", multiple=0.5),
         Where("audio", "A"),
+    )
+
+
+def _smaller_share(runs: PairedRuns, threat: str, role: str, inside: Where, alone: Where) -> Claim:
+    ours, theirs = runs.relative_drop(inside), runs.relative_drop(alone)
+    return claim(
+        runs,
+        f"matched_{threat}_relative",
+        f"Under the same attack on {role}, fusion loses a smaller share of its mAP than {role} "
+        "alone.",
+        "lost 27 % against 52 %" if threat == "A" else "",
+        f"lost: {words(runs, inside)} {100 * ours.estimate:.0f} %, "
+        f"{words(runs, alone)} {100 * theirs.estimate:.0f} %",
+        "share of mAP",
+        runs.difference(theirs, ours),
     )
 
 
