@@ -35,7 +35,7 @@ def run(main: Callable[[list[str]], None], *, check: bool = True) -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         print(
-            "interrupted: finished pieces are kept, `dvc repro` goes on from them", file=sys.stderr
+            "interrupted: finished pieces are kept, `dvc repro` resumes from them", file=sys.stderr
         )
         sys.exit(130)
 

@@ -227,7 +227,7 @@ class _Run:
         costs: Mapping[str, Any] = state["costs"]
         self.history = History(rows=state["rows"], costs=Costs(**costs))
         print(
-            f"{self.label}: going on after epoch {len(self.history.rows)}",
+            f"{self.label}: resuming after epoch {len(self.history.rows)}",
             file=sys.stderr,
             flush=True,
         )

@@ -170,7 +170,7 @@ def test_kill_minus_nine_then_again_writes_the_same_bytes(project: Path) -> None
     assert not Path("data/models").exists(), "nothing half-written"
 
     again = subprocess.run(command, stderr=subprocess.PIPE, text=True, env=environment, check=True)
-    assert "mid: going on after epoch" in again.stderr
+    assert "mid: resuming after epoch" in again.stderr
     found = outputs(project, "mid")
     train.main(["mid"])
     assert outputs(project, "mid") == found
