@@ -58,18 +58,20 @@ def shared(
     pair = _pair(threat)
     search = Search(model, batch, labels, threat, loss, seeds)
     _, gradients = search.gradients(search.clean)
+    starts: list[Mapping[str, Tensor]]
     starts = [start] if isinstance(start, Mapping) else list(start or [])
     run = partial(attack, model, batch, labels, loss=loss, seeds=seeds, **settings)
+    tried = partial(_tried, search=search, threat=threat, pair=pair, run=run, starts=starts)
     best = torch.zeros(len(labels), dtype=torch.float64, device=labels.device)
     for split in torch.linspace(0, 1, splits, dtype=torch.float64).tolist():
-        best = _tried(torch.full_like(best, split), best, search, pair, run, starts)
+        best = tried(torch.full_like(best, split), best)
     if threat[pair[0]].norm == "l2":
-        best = _tried(_suggested(search, gradients, pair), best, search, pair, run, starts)
+        best = tried(_suggested(search, gradients, pair), best)
     step = 1 / max(1, splits - 1)
     for _ in range(refinements):
         step, middle = step / 2, best
-        for split in ((middle - step).clamp_min(0), (middle + step).clamp_max(1)):
-            best = _tried(split, best, search, pair, run, starts)
+        for nearby in ((middle - step).clamp_min(0), (middle + step).clamp_max(1)):
+            best = tried(nearby, best)
     return search.result()
 
 
@@ -77,12 +79,12 @@ def _tried(
     split: Tensor,
     best: Tensor,
     search: Search,
+    threat: Threat,
     pair: tuple[str, str],
     run: Callable[..., Batch],
-    starts: Sequence[Points],
+    starts: Sequence[Mapping[str, Tensor]],
 ) -> Tensor:
     """Attack at a split (B,) of the budget; return the best split so far of each clip."""
-    threat = search.threat
     radii = dict(zip(pair, shares(split, threat[pair[0]].norm), strict=True))
     before = search.best_losses
     cut = {name: budget.scaled(radii[name]) for name, budget in threat.items()}
