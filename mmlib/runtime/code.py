@@ -14,7 +14,7 @@ from typing import Any
 
 PACKAGES = ("mmlib", "stages")
 ROOT = Path(__file__).resolve().parent.parent.parent
-_RUNNERS = ("mmlib/params/", "mmlib/runtime/")
+RUNNERS = ("mmlib/params/", "mmlib/runtime/")
 _OURS = rf"(?:{'|'.join(PACKAGES)})\b[\w.]*"
 _FROM = re.compile(rf"^[ \t]*from ({_OURS}) import (\([^)]*\)|.*)", re.MULTILINE)
 # `python -m` takes a module by its name, as a string.
@@ -47,7 +47,7 @@ def makes_rows(*functions: Callable[..., Any]) -> str:
     is stored in data/clips and data/decoded, and decides what `make retry` keeps: were it to cover
     more, an edit that changes no row would cost the later stages and every clip that was fetched.
     """
-    return _fingerprint(import_closure(map(_file, functions), without=_RUNNERS))
+    return _fingerprint(import_closure(map(_file, functions), without=RUNNERS))
 
 
 def import_closure(files: Iterable[Path], *, without: tuple[str, ...] = ()) -> set[Path]:

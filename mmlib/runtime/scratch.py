@@ -104,8 +104,8 @@ class Scratch:
         *,
         uses: Sequence[Callable[..., Any]] = (),
     ) -> None:
-        self._stage, self._mark = stage, mark
-        self.directory = Path(root) / f"{stage}-{mark}-{code.at_work(*uses)}"
+        self._stage, self._code = stage, code.at_work(*uses)
+        self.directory = Path(root) / f"{stage}-{mark}-{self._code}"
         self.directory.mkdir(parents=True, exist_ok=True)
         # Of the processes that torchrun started, which share the folder, one speaks.
         if share()[0] == 0 and not any(self.directory.iterdir()):
@@ -136,12 +136,13 @@ class Scratch:
     def finish(self) -> None:
         """Forget every piece, once the stage's outs are published.
 
-        Progress of other code for the same mark goes too: its outs would be out of date. Progress
-        for other marks stays: whoever switches the params back takes it up.
+        Progress of other code goes too, since nothing takes it up again. That of this code for
+        other marks stays: it is taken up when the params are switched back.
         """
         self.clear()
-        for path in self._others(re.escape(self._mark)):
-            shutil.rmtree(path, ignore_errors=True)
+        for path in self._others():
+            if not path.name.endswith(self._code):
+                shutil.rmtree(path, ignore_errors=True)
 
     def publish(self, out: Path) -> None:
         """Move all finished pieces to `out` and finish; half-written ones are dropped."""
@@ -151,12 +152,13 @@ class Scratch:
         self.finish()
 
     def _warn(self) -> None:
-        others = [str(path) for path in self._others(r"\w+") if any(path.iterdir())]
+        others = [str(path) for path in self._others() if any(path.iterdir())]
         if others:
             what = "progress of other code or params is there and is not used"
             print(f"{self._stage}: {what}: {', '.join(others)}", file=sys.stderr)
 
-    def _others(self, mark: str) -> list[Path]:
-        name = re.compile(rf"{re.escape(self._stage)}-{mark}-[0-9a-f]{{16}}")
+    def _others(self) -> list[Path]:
+        # A stage's name may begin with another's: shard and shard-survey.
+        name = re.compile(rf"{re.escape(self._stage)}-\w+-[0-9a-f]{{16}}")
         found = (path for path in self.root.iterdir() if name.fullmatch(path.name))
         return sorted(path for path in found if path != self.directory)

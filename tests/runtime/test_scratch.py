@@ -34,6 +34,58 @@ def test_a_finished_piece_is_found_again_until_cleared(tmp_path: Path) -> None:
     assert not Scratch("decode", "abc", tmp_path).has("piece")
 
 
+def other(scratch: Scratch, mark: str = "abc", code: str = "0123456789abcdef") -> Path:
+    """A folder of progress beside that of a scratch of stage train-mid."""
+    folder = scratch.root / f"train-mid-{mark}-{code}"
+    folder.mkdir()
+    (folder / "piece").touch()
+    return folder
+
+
+def test_progress_that_is_not_taken_up_is_said_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scratch = Scratch("train-mid", "abc", tmp_path)
+    assert capsys.readouterr().err == ""
+    folder = other(scratch)
+    Scratch("train-mid", "abc", tmp_path)
+    said = capsys.readouterr().err
+    expected = "train-mid: progress of other code or params is there and is not used: "
+    assert said == f"{expected}{folder}\n"
+    Scratch("train", "abc", tmp_path)
+    monkeypatch.setenv("RANK", "1")
+    Scratch("train-mid", "abc", tmp_path)
+    monkeypatch.delenv("RANK")
+    # What is there of this code is taken up: nothing starts anew.
+    scratch.write("piece", lambda path: path.touch())
+    Scratch("train-mid", "abc", tmp_path)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_finishing_forgets_progress_of_other_code_and_no_other_progress(
+    tmp_path: Path, published: bool
+) -> None:
+    scratch = Scratch("train-mid", "abc", tmp_path / "scratch")
+    stays = [
+        Scratch(stage, mark, scratch.root).write("piece", lambda path: path.touch())
+        for stage, mark in (("train-mid", "others"), ("train", "abc"), ("train-mid-two", "abc"))
+    ]
+    goes = [other(scratch), other(scratch, "others")]
+    scratch.clear()
+    assert all(folder.exists() for folder in goes)
+    scratch = Scratch("train-mid", "abc", scratch.root)
+    scratch.write("piece", lambda path: path.touch())
+    if published:
+        scratch.publish(tmp_path / "out")
+        assert (tmp_path / "out/piece").exists()
+    else:
+        scratch.finish()
+    assert not scratch.directory.exists()
+    assert not any(folder.exists() for folder in goes)
+    assert all(piece.exists() for piece in stays)
+
+
 def test_the_fingerprint_follows_contents_not_places(tmp_path: Path) -> None:
     for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
         (tmp_path / name).mkdir()

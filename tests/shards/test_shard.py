@@ -11,6 +11,7 @@ import torch
 from mmlib.features import LogMel, clip_frames
 from mmlib.params.shard import Shard
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.scratch import Scratch
 from mmlib.shards.make import shard
 from mmlib.shards.make.manifest import SMALLEST_STD
 from mmlib.shards.make.shard import make_shards
@@ -209,7 +210,7 @@ def test_other_settings_do_not_take_up_old_pieces(
 ) -> None:
     decoded, scratch, out = write_decoded(tmp_path / "d", clips()), tmp_path / "s", tmp_path / "o"
     with monkeypatch.context() as patch:
-        patch.setattr(shard, "publish_pieces", lambda *_: None)
+        patch.setattr(Scratch, "publish", lambda *_: None)
         make_shards(decoded, out, SETTINGS, scratch_root=scratch)
     louder = SETTINGS.mel.model_copy(update={"floor_db": 60.0})
     make_shards(decoded, out, SETTINGS.model_copy(update={"mel": louder}), scratch_root=scratch)
