@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mmlib.runtime.arrays import Array
@@ -148,16 +149,49 @@ def read_schema(path: Path) -> pa.Schema:
         return pq.read_schema(path)
 
 
-def read_parquet(path: Path, columns: Sequence[str] | None = None, **options: Any) -> pa.Table:
-    """Read a Parquet file, or some columns of it; `options` as for pyarrow's `read_table`.
+def require_rows(found: int, promised: int) -> None:
+    """ValueError where a reading has other than the rows that the Parquet footer promises.
 
-    UserError where it is absent, broken, or lacks a column.
+    A damaged page header may be read as that of an empty page, and neither pyarrow nor checksums,
+    which cover a page's contents alone, notice. Call it within `reading`, which names the file.
+    """
+    if found != promised:
+        raise ValueError(f"damaged: it holds {promised} rows, of which {found} could be read")
+
+
+def read_groups(
+    file: pq.ParquetFile, groups: Sequence[int], columns: Sequence[str] | None = None
+) -> pa.Table:
+    """Read row groups of an open file; ValueError where rows are missing, see `require_rows`."""
+    table = file.read_row_groups(list(groups), columns=columns and list(columns))
+    require_rows(len(table), sum(file.metadata.row_group(group).num_rows for group in groups))
+    return table
+
+
+def read_parquet(
+    path: Path, columns: Sequence[str] | None = None, where: tuple[str, str] | None = None
+) -> pa.Table:
+    """Read a Parquet file, or some columns of it, or the rows `where` a column has a value.
+
+    UserError where it is absent, broken, or lacks a column or rows.
     """
     with reading(path, "Parquet"):
-        absent = sorted(set(columns or ()) - set(pq.read_schema(path).names))
+        footer = pq.read_metadata(path)
+        absent = sorted(set(columns or ()) - set(footer.schema.to_arrow_schema().names))
         if absent:
             raise ValueError(f"no column {absent[0]}")
-        return pq.read_table(path, columns=columns and list(columns), **options)
+        chosen = columns and list(columns)
+        promised = footer.num_rows
+        if where is None:
+            table = pq.read_table(path, columns=chosen)
+        else:
+            column, value = where
+            keys = pq.read_table(path, columns=[column])[column]
+            require_rows(len(keys), promised)
+            promised = pc.sum(pc.equal(keys, value)).as_py() or 0
+            table = pq.read_table(path, columns=chosen, filters=[(column, "==", value)])
+        require_rows(len(table), promised)
+        return table
 
 
 def metadata(facts: Mapping[str, Any]) -> dict[bytes, bytes]:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from mmlib.runtime.arrays import Array, Bools, Bytes, Floats16, Ints16
-from mmlib.storage import METADATA_KEY, binary_column, numbers_of, reading
+from mmlib.storage import METADATA_KEY, binary_column, numbers_of, reading, require_rows
 
 ROW_GROUP_CLIPS = 16
 PAYLOADS = {"audio": "log_mel", "video": "frames"}
@@ -160,6 +160,7 @@ class ShardReader:
         """Read everything but the payloads."""
         with reading(self.path, "a shard of this version"), self._open(verify=True) as file:
             table = file.read(columns=_SMALL, use_threads=False)
+            require_rows(len(table), sum(self.sizes))
         return ShardIndex(
             table["clip_id"].to_pylist(),
             table["source_id"].to_pylist(),
@@ -175,11 +176,12 @@ class ShardReader:
         first = (group, column) not in self._verified
         with reading(self.path, "a shard of this version"), self._open(verify=first) as file:
             table = file.read_row_group(group, columns=[column], use_threads=False)
+            require_rows(len(table), self.sizes[group])
             self._verified.add((group, column))
             if column == WAVEFORM:
                 silence = bytes(2 * self.layout.clip_samples)
                 joined = b"".join(value or silence for value in table[column].to_pylist())
-                return np.frombuffer(joined, np.int16).reshape(len(table), -1)
+                return np.frombuffer(joined, np.int16).reshape(len(table), self.layout.clip_samples)
             payload: Payload = getattr(self.layout, column)
             return numbers_of(table[column], payload.dtype).reshape(len(table), *payload.shape)
 
