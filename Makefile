@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # than sleeping at once, and a busy neighbour cannot make them crawl, as it does when they spin for ever.
 export GOMP_SPINCOUNT ?= 200000
 
-.PHONY: help setup repro test lint types profile plan retry ledger deps bench clean
+.PHONY: help setup repro test fuzz lint types profile plan retry ledger deps bench clean
 
 help: ## show the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
@@ -37,6 +37,9 @@ test: setup ## run the tests
 	python -m pytest -n 2 --ignore tests/pipeline
 	@# These run DVC, which spreads over the cores by itself: one after another.
 	python -m pytest tests/pipeline
+
+fuzz: setup ## property tests at random, fifty times as many examples as in make test
+	python -m pytest -n 2 --ignore tests/pipeline -m hypothesis --hypothesis-profile fuzz
 
 lint: setup ## ruff, style and format
 	ruff check .

@@ -4,11 +4,18 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MMLIB_WORKERS", "1")
+
+# Neither has a time limit, which would measure the machine. See tests/properties.py.
+_UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("test", _UNTIMED, max_examples=100, derandomize=True, database=None)
+settings.register_profile("fuzz", _UNTIMED, max_examples=5000, derandomize=False, print_blob=True)
+settings.load_profile("test")
 
 
 @pytest.fixture(scope="session")

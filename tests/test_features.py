@@ -6,7 +6,7 @@ import librosa
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
@@ -14,6 +14,7 @@ from mmlib.features import LogMel, clip_frames, waveform_from_pcm
 from mmlib.params.shard import Mel
 from mmlib.runtime.arrays import Bytes, Floats, Floats32, Reals
 from mmlib.runtime.errors import UserError
+from tests.properties import examples
 
 PAPER = Mel(
     sample_rate_hz=16000,
@@ -162,7 +163,7 @@ def test_frames_are_centred_on_multiples_of_the_hop() -> None:
 
 
 @given(st.integers(0, 60_000), st.integers(1, 3))
-@settings(max_examples=15, deadline=None)
+@examples(15)
 def test_any_length_gives_the_clip_s_shape(samples: int, clips: int) -> None:
     waveform = torch.full((clips, samples), 0.1)
     levels = LogMel(DEMO)(waveform)
@@ -280,7 +281,7 @@ def test_short_clips_repeat_the_last_frame_and_long_ones_are_cut() -> None:
 
 
 @given(st.integers(1, 40), st.integers(1, 20), st.floats(0.5, 20), st.integers(0, 2**32 - 1))
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_picked_frames_rise_and_are_the_nearest(
     frames: int, count: int, seconds: float, seed: int
 ) -> None:

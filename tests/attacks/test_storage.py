@@ -1,7 +1,7 @@
 """Storing an adversarial clip: on the grid, within the budget, as near as can be."""
 
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mmlib.attacks.core.region import Region
@@ -14,6 +14,7 @@ from mmlib.attacks.core.threat import (
 from mmlib.attacks.methods.quantise import quantise
 from mmlib.batch import Batch
 from tests.attacks import toys
+from tests.properties import examples
 
 RADII = {"linf": 1.0, "l2": 8.0, "l1": 60.0}
 
@@ -30,7 +31,7 @@ def regions_of(clean: Batch, threat: Threat) -> dict[str, Region]:
     return {name: Region(clean[name], budget, None, name) for name, budget in threat.items()}
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(norm=st.sampled_from(NORMS), eps=st.floats(1e-4, 0.3), seed=st.integers(0, 99))
 def test_on_the_grid_and_within_the_budget(norm: Norm, eps: float, seed: int) -> None:
     clean = stored_batch(seed)
@@ -47,7 +48,7 @@ def test_on_the_grid_and_within_the_budget(norm: Norm, eps: float, seed: int) ->
     assert float((stored["audio"] - found["audio"]).abs().max()) <= 2**-11 + 1e-6
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(norm=st.sampled_from(NORMS), eps=st.floats(1e-6, 0.3), seed=st.integers(0, 99))
 def test_waveforms_become_int16_within_the_budget(norm: Norm, eps: float, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mmlib.attacks.core import projection
@@ -21,6 +21,7 @@ from mmlib.attacks.core.threat import (
 )
 from mmlib.runtime.errors import UserError
 from tests.attacks import toys
+from tests.properties import examples
 
 SEEDS = list(range(toys.CLIPS))
 
@@ -29,7 +30,7 @@ def region(norm: Norm, eps: float, seed: int = 0) -> Region:
     return Region(toys.batch(seed)["video"], Budget(eps, norm), None, "video")
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     norm=st.sampled_from(NORMS),
     eps=st.floats(1e-6, 2.0),

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -11,12 +11,13 @@ from mmlib.evaluation.attacked.first_layer import (
     FirstLayer,
     is_first,
 )
+from tests.properties import examples
 from tests.sweep_toys import inputs, model
 
 small = st.integers(1, 3)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     channels=st.integers(1, 4),
     kernel=st.tuples(st.integers(1, 7), st.integers(1, 5)),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mmlib.media import ffmpeg
@@ -17,6 +17,7 @@ from mmlib.media.ffmpeg import Limits, MediaError, binary
 from mmlib.media.graph import Form
 from mmlib.media.log import Log
 from mmlib.runtime.errors import UserError
+from tests.properties import examples
 from tests.samples import FORM, LIMITS, RATE_HZ, media, numbered, numbers, tone
 
 
@@ -124,7 +125,7 @@ def test_section_beyond_the_end(counting: dict[str, bytes]) -> None:
     rate_hz=st.sampled_from([8000, 16000, 22050, 44100]),
     count=st.integers(1, 20),
 )
-@settings(max_examples=8, deadline=None)
+@examples(8)
 def test_lengths_and_grid(fps: float, rate_hz: int, count: int) -> None:
     seconds = count / 10
     file = encode(numbered(count), tone(seconds), fps=10.0)

@@ -4,14 +4,15 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mmlib.metrics import ranking
 from mmlib.metrics.scores import bootstrap
+from tests.properties import examples
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.integers(1, 30), st.integers(1, 4), st.integers(0, 10_000))
 def test_equals_scoring_every_resampled_set(clips: int, classes: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

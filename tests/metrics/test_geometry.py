@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
@@ -19,6 +19,7 @@ from mmlib.metrics.geometry import (
 )
 from mmlib.runtime.arrays import Bools, Reals
 from mmlib.runtime.errors import UserError
+from tests.properties import examples
 
 Classifier = Callable[[Reals], Reals]
 DIMS = [2, 3, 16, 512, 1024, 2048]
@@ -256,7 +257,7 @@ def test_two_moons_are_not_convex_and_a_line_cannot_tell() -> None:
     assert straight.conditioned.estimate == 1.0
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.integers(0, 10_000), st.sampled_from([None, 0.1, 0.5]), st.integers(1, 6))
 def test_affine_heads_have_kappa_in_closed_form(
     seed: int, probability: float | None, classes: int

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
@@ -30,12 +30,13 @@ from mmlib.shards.ledger import (
 )
 from tests.fake_run import write_run
 from tests.ledger_rows import row, table
+from tests.properties import examples
 
 bits = st.lists(st.booleans(), min_size=1, max_size=2)
 clips = st.lists(st.tuples(st.booleans(), st.integers(0, 3)), min_size=1, max_size=3)
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(
     known=st.lists(st.tuples(st.booleans(), st.integers(0, 3)), min_size=1, max_size=3), new=bits
 )

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from mmlib.metrics import ranking
+from tests.properties import examples
 
 
 @st.composite
@@ -20,7 +21,7 @@ def scored(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     return labels, (values / 7).astype(dtype)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(scored())
 def test_equals_scikit_learn_with_ties(pair: tuple[np.ndarray, np.ndarray]) -> None:
     labels, scores = pair

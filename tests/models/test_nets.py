@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torchvision
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -21,8 +21,15 @@ from tests.models.examples import (
     manifest,
     parameter_count,
 )
+from tests.properties import examples
 
 AUDIOSET = 527
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Weights and inputs are the same in every run."""
+    torch.manual_seed(0)
 
 
 def paper_manifest() -> dict[str, dict[str, object]]:
@@ -165,15 +172,16 @@ def test_sharing_applies_one_block_twice() -> None:
     assert torch.equal(shared(x), unshared(x))
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(frames=st.integers(4, 70), bands=st.sampled_from([32, 64, 128]))
 def test_csn_takes_any_length(frames: int, bands: int) -> None:
+    torch.manual_seed(0)
     net = Csn(bands, width=2).eval()
     with torch.no_grad():
         assert net(torch.randn(2, frames, bands)).shape == (2, bands)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(
     frames=st.integers(1, 9),
     height=st.integers(8, 40),
@@ -181,6 +189,7 @@ def test_csn_takes_any_length(frames: int, bands: int) -> None:
     blocks=st.lists(st.integers(1, 2), min_size=1, max_size=4),
 )
 def test_r2plus1d_takes_any_size(frames: int, height: int, width: int, blocks: list[int]) -> None:
+    torch.manual_seed(0)
     net = R2plus1d(width=4, blocks=tuple(blocks)).eval()
     with torch.no_grad():
         out = net(torch.randn(2, 3, frames, height, width))

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mmlib.batch import LabelledBatch
@@ -22,6 +22,7 @@ from mmlib.retraining.pairs import (
 )
 from mmlib.runtime.arrays import Bytes, Ints
 from mmlib.runtime.errors import UserError
+from tests.properties import examples
 
 BOTH = ("audio", "video")
 
@@ -130,7 +131,7 @@ def test_a_modality_that_both_lack_stays_missing_and_out_of_the_label() -> None:
     assert mixed.labels[1].tolist() == pytest.approx([0, 0, 1, 0])
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(
     st.integers(0, 10**6),
     st.lists(st.floats(0, 1, width=32), min_size=6, max_size=6),

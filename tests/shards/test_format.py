@@ -5,17 +5,20 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mmlib.runtime.errors import UserError
 from mmlib.shards.read.format import (
+    PAYLOADS,
+    WAVEFORM,
     Layout,
     Payload,
     ShardReader,
     ShardRow,
     write_shard,
 )
+from tests.properties import examples
 
 LAYOUT = Layout(
     split="eval",
@@ -96,7 +99,9 @@ def test_arrays_that_do_not_fit_the_layout_are_refused(tmp_path: Path) -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=40, deadline=None)
+@example(5560)  # in a page header, which no checksum covers: 0 rows were read instead of 16
+@example(46060)  # in the length of waveforms, which the metadata say
+@examples(40)
 def test_a_flipped_bit_is_never_read_as_data(
     tmp_path_factory: pytest.TempPathFactory, seed: int
 ) -> None:
@@ -108,17 +113,20 @@ def test_a_flipped_bit_is_never_read_as_data(
     sound[position] ^= 1 << bit
     (folder / "y.parquet").write_bytes(sound)
     intact = ShardReader(folder / "x.parquet")
+    pieces = [(group, column) for group in range(2) for column in (*PAYLOADS.values(), WAVEFORM)]
     try:
         damaged = ShardReader(folder / "y.parquet")
         index, true = damaged.index(), intact.index()
-        payloads = [damaged.read(group, "frames") for group in range(2)]
+        payloads = [damaged.read(*piece) for piece in pieces]
     except UserError as error:
         message = str(error)
     else:
         message = ""
-        assert index.clip_ids == true.clip_ids
-        assert (index.labels == true.labels).all()
-        assert all((payloads[group] == intact.read(group, "frames")).all() for group in range(2))
+        assert (index.clip_ids, index.source_ids) == (true.clip_ids, true.source_ids)
+        assert np.array_equal(index.labels, true.labels)
+        assert all(np.array_equal(index.present[name], true.present[name]) for name in PAYLOADS)
+        for piece, payload in zip(pieces, payloads, strict=True):
+            assert np.array_equal(payload, intact.read(*piece))
     assert not message or ("y.parquet" in message and "dvc repro" in message)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mmlib.batch import LabelledBatch
@@ -18,6 +18,7 @@ from mmlib.shards.read.format import ShardReader
 from mmlib.shards.read.loader import ShardSet
 from mmlib.shards.read.manifest import read_manifest
 from tests.decoded_shards import SETTINGS, clips, without_audio, write_decoded
+from tests.properties import examples
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +91,7 @@ def test_the_mask_is_there_whenever_the_split_misses_a_track(shards: Path) -> No
 
 
 @given(st.lists(st.integers(0, 99), max_size=20))
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_gather_is_random_access(shards: Path, places: list[int]) -> None:
     train = ShardSet(shards, "train")
     everything = train.gather(np.arange(100))

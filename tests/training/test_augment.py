@@ -2,13 +2,14 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
 from mmlib.batch import Batch
 from mmlib.params.training import Augment
 from mmlib.training.augment import augment
+from tests.properties import examples
 
 OFF = Augment(audio_shift=0.0, video_shift=0.0, flip=False, band_mask=0.0, time_mask=0.0)
 ALL = Augment(audio_shift=0.2, video_shift=0.25, flip=True, band_mask=0.25, time_mask=0.2)
@@ -118,7 +119,7 @@ def test_masks_cover_one_run_of_an_axis_with_the_clip_s_level(
 
 
 @given(st.integers(0, 2**31), st.integers(1, 5))
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_values_stay_in_range_and_the_seed_decides(seed: int, clips: int) -> None:
     before = batch(clips)
     first, second = (augment(before, ALL, seeded(seed)) for _ in range(2))
