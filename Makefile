@@ -1,9 +1,9 @@
-# `make repro` and `make test` need python3 (3.11 or 3.12), git and a package registry; nothing else.
+# `make repro` and `make test` need python3 (3.11 to 3.13), git and a package registry; nothing else.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-PYTHON ?= $(shell command -v python3.12 python3.11 python3 2>/dev/null | while read -r p; do \
-	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && echo "$$p" && break; done)
+PYTHON ?= $(shell command -v python3.13 python3.12 python3.11 python3 2>/dev/null | while read -r p; do \
+	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo "$$p" && break; done)
 INSTALLED := .venv/installed
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Threads that wait for one another spin this long before they sleep: on an idle machine a third faster
@@ -16,7 +16,7 @@ help: ## show the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
 
 $(INSTALLED): pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "no python3 of version 3.11 or 3.12 on PATH; install one, or make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "no python3 of version 3.11 to 3.13 on PATH; install one, or make PYTHON=/path/to/python3.13" >&2; exit 1; }
 	"$(PYTHON)" -m venv --clear .venv
 	@echo "installing packages into .venv (a few minutes, several GB, once) ..."
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mmlib.runtime.arrays import Array
@@ -148,32 +149,49 @@ def read_schema(path: Path) -> pa.Schema:
         return pq.read_schema(path)
 
 
-def read_parquet(path: Path, columns: Sequence[str] | None = None, **options: Any) -> pa.Table:
-    """Read a Parquet file, or some columns of it; `options` as for pyarrow's `read_table`.
+def require_rows(found: int, promised: int) -> None:
+    """ValueError where a reading has other than the rows that the Parquet footer promises.
 
-    UserError where it is absent, broken, or lacks a column.
+    A damaged page header may be read as that of an empty page, and neither pyarrow nor checksums,
+    which cover a page's contents alone, notice. Call it within `reading`, which names the file.
     """
-    with reading(path, "Parquet"):
-        absent = sorted(set(columns or ()) - set(pq.read_schema(path).names))
-        if absent:
-            raise ValueError(f"no column {absent[0]}")
-        table = pq.read_table(path, columns=columns and list(columns), **options)
-    if "filters" not in options:
-        require_rows(path, len(table), pq.read_metadata(path).num_rows)
+    if found != promised:
+        raise ValueError(f"damaged: it holds {promised} rows, of which {found} could be read")
+
+
+def read_groups(
+    file: pq.ParquetFile, groups: Sequence[int], columns: Sequence[str] | None = None
+) -> pa.Table:
+    """Read row groups of an open file; ValueError where rows are missing, see `require_rows`."""
+    table = file.read_row_groups(list(groups), columns=columns and list(columns))
+    require_rows(len(table), sum(file.metadata.row_group(group).num_rows for group in groups))
     return table
 
 
-def require_rows(path: Path, found: int, promised: int) -> None:
-    """Refuse a reading that has other than the rows that the Parquet footer promises.
+def read_parquet(
+    path: Path, columns: Sequence[str] | None = None, where: tuple[str, str] | None = None
+) -> pa.Table:
+    """Read a Parquet file, or some columns of it, or the rows `where` a column has a value.
 
-    A damaged page header is read as a page of fewer rows, and neither pyarrow nor the checksums,
-    which cover a page's contents alone, say so. UserError names the file.
+    UserError where it is absent, broken, or lacks a column or rows.
     """
-    if found != promised:
-        raise UserError(
-            f"{path}: damaged (it holds {promised} rows, {found} could be read); delete it and run "
-            "`dvc repro`"
-        )
+    with reading(path, "Parquet"):
+        footer = pq.read_metadata(path)
+        absent = sorted(set(columns or ()) - set(footer.schema.to_arrow_schema().names))
+        if absent:
+            raise ValueError(f"no column {absent[0]}")
+        chosen = columns and list(columns)
+        promised = footer.num_rows
+        if where is None:
+            table = pq.read_table(path, columns=chosen)
+        else:
+            column, value = where
+            keys = pq.read_table(path, columns=[column])[column]
+            require_rows(len(keys), promised)
+            promised = pc.sum(pc.equal(keys, value)).as_py() or 0
+            table = pq.read_table(path, columns=chosen, filters=[(column, "==", value)])
+        require_rows(len(table), promised)
+        return table
 
 
 def metadata(facts: Mapping[str, Any]) -> dict[bytes, bytes]:

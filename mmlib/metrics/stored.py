@@ -9,7 +9,16 @@ import pyarrow as pa
 
 from mmlib.runtime.arrays import Bools, Floats32, Indices, Texts
 from mmlib.runtime.errors import UserError
-from mmlib.storage import numbers_of, open_parquet, read_metadata, read_parquet, read_schema
+from mmlib.storage import (
+    numbers_of,
+    open_parquet,
+    read_groups,
+    read_metadata,
+    read_parquet,
+    read_schema,
+    reading,
+    require_rows,
+)
 
 CLEAN = "clean"
 NOISE = "noise"
@@ -50,7 +59,7 @@ def read_embeddings(path: Path, split: str, vectors: Sequence[str] = EMBEDDINGS)
     metadata = read_metadata(schema, path)
     present = [name for name in vectors if name in schema.names]
     columns = ["split", "clip_id", "labels", "logits", *present]
-    table = read_parquet(path, columns, filters=[("split", "==", split)])
+    table = read_parquet(path, columns, where=("split", split))
     if table.num_rows == 0:
         raise UserError(f"{path}: no clip of split {split!r}; check the data and run `dvc repro`")
     clip_ids, order = _sorted_ids(table.column("clip_id"), path)
@@ -91,7 +100,9 @@ class AttackScores:
                 f"{path}: written before budgets had a column multiple; delete it and run "
                 "`dvc repro`"
             )
-        keys = self._file.read(columns=["clip_id", "threat", "attack", "multiple"])
+        with reading(path, "attacked scores"):
+            keys = self._file.read(columns=["clip_id", "threat", "attack", "multiple"])
+            require_rows(len(keys), self._file.metadata.num_rows)
         self._rows = _rows_by_condition(keys)
         self.conditions = tuple(self._rows)
         self._ids = keys.column("clip_id")
@@ -148,7 +159,8 @@ class AttackScores:
         sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
         starts = np.concatenate([[0], np.cumsum(sizes)])
         groups = np.unique(np.searchsorted(starts, rows, "right") - 1)
-        table = self._file.read_row_groups(groups.tolist(), columns=[name])
+        with reading(self.path, "attacked scores"):
+            table = read_groups(self._file, groups.tolist(), [name])
         # where each row lies among the groups that were read
         offsets = np.concatenate([[0], np.cumsum([sizes[group] for group in groups])])
         places = np.searchsorted(groups, np.searchsorted(starts, rows, "right") - 1)

@@ -18,7 +18,7 @@ from mmlib.shards.rows.clips import (
     FAILED,
     OK,
 )
-from mmlib.storage import read_csv, reading, write_csv
+from mmlib.storage import read_csv, reading, require_rows, write_csv
 
 LEDGER_NAME = "ledger.parquet"
 DROPPED = "dropped"
@@ -85,11 +85,14 @@ def read_rows(path: Path, columns: Iterable[str], split: str | None = None) -> I
     with reading(path, "a ledger", fix), pq.ParquetFile(path) as file:
         if not file.schema_arrow.equals(LEDGER_SCHEMA):
             raise ValueError("it is not of this version")
+        found = 0
         for batch in file.iter_batches(_GROUP_ROWS, columns=[*{*names, "split"}]):
+            found += len(batch)
             table = pa.Table.from_batches([batch])
             if split is not None:
                 table = table.filter(pc.equal(table["split"], split))
             yield table.select(names)
+        require_rows(found, file.metadata.num_rows)
 
 
 def write_manifest_csv(ledger: Path, path: Path, split: str = "eval") -> None:

@@ -69,6 +69,9 @@ class _Stubs(Project):
         (folder / "stub.py").write_text(_STUB, encoding="utf-8")
         (folder / "params.yaml").write_text("steps: 1\n", encoding="utf-8")
         shutil.copy(ROOT / ".gitignore", folder)
+        (folder / ".dvc").mkdir()
+        for name in (".gitignore", "config"):
+            shutil.copy(ROOT / ".dvc" / name, folder / ".dvc")
         stages = {
             # Stages may have outs of one pattern: the rows of each have other names.
             name: _stub(stage, f"{name}-row")
@@ -80,7 +83,6 @@ class _Stubs(Project):
             YAML().dump({"stages": stages}, stream)
         for command in (["init", "-q"], ["add", "-A"]):
             assert _git(folder, *command).returncode == 0
-        self.dvc("init", "-q")
         self.commit("start")
 
 

@@ -29,7 +29,7 @@ from mmlib.evaluation.sweep.methods import Solution
 from mmlib.evaluation.sweep.table import packed
 from mmlib.runtime.scratch import publish_file
 from mmlib.runtime.seeds import derive
-from mmlib.storage import metadata
+from mmlib.storage import metadata, read_parquet
 from mmlib.threats import FULL, MODALITIES, SINGLE, THREATS
 
 GRID, SHARED = "grid", "shared"
@@ -172,7 +172,7 @@ def write_piece(path: Path, clip_ids: Sequence[str], points: Sequence[Point]) ->
 def publish(pieces: Sequence[Path], path: Path, classes: int, facts: dict[str, Any]) -> None:
     """Write data/attacks/<run>-surface.parquet; without pieces it has no rows."""
     schema = _schema(classes)
-    tables = [pq.read_table(piece) for piece in pieces]
+    tables = [read_parquet(piece) for piece in pieces]
     table = pa.concat_tables(tables) if tables else schema.empty_table()
     whole = table.replace_schema_metadata(metadata(facts))
     publish_file(lambda p: pq.write_table(whole, p), path)

@@ -12,7 +12,15 @@ from mmlib.evaluation.sweep.chunk import (
     Example,
     Record,
 )
-from mmlib.storage import binary_column, metadata, read_metadata
+from mmlib.storage import (
+    binary_column,
+    metadata,
+    open_parquet,
+    read_groups,
+    read_metadata,
+    read_parquet,
+    reading,
+)
 
 MEASURES = (
     "norm_audio",
@@ -81,11 +89,14 @@ def _rows(clip_ids: Sequence[str], record: Record, columns: pa.Schema) -> pa.Tab
 
 def join_pieces(pieces: Sequence[Path], path: Path, facts: Mapping[str, Any]) -> None:
     """Write the pieces as one file, condition by condition, with the memory of one condition."""
-    files = [pq.ParquetFile(piece) for piece in pieces]
+    files = [open_parquet(piece) for piece in pieces]
     columns = files[0].schema_arrow.with_metadata(metadata(facts))
     with pq.ParquetWriter(path, columns, use_dictionary=["threat", "attack"]) as writer:
         for condition in range(files[0].num_row_groups):
-            groups = [file.read_row_group(condition) for file in files]
+            groups = []
+            for piece, file in zip(pieces, files, strict=True):
+                with reading(piece, "a finished piece"):
+                    groups.append(read_groups(file, [condition]))
             rows = pa.concat_tables(groups).cast(columns).combine_chunks()
             writer.write_table(rows, row_group_size=max(1, rows.num_rows))
 
@@ -115,7 +126,7 @@ def write_examples(path: Path, examples: Sequence[Example]) -> None:
 
 def join_examples(pieces: Sequence[Path], path: Path, facts: Mapping[str, Any]) -> None:
     """Write the pieces of examples as one file; the arrays' shapes go into its metadata."""
-    tables = [pq.read_table(piece) for piece in pieces]
+    tables = [read_parquet(piece) for piece in pieces]
     shapes = read_metadata(tables[0].schema, pieces[0])["shapes"] if tables else {}
     table = pa.concat_tables(tables) if tables else pa.table({"clip_id": pa.array([], pa.string())})
     pq.write_table(table.replace_schema_metadata(metadata({**facts, "shapes": shapes})), path)

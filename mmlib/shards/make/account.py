@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from mmlib.params.shard import Shard
 from mmlib.shards.ledger import DROPPED
@@ -27,7 +26,7 @@ from mmlib.shards.rows.clips import (
     SPLITS,
 )
 from mmlib.shards.rows.tally import Ledger
-from mmlib.storage import write_csv
+from mmlib.storage import read_parquet, write_csv
 
 LEAKS_NAME = "leaks.csv"
 LEAK_HEADS = ("kind", "distance", "group", "clip_id", "split", "later_clip_id", "later_split")
@@ -38,7 +37,7 @@ def ledger_tables(selection: Selection) -> Iterator[pa.Table]:
     listed = selection.listed
     begin = 0
     for path, end in zip(listed.surveys, listed.ends.tolist(), strict=True):
-        table = pq.read_table(path)
+        table = read_parquet(path)
         dropped = np.flatnonzero(listed.ok[begin:end] & (selection.reasons[begin:end] > 0))
         if len(dropped):
             columns = {n: table[n].to_pylist() for n in ("status", "stage", "error", "message")}
@@ -91,7 +90,7 @@ def failures(selection: Selection) -> tuple[dict[str, Counter[str]], dict[str, s
     counts: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     examples: dict[str, str] = {}
     for path in selection.listed.surveys:
-        table = pq.read_table(path, columns=["clip_id", "split", "status", "error", "message"])
+        table = read_parquet(path, ["clip_id", "split", "status", "error", "message"])
         for row in table.filter(pc.equal(table["status"], FAILED)).to_pylist():
             counts[row["split"]][row["error"]] += 1
             examples.setdefault(row["error"], f"{row['clip_id']}: {row['message']}")
@@ -99,7 +98,7 @@ def failures(selection: Selection) -> tuple[dict[str, Counter[str]], dict[str, s
 
 
 def _damaged(selection: Selection) -> Any:
-    columns = [pq.read_table(path, columns=["damaged"]) for path in selection.listed.surveys]
+    columns = [read_parquet(path, ["damaged"]) for path in selection.listed.surveys]
     return pa.concat_tables(columns)["damaged"].to_numpy(zero_copy_only=False)
 
 

@@ -27,6 +27,7 @@ from mmlib.shards.rows.clips import (
     Vocabulary,
     read_decoded,
 )
+from mmlib.storage import read_parquet
 
 _GROUP_ROWS = 256
 _COLUMNS = ["clip_id", "source_id", "split", "status", "sha256", "audio_present", "video_present"]
@@ -95,7 +96,7 @@ def read_list(surveys: Sequence[Path], vocabulary: Vocabulary) -> Listed:
     tables, places, counts = [], [], []
     classes = pa.array(vocabulary.classes, pa.string())
     for path in surveys:
-        table = pq.read_table(path, columns=[*_COLUMNS, "labels"])
+        table = read_parquet(path, [*_COLUMNS, "labels"])
         labels = table["labels"].combine_chunks()
         codes = pc.index_in(labels.flatten(), classes)
         if codes.null_count:

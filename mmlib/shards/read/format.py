@@ -160,7 +160,7 @@ class ShardReader:
         """Read everything but the payloads."""
         with reading(self.path, "a shard of this version"), self._open(verify=True) as file:
             table = file.read(columns=_SMALL, use_threads=False)
-            require_rows(self.path, len(table), sum(self.sizes))
+            require_rows(len(table), sum(self.sizes))
         return ShardIndex(
             table["clip_id"].to_pylist(),
             table["source_id"].to_pylist(),
@@ -176,7 +176,7 @@ class ShardReader:
         first = (group, column) not in self._verified
         with reading(self.path, "a shard of this version"), self._open(verify=first) as file:
             table = file.read_row_group(group, columns=[column], use_threads=False)
-            require_rows(self.path, len(table), self.sizes[group])
+            require_rows(len(table), self.sizes[group])
             self._verified.add((group, column))
             if column == WAVEFORM:
                 silence = bytes(2 * self.layout.clip_samples)

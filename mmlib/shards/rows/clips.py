@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmlib.runtime.errors import UserError
-from mmlib.storage import metadata, read_json, read_metadata, read_schema, reading
+from mmlib.storage import metadata, read_groups, read_json, read_metadata, read_schema, reading
 
 SPLITS = ("train", "val", "eval")
 OK, FAILED = "ok", "failed"
@@ -200,7 +200,7 @@ def _read(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
         if missing:
             raise ValueError(f"no column {missing[0]}")
         for number in range(file.num_row_groups):
-            for row in file.read_row_group(number, columns=list(columns)).to_pylist():
+            for row in read_groups(file, [number], columns).to_pylist():
                 if "labels" in row:
                     row["labels"] = tuple(row["labels"])
                 yield row
