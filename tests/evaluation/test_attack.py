@@ -156,7 +156,7 @@ def test_torchrun_writes_the_same_bytes(in_folder: Path) -> None:
     script = in_folder / "spread.py"
     script.write_text(
         "from pathlib import Path\n"
-        "from mmlib.sweep.work import attack_split\n"
+        "from mmlib.evaluation.sweep.attack import attack_split\n"
         "from tests.sweep_toys import settings\n"
         "if __name__ == '__main__':\n"
         f"    attack_split(Path({str(shards)!r}), Path({str(run)!r}), Path('two'), settings(), 3)\n"

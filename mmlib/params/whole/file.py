@@ -85,6 +85,11 @@ def check() -> None:
     UserError: one line with the key.
     """
     params = load()
+    source = params.data.source
+    if source != "events" and not params.data.path:
+        raise UserError(
+            f"{PARAMS}: data.path is missing: data.source {source} reads its lists from that folder"
+        )
     files: Mapping[str, str] = {
         "data.watch": params.data.watch,
         "score.common_with": params.score.common_with,
@@ -119,8 +124,6 @@ def _signals(params: Params) -> Iterable[str]:
             f"shard.seconds ({shard.seconds:g}) is above decode.max_seconds "
             f"({decode.max_seconds:g}): no clip can be that long"
         )
-    if data.source != "events" and not data.path:
-        yield f"data.path is missing: data.source {data.source} reads its lists from that folder"
     losses = TASK_LOSSES[data.task]
     if params.attack.loss not in losses:
         yield (
