@@ -59,7 +59,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def made() -> tuple[Guide, dict[str, Any]]:
-    temperature.main([])
+    temperature.main(["temperature"])
     path = Path("data/guides/temperature.json")
     guide = read_guide(path)
     assert guide is not None
@@ -134,7 +134,7 @@ def test_a_clip_without_audio_counts_by_its_video(project: Path) -> None:
     [
         ("gamma: 1.0", "gamma: null", lambda g: g.class_weight is None),
         ("gamma: 1.0", "gamma: 0.0", lambda g: g.class_weight.tolist()[:2] == [1 / 3, 1 / 3]),
-        ("  temperature: 1.0", "  temperature: null", lambda g: g.temperature is None),
+        ("  partner_temperature: 1.0", "  partner_temperature: null", lambda g: g.temperature is None),
         ("base: 1.0", "base: 0.5", lambda g: g.beta["audio"].min() == 0.5),
         ("limit: 4.0", "limit: 1.0", lambda g: (g.beta["audio"] == 1).all()),
         # at tau 0.8 the tables hold one density for all classes
@@ -166,19 +166,19 @@ def test_metrics_of_the_eval_split_are_refused(
     monkeypatch.setattr(guided, "read_labels", lambda path, split: (None, half))
     write_geometry("mid", dict(zip(CLASSES, half.sum(axis=0).tolist(), strict=True)))
     with pytest.raises(UserError, match="eval split"):
-        temperature.main([])
+        temperature.main(["temperature"])
 
 
 def test_what_does_not_fit_is_said_in_one_line(project: Path) -> None:
     set_param(project, "tau: null", "tau: 0.9")
     with pytest.raises(UserError, match=r"no log_density_0\.9"):
-        temperature.main([])
+        temperature.main(["temperature"])
     set_param(project, "tau: 0.9", "tau: null")
     write_run(project, "video", space="video", clips=CLIPS - 1)
     with pytest.raises(UserError, match="not those of the fused run"):
-        temperature.main([])
+        temperature.main(["temperature"])
     set_param(project, "    video: video", "    video: audio")
     with pytest.raises(UserError, match=r"temperature\.guides: video names a run on audio"):
-        temperature.main([])
+        temperature.main(["temperature"])
     with pytest.raises(UserError, match="usage"):
-        temperature.main(["mid"])
+        temperature.main(["mid", "fused"])

@@ -305,5 +305,5 @@ def test_a_guide_of_other_clips_is_refused() -> None:
     fewer = replace(guide, distances=dict(list(guide.distances.items())[1:]))
     with pytest.raises(UserError, match="'clip 0'"):
         MixupBatches(clips, fewer, modalities=BOTH, batch_size=8, seed=0)
-    with pytest.raises(UserError, match="other classes"):
+    with pytest.raises(UserError, match="classes differ"):
         MixupBatches(clips, replace(guide, classes=("a",)), modalities=BOTH, batch_size=8, seed=0)
