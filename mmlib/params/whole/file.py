@@ -50,8 +50,8 @@ class Params(Section):
     score: Score
     checks: Checks
     theorem: Theorem
-    study: Study
     report: Report
+    study: Study
 
     @property
     def runs(self) -> tuple[str, ...]:
