@@ -53,7 +53,7 @@ for line in sys.stdin:
     if not child:
         run(*line.split(), sys.argv[1], sys.argv[2:])
         sys.exit(0)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    print("exit", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 NEVER = 0
 
@@ -160,7 +160,8 @@ def run(case: Case, *runs: tuple[Path, Path, int]) -> list[int]:
         timeout=300,
         check=True,
     )
-    return [int(line) for line in done.stdout.split() if line.lstrip("-").isdecimal()]
+    ends = (line.split() for line in done.stdout.splitlines())
+    return [int(words[1]) for words in ends if words[:1] == ["exit"]]
 
 
 def found(case: Case, folder: Path) -> tuple[list[str], dict[str, Any], str]:
