@@ -164,7 +164,13 @@ def test_one_retrained_run(tmp_path: Path) -> None:
 
 
 def test_retrained_runs_whose_start_is_not_here(tmp_path: Path) -> None:
-    html = render(made(tmp_path, "mixup", "adversarial"))
+    root = made(tmp_path, "mixup", "adversarial", "mid")
+    html = render_with(
+        root,
+        elsewhere(
+            whole.load(root / "params.yaml"), "mixup", "adversarial", retrain=dict(ROWS.retrain)
+        ),
+    )
     text = sound(html)
     assert verdicts(html)[0] == NOT_ANSWERED
     assert verdicts(html)[2] == "No: adversarial training protects better."
