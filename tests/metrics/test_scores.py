@@ -133,7 +133,7 @@ def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         row(f"clip-{i:03d}", "eval", [CLASSES[k] for k in np.flatnonzero(labels[i])])
         for i in range(60)
     ]
-    for folder in ("shards", "manifests"):
+    for folder in ("shards", "none"):
         (tmp_path / "data" / folder).mkdir()
     write_ledger(
         tmp_path / "data/shards/ledger.parquet",

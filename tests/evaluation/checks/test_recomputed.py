@@ -60,7 +60,7 @@ def test_a_ranking_that_ignores_ties_is_found_out(
 def test_the_condition_that_differs_is_named(
     table: AttackScores, labels: NDArray[np.bool_], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stale = table.scores(Condition("A", "pgd", 0.2))
+    stale = table.scores(Condition("A", "pgd", 10.0))
 
     def wrong_once(truth: NDArray[np.bool_], scores: NDArray[np.float32]) -> Ranking:
         found = rank(truth, scores)
@@ -69,7 +69,7 @@ def test_the_condition_that_differs_is_named(
     monkeypatch.setattr(recomputed, "rank", wrong_once)
     found = scores_match_scikit_learn(table, labels, seed=0)
     assert found.status == "fail"
-    assert found.message.endswith("largest difference 1e-06, under pgd A at eps 0.2")
+    assert found.message.endswith("largest difference 1e-06, under pgd A at 10 times attack.eps")
 
 
 def test_a_large_run_is_checked_in_part(table: AttackScores, labels: NDArray[np.bool_]) -> None:
