@@ -138,5 +138,5 @@ def test_radii_of_real_nets(models: Path) -> None:
 
 
 def test_a_run_of_other_modalities_is_refused(models: Path) -> None:
-    with pytest.raises(UserError, match=r"fused\.mid\.audio is mid, a run of audio and video"):
+    with pytest.raises(UserError, match=r"fused\.mid\.audio is mid, which reads audio and video"):
         measure(*places(models, audio="mid"), settings(), SETTINGS, seed=1)
