@@ -134,7 +134,11 @@ def test_a_clip_without_audio_counts_by_its_video(project: Path) -> None:
     [
         ("gamma: 1.0", "gamma: null", lambda g: g.class_weight is None),
         ("gamma: 1.0", "gamma: 0.0", lambda g: g.class_weight.tolist()[:2] == [1 / 3, 1 / 3]),
-        ("  partner_temperature: 1.0", "  partner_temperature: null", lambda g: g.temperature is None),
+        (
+            "  partner_temperature: 1.0",
+            "  partner_temperature: null",
+            lambda g: g.temperature is None,
+        ),
         ("base: 1.0", "base: 0.5", lambda g: g.beta["audio"].min() == 0.5),
         ("limit: 4.0", "limit: 1.0", lambda g: (g.beta["audio"] == 1).all()),
         # at tau 0.8 the tables hold one density for all classes

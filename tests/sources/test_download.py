@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
@@ -228,12 +227,24 @@ def test_worker_counts_leave_no_trace(
 
 
 _STAGES = """
-import sys
+import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, {checkout!r})
-from tests.test_download import decoded, fetched, listed
+from mmlib.runtime.scratch import Scratch
+from tests.sources.test_download import decoded, fetched, listed
 
 if __name__ == "__main__":
+    write, left = Scratch.write, int(sys.argv[1])
+
+    def counted(self, name, writer):
+        global left
+        left -= 1
+        path = write(self, name, writer)
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return path
+
+    Scratch.write = counted
     fetched(listed(Path({small!r})), Path({root!r}), shard_clips=1)
     decoded(Path({root!r}))
 """
@@ -241,28 +252,24 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 def test_killed_at_any_moment(small: Path, tmp_path: Path) -> None:
-    """Kill -9 after ever longer times; the last run's outs equal an uninterrupted run's."""
+    """Kill -9 after ever other pieces; the last run's outs equal an uninterrupted run's."""
     whole, root = tmp_path / "whole", tmp_path / "killed"
     fetched(listed(small), whole, shard_clips=1)
     decoded(whole)
     script = tmp_path / "stages.py"
-    checkout = str(Path(__file__).resolve().parent.parent)
+    checkout = str(Path(__file__).resolve().parents[2])
     script.write_text(
         _STAGES.format(checkout=checkout, small=str(small), root=str(root)), encoding="utf-8"
     )
-    environment = os.environ | {"MMLIB_WORKERS": "1"}
-    kills = 0
-    for patience in (0.9, 1.1, 1.4, 60.0):
-        process = subprocess.Popen([sys.executable, script], env=environment)
-        begin = time.monotonic()
-        while process.poll() is None and time.monotonic() - begin < patience:
-            time.sleep(0.01)
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-            kills += 1
-        process.wait()
-    assert process.returncode == 0
-    assert kills >= 1
+    ends = [
+        subprocess.run(
+            [sys.executable, script, str(pieces)],
+            env=os.environ | {"MMLIB_WORKERS": "1"},
+            check=False,
+        ).returncode
+        for pieces in (2, 5, 1, 0)
+    ]
+    assert ends == [-signal.SIGKILL] * 3 + [0]
     assert contents(root / "clips") == contents(whole / "clips")
     assert contents(root / "decoded") == contents(whole / "decoded")
 
