@@ -26,7 +26,7 @@ from mmlib.attacks.core.losses import bce
 from mmlib.attacks.core.threat import Budget
 from mmlib.attacks.methods.pgd import pgd
 from mmlib.attacks.methods.rechecked import rechecked
-from mmlib.batch import Batch
+from mmlib.batch import Batch, Forward
 from mmlib.evaluation.attacked import frozen
 from mmlib.metrics.ranking import (
     present_mean,
@@ -41,7 +41,6 @@ from mmlib.threats import THREATS
 CLASSES = 527
 EPS = 0.008
 STEPS = 5
-Forward = Callable[[Batch], Tensor]
 
 
 QUICK = {"width": 4, "frames": 4, "side": 32, "steps": 40}

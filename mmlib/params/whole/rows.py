@@ -8,6 +8,7 @@ from mmlib.params.checks import Alone
 from mmlib.params.retraining import AdversarialRun, MixupRun, RetrainBase
 from mmlib.params.study import JointRun
 from mmlib.params.training import Parts
+from mmlib.threats import MODALITIES, THREATS
 
 if TYPE_CHECKING:
     from mmlib.params.whole.file import Params
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 MODELS = Path("data/models")
 Named = tuple[str, str, tuple[str, ...]]
 """A key, the run that it names, and the modalities that the run must have."""
-NEEDS = {"A": ("audio",), "V": ("video",), "AV": ("audio", "video")}
 
 
 def is_made(start: Path) -> bool:
@@ -98,7 +98,7 @@ def _retraining(params: "Params") -> Iterable[str]:
 
 def _row_faults(params: "Params", key: str, row: RetrainBase) -> Iterable[str]:
     has = params.train[row.init].modalities
-    if isinstance(row, AdversarialRun) and not set(NEEDS[row.threat]) <= set(has):
+    if isinstance(row, AdversarialRun) and not set(THREATS[row.threat]) <= set(has):
         yield (
             f"{key}.threat is {row.threat}, but its init {row.init!r} reads {' and '.join(has)} "
             "only"
@@ -115,18 +115,18 @@ def _named_runs(params: "Params") -> Iterable[str]:
     for section, guides in made.items():
         for name, parts in guides.items():
             key = f"{section}.guides.{name}"
-            plain += [*_parts(key, parts), (f"{key}.fused", parts.fused, NEEDS["AV"])]
+            plain += [*_parts(key, parts), (f"{key}.fused", parts.fused, MODALITIES)]
     for key, run, modalities in plain:
         if run not in params.train:
             yield f"{key} names {run!r}, which has no row in train"
         elif (has := params.train[run].modalities) != modalities:
             yield _unlike(key, run, has, modalities)
     named: list[Named] = [
-        ("attack.surface.runs", r, NEEDS["AV"]) for r in params.attack.surface.named
+        ("attack.surface.runs", r, MODALITIES) for r in params.attack.surface.named
     ]
     for fused, alone in params.theorem.fused.items():
         key = f"theorem.fused.{fused}"
-        named += [*_parts(key, alone), ("theorem.fused", fused, NEEDS["AV"])]
+        named += [*_parts(key, alone), ("theorem.fused", fused, MODALITIES)]
     for key, run, modalities in named:
         if run not in params.runs:
             yield f"{key} names {run!r}, which has no row in train or retrain"
