@@ -82,7 +82,7 @@ def find(inputs: Inputs) -> Findings:
         costs = {role: run.cost for role, run in compared.items() if run.cost}
         rows += claims(runs, costs, starts=_starts(compared))
         differences = list(_differences(runs, compared))
-    rows += theorem.claims(inputs.theorem, _theorem_runs(inputs))
+    rows += theorem.claims(inputs.theorem, inputs.params.theorem.fused)
     rows += study_claims.claims(inputs.study)
     found = Findings({}, tuple(differences), predictions)
     rows += predictors.claims(found.of_first(main_runs(inputs)))
@@ -135,10 +135,3 @@ def _predictions(inputs: Inputs) -> Iterator[Prediction]:
                 confidence=inputs.params.score.confidence,
                 seed=inputs.params.seed,
             )
-
-
-def _theorem_runs(inputs: Inputs) -> dict[str, str]:
-    """The runs that stage theorem compared: audio, video and fused."""
-    for fused, alone in inputs.params.theorem.fused.items():
-        return {**alone.model_dump(), "fused": fused}
-    return {}

@@ -60,8 +60,8 @@ class Run:
 class Inputs:
     """The whole project as the report sees it; `missing` names runs without metrics.
 
-    `guides` and `theorem` leave out what an earlier run of the pipeline made of runs that
-    params.yaml no longer has.
+    `theorem`: fused run -> threat -> counts. It and `guides` leave out what the pipeline made of
+    runs that params.yaml had earlier.
     """
 
     params: Params
@@ -71,7 +71,7 @@ class Inputs:
     missing: tuple[str, ...]
     guides: Mapping[str, Mapping[str, Any]]
     checks: Mapping[str, Any]
-    theorem: Mapping[str, Any]
+    theorem: Mapping[str, Mapping[str, Any]]
     study: study.Study | None
 
     def absent(self, names: Iterable[str | None]) -> list[str]:
@@ -139,16 +139,17 @@ def load(params: Params, root: Path) -> Inputs:
     )
 
 
-def _theorem(params: Params, root: Path, runs: Set[str]) -> dict[str, Any]:
-    """By threat what stage theorem counted for its first fused run, where both runs are here."""
+def _theorem(params: Params, root: Path, runs: Set[str]) -> dict[str, dict[str, Any]]:
+    """What stage theorem counted for each fused run and threat, where both runs are here."""
+    counted = {}
     for fused, alone in params.theorem.fused.items():
         found = _json(root / f"metrics/theorem/{fused}.json")
-        return {
+        counted[fused] = {
             threat: found[threat]
             for threat, modality in SINGLE.items()
             if threat in found and {fused, getattr(alone, modality)} <= runs
         }
-    return {}
+    return counted
 
 
 def _guides(params: Params) -> tuple[str, ...]:

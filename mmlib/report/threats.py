@@ -3,9 +3,6 @@
 from mmlib.metrics.stored import CLEAN
 from mmlib.threats import SINGLE, THREATS, within
 
-SENSES = {"audio": "sound", "video": "picture"}
-"""What is attacked where a modality is."""
-
 SHORT = {name: "+".join(part for part in SINGLE if within(part, name)) for name in THREATS}
 """In a table's cell: A, V, A+V."""
 

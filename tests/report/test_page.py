@@ -13,9 +13,9 @@ from mmlib.evaluation.checks.outcome import (
     summary,
 )
 from mmlib.params.whole import file as whole
-from mmlib.report import inputs
+from mmlib.report import findings, inputs
 from mmlib.report.sections.checks import checks
-from mmlib.report.sections.theorem import survivors
+from mmlib.report.sections.theorem import survivors, theorem
 from mmlib.runtime.errors import UserError
 from tests.report import fake_project
 from tests.report.conftest import render
@@ -272,16 +272,48 @@ def test_theorem_s_radii_are_security_curves(tmp_path: Path) -> None:
         "share": 0.5, "share_lo": 0.01, "share_hi": 0.99,
     }  # fmt: skip
     (root / "metrics/theorem/mid.json").write_text(json.dumps({"A": counts}))
-    assert "Which breaks first" not in Page(render(root)).text
+    assert "theorem" not in sections(Page(render(root)))
     (root / "data/theorem/mid.csv").write_text(
         "clip_id,threat,radius_alone,radius_fused\na,A,1.5,0.5\nb,A,2,inf\nc,A,0,0\n"
     )
     page = Page(render(root))
     assert page.faults == []
     assert "theorem" in sections(page)
+    assert "mid and audio, only audio attacked" in page.text
     assert "Of 2 clips that both get right, mid breaks first on 1 (1 % to 99 %), audio on 1" in (
         page.text
     )
+
+
+def test_theorem_of_several_fused_runs_has_their_panels_and_claims(tmp_path: Path) -> None:
+    runs = ("audio", "video", "mid", "gblend")
+    root = fake_project.write(tmp_path, runs=runs, clips=20, examples=False)
+    for name, first in (("mid", 1), ("gblend", 2)):
+        counts = {
+            "counted": 2, "fused_first": first, "alone_first": 0, "equal": 2 - first,
+            "share": first / 2, "share_lo": 0.01, "share_hi": 0.99,
+        }  # fmt: skip
+        (root / f"metrics/theorem/{name}.json").write_text(json.dumps({"A": counts, "V": counts}))
+        rows = [f"a,{threat},1.5,0.5\nb,{threat},2,inf\n" for threat in "AV"]
+        (root / f"data/theorem/{name}.csv").write_text(
+            "clip_id,threat,radius_alone,radius_fused\n" + "".join(rows)
+        )
+    settings = whole.load(root / "params.yaml")
+    rows = dict.fromkeys(("mid", "gblend"), settings.theorem.fused["mid"])
+    section = settings.theorem.model_copy(update={"fused": rows})
+    found = inputs.load(settings.model_copy(update={"theorem": section}), root)
+    drawn = findings.find(found)
+    keys = [key for key in drawn.claims if key.startswith("theorem")]
+    assert keys == ["theorem_A", "theorem_V", "theorem_A_gblend", "theorem_V_gblend"]
+    assert drawn.claims["theorem_A_gblend"].compared.startswith("gblend breaks first on 2, audio")
+    shown = theorem(found)
+    assert shown is not None
+    titles = [panel.title for panel in shown.blocks[1].body]
+    assert titles == [
+        f"{fused} and {alone}, only {alone} attacked"
+        for fused in ("mid", "gblend")
+        for alone in ("audio", "video")
+    ]
 
 
 def test_survivors_step_down_where_a_clip_breaks() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmlib.metrics.intervals import Interval
+from mmlib.params.checks import Alone
 from mmlib.report.comparison.claim import (
     Claim,
     Verdict,
@@ -11,29 +12,33 @@ from mmlib.report.comparison.claim import (
 from mmlib.threats import SINGLE
 
 
-def claims(found: Mapping[str, Any], runs: Mapping[str, str]) -> list[Claim]:
-    """One claim a modality: some clip breaks fusion within a radius that its part withstands.
+def claims(found: Mapping[str, Mapping[str, Any]], rows: Mapping[str, Alone]) -> list[Claim]:
+    """One claim per fused run and modality: some clip breaks fusion within a radius that its part
+    withstands.
 
-    `found` is metrics/theorem.json, `runs` names the runs for audio, video and fused. The theorem
-    says that such a clip exists: one is enough, and finding none decides nothing.
+    `found` is fused run -> threat -> counts of metrics/theorem/<run>.json, `rows` those of
+    theorem.fused. The theorem says that such a clip exists: one is enough, and finding none
+    decides nothing. The answer to the first question tells of the first row alone.
     """
     return [
-        _claim(threat, found[threat], runs)
+        _claim(threat, counts[threat], fused, alone, "" if place == 0 else f"_{fused}")
+        for place, (fused, alone) in enumerate(rows.items())
+        for counts in (found.get(fused, {}),)
         for threat in SINGLE
-        if found.get(threat, {}).get("counted")
+        if counts.get(threat, {}).get("counted")
     ]
 
 
-def _claim(threat: str, counts: Mapping[str, Any], runs: Mapping[str, str]) -> Claim:
+def _claim(threat: str, counts: Mapping[str, Any], fused: str, alone: Alone, suffix: str) -> Claim:
     modality = SINGLE[threat]
     nan = float("nan")
     verdict: Verdict = "supported" if counts["fused_first"] else "undecided"
     return Claim(
-        key=f"theorem_{threat}",
+        key=f"theorem_{threat}{suffix}",
         statement=f"On some clips, fusion breaks under a change of the {modality} that {modality} "
         "alone withstands (Theorem 1; radii found by an attack are upper bounds).",
         paper="proved to exist",
-        compared=f"{runs['fused']} breaks first on {counts['fused_first']}, {runs[modality]} on "
+        compared=f"{fused} breaks first on {counts['fused_first']}, {getattr(alone, modality)} on "
         f"{counts['alone_first']}, and they tie on {counts['equal']} of the {counts['counted']} "
         "clips that both get right when clean",
         unit="share of clips",

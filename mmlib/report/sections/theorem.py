@@ -8,29 +8,25 @@ from mmlib.report import theme, wording
 from mmlib.report.figures import SMALL, WIDE
 from mmlib.report.inputs import Inputs, Run, table_at
 from mmlib.report.sections.blocks import Block, Panel, Section, legend
-from mmlib.report.threats import SENSES
 from mmlib.runtime.arrays import Floats
 from mmlib.storage import Table
 from mmlib.threats import SINGLE
 
 
 def theorem(inputs: Inputs) -> Section | None:
-    """A panel for each modality whose radii were searched; none where stage theorem has not run."""
-    rows = inputs.params.theorem.fused
-    if not rows:
+    """A panel per fused run and modality whose radii were searched; None where none were."""
+    panels, shown = [], {}
+    for name, parts in inputs.params.theorem.fused.items():
+        radii = table_at(inputs.root / f"data/theorem/{name}.csv")
+        fused = inputs.named(name)
+        for threat, modality in SINGLE.items():
+            alone = inputs.named(getattr(parts, modality))
+            counts = inputs.theorem.get(name, {}).get(threat, {})
+            if radii and fused and alone and counts.get("counted"):
+                panels.append(_panel(inputs, radii, threat, alone, fused))
+                shown |= {run.index: run for run in (alone, fused)}
+    if not panels:
         return None
-    name, parts = next(iter(rows.items()))
-    radii = table_at(inputs.root / f"data/theorem/{name}.csv")
-    fused = inputs.named(name)
-    found = []
-    for threat, modality in SINGLE.items():
-        alone = inputs.named(getattr(parts, modality))
-        if fused and alone and inputs.theorem.get(threat, {}).get("counted"):
-            found.append((threat, SENSES[modality], alone, fused))
-    if not radii or not found:
-        return None
-    panels = [_panel(inputs, radii, *each) for each in found]
-    runs = {run.name: run for _, _, *pair in found for run in pair}
     caption = (
         "Share of clips whose top-ranked tag is still a true one when one modality may change by"
         " the given budget: the security curve of each model, from the smallest radius that a"
@@ -41,15 +37,13 @@ def theorem(inputs: Inputs) -> Section | None:
     return Section(
         "theorem",
         "Theorem 1: which model breaks first, clip by clip",
-        [legend(list(runs.values())), Block("panels", panels, caption)],
+        [legend([shown[index] for index in sorted(shown)]), Block("panels", panels, caption)],
     )
 
 
-def _panel(
-    inputs: Inputs, radii: Table, threat: str, modality: str, alone: Run, fused: Run
-) -> Panel:
-    rows = radii["threat"] == threat
-    counts = inputs.theorem[threat]
+def _panel(inputs: Inputs, radii: Table, threat: str, alone: Run, fused: Run) -> Panel:
+    modality, rows = SINGLE[threat], radii["threat"] == threat
+    counts = inputs.theorem[fused.name][threat]
     note = (
         f"Of {counts['counted']} clips that both get right, {fused.name} breaks first on"
         f" {counts['fused_first']} ({wording.percent(counts['share_lo'])} to"
@@ -60,10 +54,10 @@ def _panel(
         {alone.index: radii["radius_alone"][rows], fused.index: radii["radius_fused"][rows]},
         headline=attack.eps,
         reach=inputs.params.theorem.search.reach,
-        name=f"survival-{threat}",
+        name=f"survival-{fused.index}-{threat}",
         label=f"share of clips still right against the {modality} budget",
     )
-    return Panel(f"Only {modality} attacked", drawing, note)
+    return Panel(f"{fused.name} and {alone.name}, only {modality} attacked", drawing, note)
 
 
 def survivors(radii: Floats, reach: float) -> tuple[Floats, Floats]:
