@@ -16,7 +16,7 @@ from mmlib.sources.fetched_clip import fetch_clip
 from mmlib.sources.youtube import fetch
 from tests.conftest import ROOT
 
-STAGES = sorted(path.stem for path in (ROOT / "stages").glob("[a-z]*.py"))
+RESUMING = ("download", "decode", "shard", "train", "retrain", "attack", "study")
 
 
 def names(*files: Path) -> set[str]:
@@ -55,7 +55,8 @@ def test_no_import_is_overlooked() -> None:
         assert by_ast(file) <= names(*code.imported(file)), file
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", RESUMING)
 def test_the_closure_holds_all_that_a_stage_has_loaded(stage: str) -> None:
     """In a process of its own, where nothing else has loaded a module."""
     script = (
