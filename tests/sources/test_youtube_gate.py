@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,100 +13,150 @@ from mmlib.sources.youtube.outcomes import broken_off, classify
 from mmlib.sources.youtube.pacing import Pacing, pacing
 from tests.conftest import ROOT
 
-QUICK = Pacing(visits_per_s=1000.0, refusals=3, cooldown_s=0.2, cooldowns=2, timeout_s=1.0)
+PACE = Pacing(visits_per_s=0.1, refusals=3, cooldown_s=90.0, cooldowns=2, timeout_s=30.0)
 
 _VISITOR = """
-import sys, time
+import sys
 from pathlib import Path
 from mmlib.sources.youtube.gate import Gate
 from mmlib.sources.youtube.pacing import Pacing
-gate = Gate(Path(sys.argv[1]), Pacing(visits_per_s=20.0))
-for _ in range(8):
+gate = Gate(Path(sys.argv[1]), Pacing(visits_per_s=4.0), clock=lambda: 0.0, sleep=print)
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(20):
     gate.enter()
-    print(time.time(), flush=True)
     gate.leave(None)
 """
 
 
+class Clock:
+    """A clock that sleeping moves on, and every look by `look_s`: what the machine itself takes."""
+
+    def __init__(self, look_s: float) -> None:
+        self.now, self.look_s = 1e9, look_s
+
+    def __call__(self) -> float:
+        self.now += self.look_s
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Wait without waiting."""
+        assert seconds >= 0
+        self.now += seconds
+
+
+@pytest.fixture(params=[0.2, 1.0, 5.0], ids=["fast", "usual", "slow"])
+def clock(request: pytest.FixtureRequest) -> Clock:
+    """Of a machine that takes a millisecond between two looks, or five times less or more."""
+    return Clock(1e-3 * float(request.param))
+
+
+def gate_of(folder: Path, clock: Clock) -> Gate:
+    """A gate that goes by the clock."""
+    return Gate(folder, PACE, clock=clock, sleep=clock.sleep)
+
+
+def seconds_to_enter(gate: Gate, clock: Clock) -> float:
+    """How long the gate lets one wait."""
+    begin = clock.now
+    gate.enter()
+    return clock.now - begin
+
+
+# What a hundred looks at the slowest clock come to.
+LOOKS_S = 0.5
+
+
 def test_two_processes_share_one_pace(tmp_path: Path) -> None:
+    """Whoever comes first: at one time, 40 visits get 40 turns, a quarter of a second apart."""
     visitors = [
         subprocess.Popen(
-            [sys.executable, "-c", _VISITOR, tmp_path], stdout=subprocess.PIPE, cwd=ROOT
+            [sys.executable, "-c", _VISITOR, tmp_path],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
         )
         for _ in range(2)
-    ]
-    times = sorted(float(line) for v in visitors for line in v.communicate()[0].split())
-    assert len(times) == 16
-    # A visit begins after its turn, never before: any 10 of them take 9 intervals, less one that a
-    # late visitor may have lost.
-    for first, tenth in zip(times, times[9:], strict=False):
-        assert tenth - first >= 8 / 20.0
+    ]  # fmt: skip
+    for visitor in visitors:
+        assert visitor.stdout is not None
+        assert visitor.stdout.readline() == "ready\n"
+    for visitor in visitors:
+        assert visitor.stdin is not None
+        visitor.stdin.write("\n")
+        visitor.stdin.flush()
+    turns = sorted(float(t) for v in visitors for t in v.communicate()[0].split())
+    assert turns == [number / 4 for number in range(40)]
+
+
+def test_visits_keep_the_pace(tmp_path: Path, clock: Clock) -> None:
+    gate = gate_of(tmp_path, clock)
+    begin = clock.now
+    for number in range(10):
+        gate.enter()
+        assert 10 * number <= clock.now - begin < 10 * number + LOOKS_S
+        gate.leave(None)
+    clock.now += 1000
+    assert seconds_to_enter(gate, clock) < LOOKS_S
 
 
 def test_refusals_close_the_gate_and_an_answer_opens_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    gate = Gate(tmp_path, QUICK)
+    gate = gate_of(tmp_path, clock)
     for _ in range(3):
         gate.enter()
         gate.leave("refused: HTTP Error 403")
     assert "3 visits in a row" in capsys.readouterr().err
-    begin = time.monotonic()
-    gate.enter()
-    assert time.monotonic() - begin >= 0.2
+    # Until the pause is over, and the next look, a second later at the most.
+    assert 90 - LOOKS_S <= seconds_to_enter(gate, clock) <= 91 + LOOKS_S
     gate.leave(None)
     for _ in range(2):
         gate.enter()
         gate.leave("refused: again")
-    begin = time.monotonic()
-    gate.enter()
-    assert time.monotonic() - begin < 0.15
+    assert seconds_to_enter(gate, clock) <= 10 + LOOKS_S
     assert not capsys.readouterr().err
 
 
-def test_answers_in_between_keep_it_open(tmp_path: Path) -> None:
-    gate = Gate(tmp_path, QUICK)
-    begin = time.monotonic()
+def test_answers_in_between_keep_it_open(tmp_path: Path, clock: Clock) -> None:
+    gate = gate_of(tmp_path, clock)
+    begin = clock.now
     for _ in range(4):
         for outcome in ("refused: x", "refused: x", None):
             gate.enter()
             gate.leave(outcome)
-    assert time.monotonic() - begin < 0.2
+    assert clock.now - begin <= 110 + LOOKS_S
 
 
-def test_one_visit_probes_while_others_wait(tmp_path: Path) -> None:
-    gate, other = Gate(tmp_path, QUICK), Gate(tmp_path, QUICK)
+def test_one_visit_probes_while_others_wait(tmp_path: Path, clock: Clock) -> None:
+    gate, other = gate_of(tmp_path, clock), gate_of(tmp_path, clock)
     for _ in range(3):
         gate.enter()
         gate.leave("connection: reset")
     gate.enter()
-    begin = time.monotonic()
     # The probe never comes back, as when its process is killed: after a while another one may.
-    other.enter()
-    assert time.monotonic() - begin >= QUICK.timeout_s
+    assert 30 <= seconds_to_enter(other, clock) < 60
 
 
 def test_the_stage_ends_after_so_many_pauses_and_the_next_run_probes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate = Gate(tmp_path, QUICK)
-    for _ in range(QUICK.refusals + QUICK.cooldowns):
+    gate = gate_of(tmp_path, clock)
+    begin = clock.now
+    for _ in range(PACE.refusals + PACE.cooldowns):
         gate.enter()
         gate.leave("refused: bot")
+    assert clock.now - begin >= 90 + 180, "each pause is twice the one before"
     with pytest.raises(UserError, match=r"5 visits in a row \(refused: bot\).*kept.*COOKIES"):
-        Gate(tmp_path, QUICK).enter()
+        gate_of(tmp_path, clock).enter()
     monkeypatch.setattr("mmlib.sources.youtube.gate._run", lambda: 1)
-    later = Gate(tmp_path, QUICK)
-    later.enter()
+    later = gate_of(tmp_path, clock)
+    assert seconds_to_enter(later, clock) <= 10 + LOOKS_S
     later.leave("refused: bot")
-    begin = time.monotonic()
-    later.enter()
-    assert time.monotonic() - begin >= 0.2
+    assert seconds_to_enter(later, clock) >= 180 - LOOKS_S
 
 
 def test_a_state_that_a_kill_spoilt_is_begun_anew(tmp_path: Path) -> None:
     (tmp_path / "gate.json").write_text('{"run": 1, "nex', encoding="utf-8")
-    gate = Gate(tmp_path, QUICK)
+    gate = Gate(tmp_path, PACE)
     gate.enter()
     gate.leave(None)
 

@@ -13,7 +13,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -38,31 +38,43 @@ class _State:
 
 
 class Gate:
-    """The gate whose state lies in the folder; every process makes its own of the same folder."""
+    """The gate whose state lies in the folder; every process makes its own of the same folder.
 
-    def __init__(self, folder: Path, pacing: Pacing) -> None:
+    `clock` is in seconds and the same for all processes; `sleep` waits by it.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        pacing: Pacing,
+        *,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._path = folder / "gate.json"
         self._pacing = pacing
+        self._clock = clock
+        self._sleep = sleep
         folder.mkdir(parents=True, exist_ok=True)
 
     def enter(self) -> None:
         """Wait until a visit may begin; UserError when the site has refused for too long."""
         while True:
             with self._state() as state:
-                admitted, wait = self._admit(state, time.time())
+                admitted, wait = self._admit(state, self._clock())
             if admitted:
-                time.sleep(wait)
+                self._sleep(wait)
                 with self._state() as state:
                     # Others may have been refused while this one waited for its turn.
-                    if time.time() >= state.closed_until:
+                    if self._clock() >= state.closed_until:
                         return
             else:
-                time.sleep(min(wait, _LOOK_AGAIN_S))
+                self._sleep(min(wait, _LOOK_AGAIN_S))
 
     def leave(self, refusal: str | None) -> None:
         """Say how the visit ended: None when the site answered, else what it was."""
         with self._state() as state:
-            now = time.time()
+            now = self._clock()
             if refusal is None:
                 state.in_a_row = state.pauses = 0
                 state.closed_until = state.probing_until = 0.0
