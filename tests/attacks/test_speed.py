@@ -47,7 +47,7 @@ def classes(net: Forward, inputs: Batch) -> Tensor:
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("name", PATHS)
 def test_several_budgets_at_once_are_the_attacks_one_by_one(name: str, norm: Norm) -> None:
-    net, inputs, labels = toys.Net(), toys.batch(), toys.labels()
+    net, inputs, labels = toys.exact(toys.Net()), toys.batch(), toys.labels()
     threat = {modality: Budget(EPS[norm], norm) for modality in inputs}
     multiples = [0.25, 1.0, 2.0]
     settings: dict[str, Any] = {"steps": 5, "restarts": 2}
@@ -74,7 +74,7 @@ def test_several_budgets_leave_what_is_not_attacked_as_it_is() -> None:
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("name", PATHS)
 def test_clips_leave_once_broken_and_as_many_break(name: str, norm: Norm) -> None:
-    net, inputs = toys.Net(), toys.batch(clips=CLIPS)
+    net, inputs = toys.exact(toys.Net()), toys.batch(clips=CLIPS)
     labels = classes(net, inputs)
     threat = {modality: Budget(0.5 * EPS[norm], norm) for modality in inputs}
     settings: dict[str, Any] = {"steps": 12, "restarts": 2, "loss": "top"}
@@ -161,7 +161,7 @@ def test_a_rough_path_offers_its_best_point_to_the_search() -> None:
 
 
 def test_momentum_is_carried_over_when_clips_leave() -> None:
-    net, inputs = toys.Net(), toys.batch()
+    net, inputs = toys.exact(toys.Net()), toys.batch()
     labels, threat = classes(net, inputs), {name: Budget(0.1) for name in inputs}
     settings: dict[str, Any] = {"loss": "cross_entropy", "steps": 6, "momentum": 0.75}
     whole = pgd(net, inputs, labels, threat, **settings)
