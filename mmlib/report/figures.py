@@ -68,7 +68,7 @@ def robustness(
 
 
 def training(lines: Sequence[Line], *, y_label: str, name: str, label: str) -> Markup:
-    """One quantity against the epoch, a line a run."""
+    """One quantity against the epoch, one line per run."""
     with theme.style():
         figure = theme.new_figure(NARROW, 2.5)
         axes = figure.subplots()
@@ -91,7 +91,7 @@ def scatter(
     name: str,
     label: str,
 ) -> Markup:
-    """A dot a class with its name, and the least-squares line; undefined dots are left out."""
+    """One dot per class with its name, and the least-squares line; undefined dots are left out."""
     kept = np.flatnonzero(np.isfinite(x) & np.isfinite(y)).tolist()
     x, y = x[kept], y[kept]
     with theme.style():

@@ -54,7 +54,7 @@ class Findings(NamedTuple):
         return [claim for key, claim in self.claims.items() if key.startswith(prefixes)]
 
     def of(self, run: Run) -> list[Prediction]:
-        """The run's predictions of the relative drop under its widest threat, one a metric."""
+        """The run's predictions of the relative drop under its widest threat, one per metric."""
         key = (run.name, run.widest_threat, "relative")
         return [p for p in self.predictions if (p.run, p.threat, p.drop) == key]
 

@@ -32,7 +32,7 @@ class Guide:
 
 
 def to_json(guide: Guide, account: Mapping[str, Any]) -> str:
-    """Write the guide, and what it was derived from, as JSON: one line a clip, 6 digits."""
+    """Write the guide, and what it was derived from, as JSON: one line per clip, 6 digits."""
 
     def by_class(values: Floats) -> dict[str, float]:
         return {

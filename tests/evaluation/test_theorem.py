@@ -22,7 +22,7 @@ from mmlib.evaluation.theorem.theorem import (
     smallest,
 )
 from mmlib.models import checkpoint
-from mmlib.params.checks import RadiusSearch
+from mmlib.params.checks import Alone, RadiusSearch
 from mmlib.report.comparison import theorem as rows
 from mmlib.runtime.errors import UserError
 from tests.evaluation.test_attack import (
@@ -96,10 +96,10 @@ def test_the_rows_are_kept() -> None:
 
 
 def test_claims_need_one_clip() -> None:
-    runs = {"audio": "audio", "video": "video", "fused": "mid"}
+    runs = {"mid": Alone(audio="audio", video="video")}
     one = compare(Radii(("a", "b"), np.array([1.0, 1.0]), np.array([0.5, 2.0])), 0.05, 0.95)
     none = compare(Radii(("a", "b"), np.array([1.0, 1.0]), np.array([1.0, 2.0])), 0.05, 0.95)
-    first, second = rows.claims({"A": one, "V": none}, runs)
+    first, second = rows.claims({"mid": {"A": one, "V": none}}, runs)
     assert first.verdict == "supported"
     assert first.effect.estimate == 0.5
     assert "mid breaks first on 1, audio on 1" in first.compared

@@ -299,8 +299,8 @@ def test_theorem_of_several_fused_runs_has_their_panels_and_claims(tmp_path: Pat
             "clip_id,threat,radius_alone,radius_fused\n" + "".join(rows)
         )
     settings = whole.load(root / "params.yaml")
-    rows = dict.fromkeys(("mid", "gblend"), settings.theorem.fused["mid"])
-    section = settings.theorem.model_copy(update={"fused": rows})
+    compared = dict.fromkeys(("mid", "gblend"), settings.theorem.fused["mid"])
+    section = settings.theorem.model_copy(update={"fused": compared})
     found = inputs.load(settings.model_copy(update={"theorem": section}), root)
     drawn = findings.find(found)
     keys = [key for key in drawn.claims if key.startswith("theorem")]

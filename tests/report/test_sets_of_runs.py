@@ -1,79 +1,20 @@
 """The page of any set of runs: sections that the runs allow, a sentence for each other one."""
 
-import re
 import shutil
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
-from mmlib.params.retraining import RetrainRun
 from mmlib.params.whole import file as whole
-from mmlib.params.whole.file import Params
-from mmlib.report import exports, findings, inputs, page
+from mmlib.report import exports, findings, inputs
 from mmlib.report.answers import answer
 from mmlib.report.questions.answer import NOT_ANSWERED
-from mmlib.report.sections.measured import lede
 from tests.conftest import ROOT
 from tests.report import fake_project
 from tests.report.conftest import render
-from tests.report.markup import Page
+from tests.report.pages import NO_THEOREM, elsewhere, ids, made, render_with, sound, verdicts, words
 
-NEVER = re.compile(r"\b(None|nan|NaN|inf)\b|\{\}|\[\]|\(\)| \.(?!\d)|“”|‘’")
-"""What a page says when a value that is not there was written all the same."""
-
-
-NO_THEOREM = "Stage theorem is off, because theorem.fused in params.yaml is empty"
 ROWS = whole.load(ROOT / "params.yaml")
-
-
-def words(html: str) -> str:
-    """What a reader sees, less the settings at the end, which are JSON."""
-    return Page(re.sub(r"<pre>.*?</pre>", "", html, flags=re.DOTALL)).text
-
-
-def sound(html: str) -> str:
-    """Check that a page is whole and holds no empty table, figure or list; return its words."""
-    parsed = Page(html)
-    assert parsed.faults == []
-    assert parsed.open_tags == []
-    assert not re.search(r"<tbody>\s*</tbody>", html)
-    assert not re.search(r'<div class="panels">\s*</div>', html)
-    assert not re.search(r"<ul[^>]*>\s*</ul>", html)
-    assert not re.search(r"<(p|h3|figcaption|td)[^>]*>\s*</\1>", html)
-    text = words(html)
-    found = NEVER.search(text)
-    assert found is None, text[max(0, found.start() - 60) : found.end() + 60]
-    return text
-
-
-def made(root: Path, *runs: str, examples: bool = False) -> Path:
-    return fake_project.write(root, runs=runs, clips=40, examples=examples)
-
-
-def ids(html: str) -> list[str]:
-    return re.findall(r'<section aria-labelledby="(\w+)"', html)
-
-
-def verdicts(html: str) -> list[str]:
-    return re.findall(r'<p class="verdict">(.*?)</p>', html)
-
-
-def elsewhere(settings: Params, *runs: str, retrain: dict[str, RetrainRun] | None = None) -> Params:
-    """The settings with runs that no row of train makes."""
-
-    class Elsewhere(Params):
-        @property
-        def runs(self) -> tuple[str, ...]:
-            return runs
-
-    return Elsewhere.model_construct(**{**dict(settings), "train": {}, "retrain": retrain or {}})
-
-
-def render_with(root: Path, settings: Params) -> str:
-    found = inputs.load(settings, root)
-    drawn = findings.find(found)
-    return page.render(found, drawn, answer(found, drawn))
 
 
 def test_no_run_at_all(tmp_path: Path) -> None:
@@ -219,79 +160,3 @@ def test_a_retrained_audio_run_is_not_set_beside_the_paper_s_fused_one(tmp_path:
     assert "paper, AudioSet" not in text
     assert "0.397" not in text
     assert "Retraining and its cost" in text
-
-
-def test_no_geometry_of_one_run_and_of_none(tmp_path: Path) -> None:
-    root = made(tmp_path, "audio", "mid")
-    geometry = ("class_size", "kappa", "rho", "log_density")
-    strip(root / "metrics/classwise/mid.csv", geometry)
-    html = render(root)
-    text = sound(html)
-    assert "Not measured: the classes of mid." in text
-    assert "Over 12 classes of audio under A," in text
-    strip(root / "metrics/classwise/audio.csv", geometry, keep_columns=True)
-    html = render(root)
-    text = sound(html)
-    assert "classes" not in ids(html)
-    assert verdicts(html)[1] == NOT_ANSWERED
-    assert "at least 4 classes whose convexity or density is defined and differs" in text
-    assert "“dvc repro geometry” measures them." in text
-
-
-def strip(path: Path, prefixes: tuple[str, ...], *, keep_columns: bool = False) -> None:
-    """Take the columns of these names out of a csv, or only what they hold."""
-    lines = [line.split(",") for line in path.read_text().splitlines()]
-    gone = [name.startswith(prefixes) for name in lines[0]]
-    kept = [lines[0]] if keep_columns else []
-    for line in lines[len(kept) :]:
-        cells = zip(line, gone, strict=True)
-        kept.append(
-            ["" if out else cell for cell, out in cells]
-            if keep_columns
-            else [cell for cell, out in cells if not out]
-        )
-    path.write_text("\n".join(map(",".join, kept)) + "\n")
-
-
-def test_what_an_earlier_set_of_runs_left_behind_is_not_shown(tmp_path: Path) -> None:
-    """Radii and weights stay on disk when their stage is switched off."""
-    root = made(tmp_path, "audio", "video", "mid")
-    counts = '"counted": 9, "fused_first": 2, "alone_first": 3, "equal": 4, "share": 0.2'
-    both = f'{{{counts}, "share_lo": 0.1, "share_hi": 0.4}}'
-    (root / "metrics/theorem/mid.json").write_text(f'{{"A": {both}, "V": {both}}}')
-    text = sound(render(root))
-    assert "of the 9 clips that both get right" in text
-    assert "blend" in ids(render(root))
-    yaml = YAML()
-    values = yaml.load((root / "params.yaml").read_text(encoding="utf-8"))
-    values["theorem"]["fused"] = values["blend"]["guides"] = {}
-    with (root / "params.yaml").open("w", encoding="utf-8") as stream:
-        yaml.dump(values, stream)
-    html = render(root)
-    text = sound(html)
-    assert "of the 9 clips" not in text
-    assert NO_THEOREM in text
-    assert "blend" not in ids(html)
-    assert "Stage blend is off, because blend.guides in params.yaml is empty" in text
-
-
-def test_examples_that_are_not_kept(tmp_path: Path) -> None:
-    root = made(tmp_path, "video")
-    settings = whole.load(root / "params.yaml")
-    assert "attack.examples above 0" not in words(render_with(root, settings))
-    none_kept = settings.attack.model_copy(update={"examples": 0})
-    html = render_with(root, settings.model_copy(update={"attack": none_kept}))
-    assert "No adversarial clip is kept: set attack.examples above 0." in sound(html)
-
-
-def test_a_run_that_was_never_attacked_claims_nothing(tmp_path: Path) -> None:
-    root = made(tmp_path, "mid")
-    (root / "metrics/mid.json").write_text('{"clean": {"mAP": 0.5}}')
-    for folder in ("metrics/curves", "metrics/classwise", "data/attacks", "data/embeddings"):
-        shutil.rmtree(root / folder)
-    settings = elsewhere(whole.load(root / "params.yaml"), "mid")
-    html = render_with(root, settings)
-    text = sound(html)
-    assert "claims" not in ids(html)
-    assert lede(inputs.load(settings, root)) == "1 model, 40 clips of 12 classes."
-    assert "No claim can be tested: “dvc repro” writes the scores in data/attacks." in text

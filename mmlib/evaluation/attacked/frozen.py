@@ -124,7 +124,7 @@ def cached(
 
     `embeddings` are the model's `encode_all` of the clean batch (None: what is needed of it is
     encoded here, without gradients); those of the other modalities travel in the returned batch as
-    `<modality>_embedding`, a row a clip, so that an attack may cut or repeat clips as it likes.
+    `<modality>_embedding`, one row per clip, so that an attack may cut or repeat clips as it likes.
     Clips that lack an attacked modality keep the embedding that stands for it.
     """
     kept = [n for n in model.modalities if n not in attacked or _some_missing(batch, n)]

@@ -64,7 +64,7 @@ def headline(attack: AttackMethod) -> Attack:
 def score(
     fitted: Fitted, settings: StudySettings, data: Path, scratch: Scratch, name: str
 ) -> tuple[list[Line], Mapping[str, Floats]]:
-    """Attack the eval split under every threat; return a line a threat, and its resampled mAP.
+    """Attack the eval split under every threat; return one line per threat, and its resampled mAP.
 
     The resamples are those of stage score's seed: the same clips for every row and seed.
     """

@@ -26,9 +26,9 @@ Piece = Mapping[str, Any]
 def run_row(name: str, settings: StudySettings, data: Path, out: Path) -> None:
     """Train, attack and score the row under every seed; write `out`/<name>.csv and .parquet.
 
-    The csv has a line a seed and condition, with the costs of the seed's training; the Parquet file
-    the mAP of every resample of the eval clips, a row a seed and threat at the headline budget. A
-    stopped row goes on from its last finished epoch or chunk of clips.
+    The csv has one line per seed and condition, with the costs of the seed's training; the Parquet
+    file the mAP of every resample of the eval clips, one row per seed and threat at the headline
+    budget. A stopped row goes on from its last finished epoch or chunk of clips.
     """
     row, models = settings.row, data / "models"
     table = settings.table if name in settings.table.rows else None

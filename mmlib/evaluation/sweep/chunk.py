@@ -42,7 +42,7 @@ Condition = tuple[str, str, float]
 
 
 class Record(NamedTuple):
-    """The clips of one chunk under one condition; tensors have a row a clip and lie on the CPU.
+    """The clips of one chunk under one condition; tensors have one row per clip, on the CPU.
 
     `eps` is the budget of the condition. `quantised_scores` only for the attack at the headline
     budget. `measures`: column -> (B,) float64, NaN where it does not apply.

@@ -1,4 +1,4 @@
-"""How much of a perturbation could be noticed: one number a clip, (B,) float64.
+"""How much of a perturbation could be noticed: one number per clip, (B,) float64.
 
 Clean and perturbed tensors are (B, ...) of the same shape; `delta` is their `change`. A clip that
 did not change has infinite PSNR and SNR.

@@ -36,7 +36,7 @@ GRID, SHARED = "grid", "shared"
 
 
 class Point(NamedTuple):
-    """The clips of one chunk at one point of the plane; tensors have a row a clip, on the CPU.
+    """The clips of one chunk at one point of the plane; tensors have one row per clip, on CPU.
 
     `audio` and `video` are multiples of the headline budget: those allowed (grid), or those that
     each clip's change spends of the shared one.
@@ -153,7 +153,7 @@ def _point(
 
 
 def write_piece(path: Path, clip_ids: Sequence[str], points: Sequence[Point]) -> None:
-    """Write one chunk: a row a clip and point."""
+    """Write one chunk: one row per clip and point."""
     columns: dict[str, list[Any]] = {}
     for point in points:
         for name, values in (

@@ -37,7 +37,7 @@ MEASURES = (
 
 
 def schema(classes: int) -> pa.Schema:
-    """One row a clip and condition; scores are logits, measures null where they do not apply.
+    """One row per clip and condition; scores are logits, measures null where they do not apply.
 
     Norms are in the norm of the budget; `snr_log_mel` and `snr_waveform` name the domain of the
     attack on sound, and the other one is null.

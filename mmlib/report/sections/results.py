@@ -107,7 +107,7 @@ def _score(inputs: Inputs, run: Run, condition: str, key: str) -> Cell:
 
 
 def robustness(inputs: Inputs) -> Section | None:
-    """mAP against the budget, one panel a threat."""
+    """mAP against the budget, one panel per threat."""
     chance = _chance(inputs)
     drawn = [run for run in inputs.runs if any(threat in run.curve for threat in threats.NAMES)]
     panels = []

@@ -20,7 +20,7 @@ TOTALS = {
 
 
 def surface(inputs: Inputs) -> Section | None:
-    """A panel for each run whose plane was attacked; none where no run's was."""
+    """A panel for each run whose plane was attacked; None where no run's was."""
     runs = [run for run in inputs.runs if "mAP" in run.surface]
     if not runs:
         return None

@@ -15,7 +15,8 @@ from mmlib.threats import SINGLE
 
 def theorem(inputs: Inputs) -> Section | None:
     """A panel per fused run and modality whose radii were searched; None where none were."""
-    panels, shown = [], {}
+    panels: list[Panel] = []
+    shown: dict[int, Run] = {}
     for name, parts in inputs.params.theorem.fused.items():
         radii = table_at(inputs.root / f"data/theorem/{name}.csv")
         fused = inputs.named(name)
