@@ -1,21 +1,20 @@
-"""Kill -9 download, decode and shard at random moments; the shards must not show it.
+"""Kill -9 download, decode and shard at random operations; the shards must not show it.
 
 `python -m tests.kills 20` does it 20 times and says what came of it; a test does it a few times.
 """
 
 import argparse
-import os
 import random
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
+from unittest.mock import ANY
 
 from mmlib.media.ffmpeg import Limits
 from mmlib.media.graph import Form
@@ -25,6 +24,7 @@ from mmlib.shards.make.shard import make_shards
 from mmlib.sources import folder
 from mmlib.sources.download import download
 from tests.decoded_shards import RATE, SETTINGS
+from tests.moments import count_operations
 from tests.samples import small_rows, write_folder
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,44 +41,57 @@ class Trial:
     files: int = 0
 
 
-def run_stages(clips: Path, root: Path) -> None:
-    """The three stages, each unless its out is there; a line on stdout as each begins to work."""
+def run_stages(clips: Path, root: Path, log: Path, aim: str = "", end: int = 0) -> None:
+    """The three stages, each unless its out is there.
+
+    As each begins, a line on stdout: its name, and how many operations the log counts. With `aim`,
+    the process group is killed before operation `end` of that stage, or of one after it.
+    """
     scratch = root / "scratch"
     settings = SimpleNamespace(source="folder", path=str(clips), media="copy", task="single_label")
+    counting = False
+
+    def begin(stage: str) -> None:
+        nonlocal counting
+        print(stage, log.stat().st_size if counting else 0, flush=True)
+        if not counting and STAGES.index(stage) >= STAGES.index(aim or STAGES[0]):
+            counting = True
+            count_operations(log, end if aim else None)
+
     if not (root / "clips").exists():
         listed = folder.clip_list(cast(Data, settings), seed=0)
-        print("clips", flush=True)
+        begin("clips")
         download(listed, root / "clips", shard_clips=1, max_failed_share=0.0, scratch_root=scratch)
     if not (root / "decoded").exists():
-        print("decoded", flush=True)
+        begin("decoded")
         form = Form(RATE, fps=4.0, size=16)
         decode_clips(
             root / "clips", root / "decoded", form, Limits(),
             max_failed_share=0.0, scratch_root=scratch,
         )  # fmt: skip
     if not (root / "shards").exists():
-        print("shards", flush=True)
+        begin("shards")
         make_shards(root / "decoded", root / "shards", SETTINGS, scratch_root=scratch)
 
 
 def trial(root: Path, kills: int, clips: int, seed: int = 0) -> Trial:
-    """Run uninterrupted, then with kills; moments are uniform over a third of each stage's time."""
+    """Run uninterrupted, then with kills, uniform over a third of each stage's operations."""
     source = write_folder(root / "in", small_rows(clips, 4, 4))
     whole, broken = root / "whole", root / "broken"
-    seconds = _uninterrupted(source, whole)
+    operations = _uninterrupted(source, whole, root / "log")
     moments = random.Random(seed)
     found = Trial()
-    aims = [STAGES[number * len(STAGES) // kills] for number in range(kills)]
-    while True:
-        aim = aims.pop(0) if aims else None
+    for number in range(kills):
+        aim = STAGES[number * len(STAGES) // kills]
+        end = moments.randrange(max(1, operations[aim] // 3))
         found.runs += 1
-        with _started(source, broken) as process:
-            stage = _killed(process, aim, moments, seconds)
-            if stage:
-                found.kills[stage] += 1
-            if process.wait() == 0 and not aims:
-                break
-            assert stage or process.returncode == 0, f"it failed with {process.returncode}"
+        ended, lines = _run(source, broken, root / f"log{number}", aim, str(end))
+        if ended == -signal.SIGKILL:
+            found.kills[lines[-1].split()[0]] += 1
+        else:
+            assert ended == 0, f"it failed with {ended}"
+    found.runs += 1
+    assert _run(source, broken, root / "last") == (0, ANY)
     for stage in STAGES:
         files = {path.name: path.read_bytes() for path in (whole / stage).iterdir()}
         others = {path.name: path.read_bytes() for path in (broken / stage).iterdir()}
@@ -88,47 +101,24 @@ def trial(root: Path, kills: int, clips: int, seed: int = 0) -> Trial:
     return found
 
 
-def _started(source: Path, root: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.kills", "--run", str(source), str(root)],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+def _run(source: Path, root: Path, log: Path, *aim: str) -> tuple[int, list[str]]:
+    """Exit status and lines of the stages in a process group of their own."""
+    command = [sys.executable, "-m", "tests.kills", "--run", str(source), str(root), str(log)]
+    done = subprocess.run(
+        [*command, *aim],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False,
         start_new_session=True,
     )  # fmt: skip
+    return done.returncode, done.stdout.splitlines()
 
 
-def _uninterrupted(source: Path, root: Path) -> dict[str, float]:
-    begins: dict[str, float] = {}
-    with _started(source, root) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            begins[line.strip()] = time.monotonic()
-    assert process.returncode == 0
-    ends = [*list(begins.values())[1:], time.monotonic()]
+def _uninterrupted(source: Path, root: Path, log: Path) -> dict[str, int]:
+    """How many operations each stage takes."""
+    ended, lines = _run(source, root, log)
+    assert ended == 0
+    begins = {line.split()[0]: int(line.split()[1]) for line in lines}
+    ends = [*list(begins.values())[1:], log.stat().st_size]
     return {name: end - begins[name] for name, end in zip(begins, ends, strict=True)}
-
-
-def _killed(
-    process: subprocess.Popen[str],
-    aim: str | None,
-    moments: random.Random,
-    seconds: dict[str, float],
-) -> str | None:
-    """Kill the whole group a random while after the stage `aim`, or one after it, has begun."""
-    assert process.stdout is not None
-    stage = None
-    while aim and (stage is None or STAGES.index(stage) < STAGES.index(aim)):
-        line = process.stdout.readline().strip()
-        if not line:
-            return None
-        stage = line
-    if stage is None:
-        return None
-    try:
-        process.wait(moments.uniform(0, seconds[stage] / 3))
-        return None
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        return stage
 
 
 def main() -> None:
@@ -137,10 +127,12 @@ def main() -> None:
     parser.add_argument("kills", type=int, nargs="?", default=20)
     parser.add_argument("--clips", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--run", type=Path, nargs=2)
+    parser.add_argument("--run", nargs="+")
     arguments = parser.parse_args()
     if arguments.run:
-        run_stages(*arguments.run)
+        source, root, log = map(Path, arguments.run[:3])
+        aim, end = arguments.run[3:] or ("", "0")
+        run_stages(source, root, log, aim, int(end))
         return
     with tempfile.TemporaryDirectory() as folder_name:
         found = trial(Path(folder_name), arguments.kills, arguments.clips, arguments.seed)

@@ -26,6 +26,7 @@ from mmlib.shards.read.manifest import (
     ids_hash,
 )
 from tests.conftest import ROOT
+from tests.moments import HANG_S
 from tests.sweep_toys import CLASSES, MANIFEST, MEL, inputs, labelled, log_mel, model, settings
 
 NAMES = tuple("abcde")
@@ -167,7 +168,7 @@ def test_torchrun_writes_the_same_bytes(in_folder: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT), "MMLIB_WORKERS": "1"},
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=HANG_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]

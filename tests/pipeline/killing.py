@@ -1,10 +1,9 @@
 """A `dvc repro` that is killed -9 in the middle of a stage."""
 
-import os
 import signal
 import subprocess
-import time
 
+from tests.moments import kill_at_piece
 from tests.pipeline.project import STAGE_TIMEOUT_S, Project
 
 # In the order in which DVC runs them; their scratch folders begin with these names.
@@ -12,27 +11,18 @@ LONG_STAGES = ("download", "decode", "shard", "train-mid", "retrain-adversarial"
 
 
 def repro_until_killed(project: Project, stage: str) -> bool:
-    """Run `dvc repro` and kill -9 all its processes once the stage has finished a first piece.
+    """Run `dvc repro`, all of whose processes end with kill -9 at the stage's first finished piece.
 
-    False when it ended, or the time was over, before there was one.
+    False when the stage ended without one.
     """
-    process = subprocess.Popen(
+    done = subprocess.run(
         project.command("repro"),
         cwd=project.folder,
-        env=project.environment(MMLIB_WORKERS="1"),
+        env=project.environment(MMLIB_WORKERS="1", **kill_at_piece(stage, project.folder)),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        timeout=STAGE_TIMEOUT_S,
+        check=False,
     )
-    deadline = time.monotonic() + STAGE_TIMEOUT_S
-    try:
-        while process.poll() is None and time.monotonic() < deadline:
-            folders = (project.folder / "scratch").glob(f"{stage}-*")
-            if any(not p.name.startswith(".") for folder in folders for p in folder.iterdir()):
-                return True
-            time.sleep(0.01)
-        return False
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    return done.returncode == -signal.SIGKILL

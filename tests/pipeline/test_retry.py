@@ -1,11 +1,9 @@
 """`make retry` in a project where DVC really runs the stages download and decode."""
 
-import contextlib
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from mmlib.shards.rows.clips import (
     read_decoded,
     shard_paths,
 )
+from tests.moments import HANG_S, hold_at, wait_until
 from tests.pipeline.project import Project
 from tests.samples import media, small_rows, write_folder
 
@@ -30,7 +29,7 @@ def _retry(project: Project, *errors: str, **extra: str) -> subprocess.Completed
         env=project.environment(**extra),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=HANG_S,
         check=False,
     )
 
@@ -94,26 +93,32 @@ def test_a_retry_through_dvc(tmp_path: Path) -> None:
 
 def _kill_while_clips_are_away(project: Project) -> None:
     """Begin a retry of all failures; end it where DVC has removed what stage download made."""
+    held = project.folder / "held"
     with subprocess.Popen(
         [sys.executable, "-m", "tools.retry", "all"],
         cwd=project.folder,
-        env=project.environment(MMLIB_WORKERS="1"),
+        env=project.environment(
+            MMLIB_WORKERS="1", **hold_at("stages.download", held, project.folder)
+        ),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     ) as process:
-        deadline = time.monotonic() + 120
-        while (project.folder / "data/clips").exists() and time.monotonic() < deadline:
-            assert process.poll() is None, "it ended before it was killed"
-            time.sleep(0.005)
+        wait_until(held.exists)
+        assert not (project.folder / "data/clips").exists()
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    held.unlink()
     # DVC keeps its locks for a process that is dead but not yet collected.
-    with contextlib.suppress(ProcessLookupError):
-        while time.monotonic() < deadline:
-            os.killpg(process.pid, 0)
-            time.sleep(0.02)
+    wait_until(lambda: not _is_alive(process.pid))
     assert (project.folder / "scratch/retry/plan.json").is_file()
+
+
+def _is_alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _set(project: Project, values: dict[str, str]) -> None:

@@ -32,6 +32,7 @@ class VideoSite(ThreadingHTTPServer):
         self.visits: dict[str, list[float]] = defaultdict(list)
         self.now: dict[str, str] = {}
         self.cookies: set[str | None] = set()
+        self.closing = threading.Event()
 
     @property
     def url(self) -> str:
@@ -102,7 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         self.close_connection = behaviour != "ok"
         if behaviour == "stall":
-            time.sleep(20)
+            cast(VideoSite, self.server).closing.wait()
         elif behaviour == "reset":
             linger = struct.pack("ii", 1, 0)
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
@@ -118,5 +119,6 @@ def video_site() -> Iterator[VideoSite]:
         try:
             yield site
         finally:
+            site.closing.set()
             site.shutdown()
             thread.join()

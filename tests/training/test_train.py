@@ -21,6 +21,7 @@ from stages import blend, embed, train
 from tests.conftest import ROOT
 from tests.fake_shards import write_shards
 from tests.memory_clips import MemoryClips
+from tests.moments import kill_at_piece
 
 SMALL = {
     "csn": {"width": 2},
@@ -163,12 +164,15 @@ def test_kill_minus_nine_then_again_writes_the_same_bytes(project: Path) -> None
     start = f"from mmlib.runtime import stage; from stages.train import main; {run}"
     command = [sys.executable, "-c", start, "mid"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    killed = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
-    assert killed.stderr is not None
-    line = killed.stderr.readline()
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate()
-    assert line.startswith("mid: epoch 1/3")
+    killed = subprocess.run(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment | kill_at_piece("train-mid"),
+        start_new_session=True,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not Path("data/models").exists(), "nothing half-written"
 
     again = subprocess.run(command, stderr=subprocess.PIPE, text=True, env=environment, check=True)
