@@ -11,6 +11,18 @@ NORMS = {
     "l2": "l2, given as the root-mean-square change",
     "l1": "l1, given as the mean absolute change",
 }
+DOMAINS = {
+    "log_mel": "audio as the log-mel that the models read; video as pixels",
+    "waveform": "audio as its waveform, through the front end; video as pixels",
+}
+BOXES = {
+    "log_mel": "every value stays within [0, 1] of full scale",
+    "waveform": "samples stay within [-1, 1] and pixels within [0, 1] of full scale",
+}
+STARTS_OF_DOMAIN = {
+    "log_mel": "",
+    "waveform": "; where silence has no gradient, noise of the whole budget",
+}
 METHODS = {
     "apgd": "Auto-PGD",
     "fgsm": "FGSM",
@@ -32,7 +44,6 @@ def threat_card(attack: Attack, floor_db: float) -> list[Entry]:
     The last entry lists every setting of the section, so that nothing which decides a number is
     left unsaid.
     """
-    waveform = attack.domain == "waveform"
     video = attack.eps * attack.scale.video
     sweep = ", ".join(f"{attack.eps * multiple:.4g}" for multiple in sorted(attack.sweep))
     restarts = "1 restart" if attack.restarts == 1 else f"{attack.restarts} restarts"
@@ -41,12 +52,7 @@ def threat_card(attack: Attack, floor_db: float) -> list[Entry]:
     return [
         Entry("Goal", "untargeted: maximise the loss on the true tags"),
         Entry("Knowledge", "white-box: weights, gradients and true tags"),
-        Entry(
-            "Domain",
-            "audio as its waveform, through the front end; video as pixels"
-            if waveform
-            else "audio as the log-mel that the models read; video as pixels",
-        ),
+        Entry("Domain", DOMAINS[attack.domain]),
         Entry(
             "Attack",
             f"PGD, {attack.steps} steps, step size {attack.step_size:g} ε decaying linearly to 0,"
@@ -57,7 +63,7 @@ def threat_card(attack: Attack, floor_db: float) -> list[Entry]:
             "Starts",
             "the clean clip; the solution at the next smaller budget; for A+V those of A and V"
             " alone; restarts after the first start at random points"
-            + ("; where silence has no gradient, noise of the whole budget" if waveform else ""),
+            + STARTS_OF_DOMAIN[attack.domain],
         ),
         Entry("Norm", f"{NORMS[attack.norm]}, for each clip and each modality separately"),
         Entry(
@@ -65,12 +71,7 @@ def threat_card(attack: Attack, floor_db: float) -> list[Entry]:
             f"audio {_audio(attack, floor_db)}; video {video:.4g} of full scale ="
             f" {video * 255:.3g} grey levels of 255",
         ),
-        Entry(
-            "Box",
-            "samples stay within [-1, 1] and pixels within [0, 1] of full scale"
-            if waveform
-            else "every value stays within [0, 1] of full scale",
-        ),
+        Entry("Box", BOXES[attack.domain]),
         Entry("Sweep of ε", sweep),
         Entry("Baseline", "random noise of equal norm, which every attack must beat"),
         Entry("All settings", ", ".join(settings(attack.model_dump(mode="json")))),

@@ -15,6 +15,7 @@ _VIDEO: dict[str, _Options] = {
     "webm": {"vcodec": "libvpx-vp9", "crf": 33, "b:v": 0, "deadline": "good", "cpu-used": 5},
 }
 _AUDIO: dict[str, _Options] = {"mp4": {"acodec": "aac"}, "webm": {"acodec": "libopus"}}
+_REPEATABLE: _Options = {"map_metadata": -1, "fflags": "+bitexact", "threads": 1}
 _CONTAINER: dict[str, _Options] = {
     "mp4": {"f": "mp4", "movflags": "+faststart"},
     "webm": {"f": "webm"},
@@ -40,26 +41,18 @@ def encode(
         raise ValueError(f"container {container!r}: known are {', '.join(_CONTAINER)}")
     if frames is None and pcm is None:
         raise ValueError("nothing to encode: neither frames nor sound")
-    options: _Options = {
-        **_CONTAINER[container],
-        "map_metadata": -1,
-        "fflags": "+bitexact",
-        "threads": 1,
-    }
+    options: _Options = {**_CONTAINER[container], **_REPEATABLE}
     log = Log()
     with unnamed_file(_bytes(frames)) as pictures, unnamed_file(_bytes(pcm)) as sound:
         inputs = []
         if frames is not None:
-            height, width = frames.shape[1:3]
-            inputs.append(
-                ffmpeg.input(
-                    url(pictures), f="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", r=fps
-                )
-            )
+            size = "{1}x{0}".format(*frames.shape[1:3])
+            raw = {"f": "rawvideo", "pix_fmt": "rgb24", "s": size, "r": fps}
+            inputs.append(ffmpeg.input(url(pictures), **raw))
             options |= {**_VIDEO[container], "pix_fmt": "yuv420p", "flags:v": "+bitexact"}
         if pcm is not None:
-            channels = 1 if pcm.ndim == 1 else pcm.shape[1]
-            inputs.append(ffmpeg.input(url(sound), f="s16le", ar=sample_rate_hz, ac=channels))
+            raw = {"f": "s16le", "ar": sample_rate_hz, "ac": 1 if pcm.ndim == 1 else pcm.shape[1]}
+            inputs.append(ffmpeg.input(url(sound), **raw))
             options |= {**_AUDIO[container], "b:a": f"{audio_kbps}k", "flags:a": "+bitexact"}
         with unnamed_file() as result:
             graph = ffmpeg.output(*inputs, url(result), **options).global_args(*GLOBAL_ARGUMENTS)

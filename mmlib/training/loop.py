@@ -92,9 +92,7 @@ def fit(
     run = _Run(model, settings, steps_per_epoch, seed, device, label)
     if scratch.has(CHECKPOINT):
         run.restore(scratch.path(CHECKPOINT))
-    size = min(len(val), len(train))
-    rng = np.random.default_rng(derive(seed, "sample of train"))
-    sample = np.sort(rng.choice(len(train), size, replace=False))
+    sample = _sample(len(train), min(len(val), len(train)), seed)
     for epoch in range(len(run.history.rows), settings.epochs):
         start = time.perf_counter()
         extra = on_epoch(run.history.rows) if on_epoch else {}
@@ -237,6 +235,12 @@ class _Run:
             f"{self.label}: training diverged: {what} is {value} in epoch {epoch}; lower the run's "
             f"learning_rate ({self.settings.learning_rate:g}) or optimiser.clip_norm"
         )
+
+
+def _sample(clips: int, size: int, seed: int) -> Indices:
+    """The fixed clips of train whose loss is compared with that of val, in order."""
+    rng = np.random.default_rng(derive(seed, "sample of train"))
+    return np.sort(rng.choice(clips, size, replace=False))
 
 
 def _adamw(model: Model, weight_decay: float) -> torch.optim.AdamW:

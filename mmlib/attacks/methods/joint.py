@@ -58,7 +58,6 @@ def shared(
     pair = _pair(threat)
     search = Search(model, batch, labels, threat, loss, seeds)
     _, gradients = search.gradients(search.clean)
-    starts: list[Mapping[str, Tensor]]
     starts = [start] if isinstance(start, Mapping) else list(start or [])
     run = partial(attack, model, batch, labels, loss=loss, seeds=seeds, **settings)
     tried = partial(_tried, search=search, threat=threat, pair=pair, run=run, starts=starts)
@@ -67,9 +66,8 @@ def shared(
         best = tried(torch.full_like(best, split), best)
     if threat[pair[0]].norm == "l2":
         best = tried(_suggested(search, gradients, pair), best)
-    step = 1 / max(1, splits - 1)
-    for _ in range(refinements):
-        step, middle = step / 2, best
+    for refinement in range(1, refinements + 1):
+        middle, step = best, 2.0**-refinement / max(1, splits - 1)
         for nearby in ((middle - step).clamp_min(0), (middle + step).clamp_max(1)):
             best = tried(nearby, best)
     return search.result()

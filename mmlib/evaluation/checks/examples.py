@@ -31,8 +31,7 @@ def check_examples(attacks: Path, run: str, attacked: AttackedRun) -> list[Outco
         for side in ("clean", "adversarial")
     )
     threat = attacked.threat(file["threat"][0].as_py(), 1.0, clean)
-    kept = [np.frombuffer(row, np.float32) for row in file["adversarial_scores"].to_pylist()]
-    scores = torch.from_numpy(np.stack(kept)).to(attacked.device)
+    scores = _tensor(file["adversarial_scores"]).to(attacked.device)
     exact = stored.budget_exact(clean, adversarial, threat)
     if norms.status == "fail":
         exact = norms

@@ -98,9 +98,8 @@ def score_run(
     for threat in attacks.threats:
         multiples = attacks.sweep(threat, HEADLINE_ATTACK)
         attacked[threat] = {m: score(Condition(threat, HEADLINE_ATTACK, m)) for m in multiples}
-        noise[threat] = {
-            m: mean_ap(Condition(threat, NOISE, m)) for m in attacks.sweep(threat, NOISE)
-        }
+        levels = attacks.sweep(threat, NOISE)
+        noise[threat] = {m: mean_ap(Condition(threat, NOISE, m)) for m in levels}
         quantised[threat] = mean_ap(Condition(threat, HEADLINE_ATTACK, 1.0), quantised=True)
     return RunScore(
         attacks.classes,
