@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+
+from mmlib.runtime.arrays import Bytes, Indices
 
 Batch = dict[str, torch.Tensor]
 """Modality name -> float32 tensor in [0, 1].
@@ -46,9 +46,9 @@ class Clips(Protocol):
     @property
     def clip_ids(self) -> list[str]: ...
     @property
-    def labels(self) -> NDArray[np.uint8]: ...
+    def labels(self) -> Bytes: ...
     def __len__(self) -> int: ...
-    def gather(self, indices: NDArray[np.intp], modalities: tuple[str, ...]) -> LabelledBatch: ...
+    def gather(self, indices: Indices, modalities: tuple[str, ...]) -> LabelledBatch: ...
 
 
 def present(batch: Batch, modality: str) -> torch.Tensor:

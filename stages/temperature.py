@@ -6,7 +6,7 @@ from typing import Annotated
 from mmlib.params.retraining import MixupRule
 from mmlib.params.training import Parts
 from mmlib.retraining.guide import to_json
-from mmlib.retraining.guided import Measured, make_guide
+from mmlib.retraining.temperature import Measured, make_guide
 from mmlib.runtime import stage
 from mmlib.runtime.scratch import publish_text
 from mmlib.runtime.settings import At, StageSettings

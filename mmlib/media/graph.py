@@ -86,7 +86,7 @@ def decode_command(
     `pts_time:<seconds>` for each of the source's own frames; `sound`: mono s16le, and `begin`: the
     second at which it begins (first line). Seconds and ticks count from the section's start. ffmpeg
     chooses the tracks: the largest picture, the default sound. `drop` is a filter that leaves out
-    packets of the pictures (see `unseen`).
+    packets of the pictures (see `skipped_frames`).
     """
     # A file that lies about its length, or does not know it, is read this far and then refused.
     length = section.length_s or section.max_seconds + 2.0

@@ -13,7 +13,7 @@ from mmlib.media.ffmpeg import Limits, MediaError, run
 from mmlib.media.files import File, inherited, unnamed_file, url
 from mmlib.media.graph import Form, Section, decode_command
 from mmlib.media.log import Log
-from mmlib.media.unseen import find_unseen
+from mmlib.media.skipped_frames import find_unseen
 from mmlib.runtime.arrays import Bytes, Floats, Ints, Ints16
 
 _OUTPUTS = {"Video": ("frames", "ticks", "times"), "Audio": ("sound", "begin")}

@@ -10,10 +10,6 @@ from mmlib.report.comparison import (
     study_claims,
     theorem,
 )
-from mmlib.report.comparison.claim import (
-    Claim,
-    adjusted,
-)
 from mmlib.report.comparison.claims import (
     FUSED,
     claims,
@@ -23,6 +19,10 @@ from mmlib.report.comparison.paired import (
     Where,
 )
 from mmlib.report.comparison.predictors import Prediction
+from mmlib.report.comparison.verdict import (
+    Claim,
+    adjusted,
+)
 from mmlib.report.inputs import Inputs, Run
 
 NOISE_KEY = "noise_"

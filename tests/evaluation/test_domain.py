@@ -20,7 +20,7 @@ from mmlib.attacks.core.threat import (
 from mmlib.attacks.methods.pgd import pgd
 from mmlib.batch import LabelledBatch, is_waveform
 from mmlib.evaluation.attacked import domain
-from mmlib.evaluation.attacked.run import shapes_of, threat_at
+from mmlib.evaluation.attacked.budgets import shapes_of, threat_at
 from mmlib.evaluation.sweep import attack, perceptibility
 from mmlib.evaluation.sweep.chunk import ChunkSweep
 from mmlib.evaluation.sweep.measures import measure

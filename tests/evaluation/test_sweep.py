@@ -13,7 +13,7 @@ from mmlib.attacks.core.threat import (
     NORMS,
     Norm,
 )
-from mmlib.evaluation.attacked.run import shapes_of, threat_at
+from mmlib.evaluation.attacked.budgets import shapes_of, threat_at
 from mmlib.evaluation.sweep import perceptibility, table
 from mmlib.evaluation.sweep.chunk import ChunkSweep
 from mmlib.evaluation.sweep.measures import measure

@@ -3,9 +3,9 @@ import math
 import pytest
 
 from mmlib.metrics.intervals import Interval
-from mmlib.report.comparison.claim import Claim
 from mmlib.report.comparison.correlation import Correlation
 from mmlib.report.comparison.predictors import Prediction
+from mmlib.report.comparison.verdict import Claim
 from mmlib.report.evidence import evidence, side
 from mmlib.report.questions.answer import NOT_ANSWERED
 from mmlib.report.questions.fusion import fusion

@@ -18,17 +18,17 @@ from mmlib.metrics.stored import (
     AttackScores,
     Condition,
 )
-from mmlib.report.comparison.claim import (
-    Claim,
-    about_zero,
-    above_zero,
-    adjusted,
-)
 from mmlib.report.comparison.claims import claims
 from mmlib.report.comparison.paired import (
     PairedRuns,
     Where,
     noise_of,
+)
+from mmlib.report.comparison.verdict import (
+    Claim,
+    about_zero,
+    above_zero,
+    adjusted,
 )
 from mmlib.runtime.errors import UserError
 from tests.fake_run import labels_of, write_run

@@ -1,22 +1,22 @@
 """A trained run as it is attacked: in the attack's domain, frozen, with the clips that it meets."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from mmlib.attacks.core.threat import Threat, build_threat
+from mmlib.attacks.core.threat import Threat
 from mmlib.batch import Batch, LabelledBatch, to_device
 from mmlib.evaluation.attacked import domain
+from mmlib.evaluation.attacked.budgets import shapes_of, threat_at
 from mmlib.evaluation.attacked.frozen import frozen
 from mmlib.models.base import Model
 from mmlib.params.attacks import AttackMethod
+from mmlib.runtime.arrays import Indices
 from mmlib.shards.read.loader import ShardSet
-from mmlib.threats import THREATS, threat_on
+from mmlib.threats import threat_on
 
 SPLIT = "eval"
 """The split whose clips are attacked."""
@@ -63,9 +63,7 @@ class AttackedRun:
         """The shape of one clip of each modality, as `gather` gives it."""
         return domain.input_shapes(self.clips, self.shards, self.settings.domain)
 
-    def gather(
-        self, rows: NDArray[np.intp], modalities: tuple[str, ...] | None = None
-    ) -> LabelledBatch:
+    def gather(self, rows: Indices, modalities: tuple[str, ...] | None = None) -> LabelledBatch:
         """Read clips in the attack's domain; of `modalities`, by default those of the run."""
         batch = domain.gather(
             self.clips, rows, modalities or self.net.modalities, domain=self.settings.domain
@@ -76,22 +74,3 @@ class AttackedRun:
     def threat(self, name: str, multiple: float, inputs: Batch) -> Threat:
         """The budgets of a threat for clips as `gather` gives them: see `threat_at`."""
         return threat_at(name, self.settings, multiple, shapes_of(inputs))
-
-
-def threat_at(
-    name: str, settings: AttackMethod, multiple: float, shapes: Mapping[str, tuple[int, ...]]
-) -> Threat:
-    """The budgets of threat A, V or AV at `multiple` times the headline attack.eps.
-
-    `shapes`: modality -> shape of one clip in the attack's domain.
-    """
-    eps = {
-        modality: settings.eps * multiple * getattr(settings.scale, modality)
-        for modality in THREATS[name]
-    }
-    return build_threat(eps, settings.norm, shapes)
-
-
-def shapes_of(inputs: Batch) -> dict[str, tuple[int, ...]]:
-    """The shape of one clip of each tensor of a batch."""
-    return {name: tuple(tensor.shape[1:]) for name, tensor in inputs.items()}

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from mmlib.batch import Batch, to_device
-from mmlib.evaluation.attacked.run import AttackedRun, threat_at
+from mmlib.evaluation.attacked.budgets import threat_at
+from mmlib.evaluation.attacked.run import AttackedRun
 from mmlib.evaluation.checks import stored
 from mmlib.evaluation.checks.outcome import Outcome
 from mmlib.storage import numbers_of, read_metadata, read_parquet

@@ -26,7 +26,7 @@ from mmlib.attacks.methods.rechecked import climb_rechecked
 from mmlib.attacks.methods.silence import raised
 from mmlib.batch import LabelledBatch, present
 from mmlib.evaluation.attacked import frozen
-from mmlib.evaluation.attacked.run import shapes_of, threat_at
+from mmlib.evaluation.attacked.budgets import shapes_of, threat_at
 from mmlib.evaluation.sweep.measures import measure
 from mmlib.evaluation.sweep.methods import (
     Solution,

@@ -4,7 +4,12 @@ from collections.abc import Iterator, Mapping
 
 from mmlib.metrics.intervals import Interval
 from mmlib.report import threats
-from mmlib.report.comparison.claim import (
+from mmlib.report.comparison.paired import (
+    PairedRuns,
+    Where,
+    noise_of,
+)
+from mmlib.report.comparison.verdict import (
     EQUAL,
     Claim,
     about_zero,
@@ -12,11 +17,6 @@ from mmlib.report.comparison.claim import (
     claim,
     difference_row,
     words,
-)
-from mmlib.report.comparison.paired import (
-    PairedRuns,
-    Where,
-    noise_of,
 )
 from mmlib.threats import SINGLE
 

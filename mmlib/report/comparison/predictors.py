@@ -14,13 +14,13 @@ import numpy as np
 
 from mmlib.metrics.intervals import Interval
 from mmlib.report import threats
-from mmlib.report.comparison.claim import (
-    Claim,
-    Verdict,
-)
 from mmlib.report.comparison.correlation import (
     Correlation,
     correlate,
+)
+from mmlib.report.comparison.verdict import (
+    Claim,
+    Verdict,
 )
 from mmlib.runtime.arrays import Array
 

@@ -8,14 +8,14 @@ import numpy as np
 from mmlib.params.retraining import AdversarialRun, MixupRun, PlainRun
 from mmlib.params.study import JointRun, StudyRun
 from mmlib.report import threats
-from mmlib.report.comparison.claim import (
-    Claim,
-    above_zero,
-)
 from mmlib.report.comparison.study import (
     MATCHED,
     Study,
     StudyRow,
+)
+from mmlib.report.comparison.verdict import (
+    Claim,
+    above_zero,
 )
 
 Kind = Callable[[StudyRun], bool]

@@ -5,7 +5,7 @@ from typing import Any
 
 from mmlib.metrics.intervals import Interval
 from mmlib.params.checks import Alone
-from mmlib.report.comparison.claim import (
+from mmlib.report.comparison.verdict import (
     Claim,
     Verdict,
 )

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from mmlib.metrics.intervals import Interval
 from mmlib.report import wording
-from mmlib.report.comparison.claim import Claim
 from mmlib.report.comparison.claims import FUSED
+from mmlib.report.comparison.verdict import Claim
 from mmlib.report.evidence import side
 from mmlib.report.inputs import Inputs
 from mmlib.report.questions.answer import NOT_ANSWERED, Answer, lines, retains, unscored

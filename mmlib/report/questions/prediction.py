@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from mmlib.metrics.intervals import Interval
 from mmlib.report import threats, wording
-from mmlib.report.comparison.claim import Verdict
 from mmlib.report.comparison.predictors import Prediction
+from mmlib.report.comparison.verdict import Verdict
 from mmlib.report.evidence import evidence
 from mmlib.report.inputs import Inputs
 from mmlib.report.questions.answer import NOT_ANSWERED, Answer

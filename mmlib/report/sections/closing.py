@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 
 from mmlib.report import examples, wording
-from mmlib.report.comparison.claim import EQUAL, Claim
+from mmlib.report.comparison.verdict import EQUAL, Claim
 from mmlib.report.findings import NOISE_KEY, Findings, main_runs
 from mmlib.report.inputs import Inputs
 from mmlib.report.sections.blocks import Block, Section

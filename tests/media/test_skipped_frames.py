@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmlib.media import reading, unseen
+from mmlib.media import reading, skipped_frames
 from mmlib.media.decode import Decoded, decode
 from mmlib.media.encode import encode
 from mmlib.media.ffmpeg import Limits, binary
@@ -85,8 +85,10 @@ def test_a_section_decodes_to_the_same(
         assert same(quick, decode(folder / "plain.mp4", form, LIMITS, end_s=end_s))
 
 
-def find(source: Path, fps: float) -> unseen.Unseen | None:
-    return unseen.find_unseen(source, Form(16000, fps, 48), Section(0.0, None, 60.0), LIMITS)
+def find(source: Path, fps: float) -> skipped_frames.Unseen | None:
+    return skipped_frames.find_unseen(
+        source, Form(16000, fps, 48), Section(0.0, None, 60.0), LIMITS
+    )
 
 
 def test_pictures_are_left_out_where_it_pays(folder: Path, tmp_path: Path) -> None:
