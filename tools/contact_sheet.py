@@ -1,7 +1,7 @@
 """Draw docs/events.png: for every class of the demo set, frames over spectrograms of three clips.
 
 `python -m tools.contact_sheet` reads params.yaml; every clip holds the one event, heard and seen,
-among the background, noise and distractors that the demo gives it.
+among the background and noise that the demo gives it, without its distractors.
 """
 
 import dataclasses

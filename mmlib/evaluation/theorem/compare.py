@@ -13,7 +13,7 @@ from mmlib.storage import csv_text, rounded, significant
 class Radii(NamedTuple):
     """One modality attacked in two models: radii in multiples of attack.eps, (N,) float64.
 
-    0: broken when clean; inf: not broken up to theorem.reach.
+    0: broken when clean; inf: not broken up to theorem.search.reach.
     """
 
     clip_ids: tuple[str, ...]
@@ -51,7 +51,7 @@ def compare(radii: Radii, tolerance: float, confidence: float) -> dict[str, Any]
 
 
 def radii_csv(found: Mapping[str, Radii]) -> str:
-    """data/theorem.csv: one row per clip and threat; `inf` where no radius within reach broke it.
+    """data/theorem/<run>.csv: one row per clip and threat; `inf` where no radius within reach broke it.
 
     Columns: clip_id, threat, radius_alone, radius_fused, in multiples of attack.eps.
     """
