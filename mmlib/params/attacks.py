@@ -42,6 +42,16 @@ class Surface(Section):
         return self
 
 
+class Refine(Section):
+    """The rounds that lower the score of the whole set, after each clip was attacked for itself."""
+
+    rounds: Annotated[int, Field(ge=0)] = 0
+    steps: Count = 4
+    sweep_steps: Count = 2
+    step_size: Annotated[float, Field(gt=0, le=2)] = 1.0
+    momentum: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+
 class AttackMethod(Section):
     """How hard one attack tries, and in what form; eps in units of full scale."""
 
@@ -54,6 +64,7 @@ class AttackMethod(Section):
     momentum: Annotated[float, Field(ge=0, le=1)] = 0.0
     restarts: Count
     loss: Literal["bce", "balanced_bce", "ranking", "margin", "cross_entropy", "dlr"]
+    refine: Refine = Refine()
     batch_size: Count
     methods: Annotated[tuple[Method, ...], BeforeValidator(listed), Field(min_length=1)] = ("pgd",)
     queries: Annotated[int, Field(ge=2)] = 200

@@ -1,10 +1,10 @@
-"""Attack one chunk of clips under every threat at every budget.
+"""Attack one chunk of clips under every threat at every budget, each clip for itself.
 
-Chunks are independent of one another and of the number of processes. Within a chunk and a threat
+What is found does not depend on the number of processes. Within a chunk and a threat
 the budgets ascend, and each attack starts from the solution of the budget before, as it is and
 scaled up to the new radius; the attack on both modalities also starts from those on one. Starts
 compete as candidates, so no clip's loss ever falls as a budget grows, nor when a second modality
-may be attacked too.
+may be attacked too. Rounds that look at the whole set may follow: see `refine`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mmlib.attacks.core.losses import resolve
+from mmlib.attacks.core.losses import Loss, resolve
 from mmlib.attacks.core.search import (
     Points,
     Search,
@@ -36,6 +36,9 @@ from mmlib.models.base import Model
 from mmlib.params.attacks import Attack
 from mmlib.runtime.seeds import derive
 from mmlib.threats import SINGLE, threat_names, within
+
+Budgeted = tuple[str, float]
+"""A threat at a multiple of attack.eps."""
 
 Condition = tuple[str, str, float]
 """Threat, attack and multiple of attack.eps; ("clean", "clean", 0.0) for the clean clips."""
@@ -84,14 +87,46 @@ class ChunkSweep:
             self.embeddings = self.model.encode_all(self.inputs)
             logits = self.model.classify(self.embeddings)
         self.clean = Solution({name: self.inputs[name] for name in self.modalities}, logits)
-        self.solutions: dict[tuple[str, float], Solution] = {}
+        self.solutions: dict[Budgeted, Solution] = {}
+        self.members: dict[str, dict[str, Solution]] = {}
+
+    @property
+    def conditions(self) -> list[Budgeted]:
+        """Every threat at every budget: single modalities first, budgets ascending."""
+        return [
+            (name, multiple)
+            for name in threat_names(self.modalities)
+            for multiple in sorted(self.settings.sweep)
+        ]
 
     def run(self) -> list[Record]:
+        """Search, then record, with nothing between."""
+        self.search()
+        return self.records()
+
+    def search(self) -> None:
+        """Attack each clip for itself: fills `solutions`, and `members` where methods compete."""
+        for name, multiple in self.conditions:
+            search, threat = self.begin(name, multiple, self.settings.loss)
+            found, members = self._attack(search, threat, name, multiple)
+            self.solutions[name, multiple] = found
+            if members:
+                self.members[name] = members
+
+    def begin(
+        self, name: str, multiple: float, loss: str | Loss, *parts: int | str
+    ) -> tuple[Search, Threat]:
+        """A search of one condition; the seed of each clip follows from `parts` too."""
+        threat = self.threat(name, multiple)
+        batch, forward = frozen.cached(self.model, self.inputs, self.embeddings, threat)
+        seeds = [derive(self.seed, clip, name, str(multiple), *parts) for clip in self.clip_ids]
+        return Search(forward, batch, self.labels, threat, loss, seeds), threat
+
+    def records(self) -> list[Record]:
         """Every condition, always in the same order: clean, then by threat and ascending budget."""
         records = [self._record("clean", "clean", 0.0, self.clean, {})]
-        for name in threat_names(self.modalities):
-            for multiple in sorted(self.settings.sweep):
-                records += self._at_budget(name, multiple)
+        for name, multiple in self.conditions:
+            records += self._at_budget(name, multiple)
         return records
 
     def threat(self, name: str, multiple: float) -> Threat:
@@ -99,19 +134,17 @@ class ChunkSweep:
         return threat_at(name, self.settings, multiple, shapes_of(self.inputs))
 
     def _at_budget(self, name: str, multiple: float) -> list[Record]:
-        """Noise and attack under one threat at one budget."""
-        threat = self.threat(name, multiple)
-        batch, forward = frozen.cached(self.model, self.inputs, self.embeddings, threat)
-        seeds = [derive(self.seed, clip, name, str(multiple)) for clip in self.clip_ids]
-        search = Search(forward, batch, self.labels, threat, self.settings.loss, seeds)
-        found, members = self._attack(search, threat, name, multiple)
-        self.solutions[name, multiple] = found
+        """Noise, and what was found, under one threat at one budget."""
+        search, threat = self.begin(name, multiple, self.settings.loss)
+        found = self.solutions[name, multiple]
         # One draw a clip: over a split, the draws of the clips average out.
         noisy, quantised = on_sphere(search), None
         with torch.no_grad():
-            noise_logits = forward({**batch, **noisy})
+            noise_logits = search.model({**search.batch, **noisy})
             if multiple == 1:
-                quantised = forward({**batch, **quantise(search.regions, found.points)})
+                stored = quantise(search.regions, found.points)
+                quantised = search.model({**search.batch, **stored})
+        members = self.members.get(name, {}) if multiple == 1 else {}
         return [
             self._record(name, "noise", multiple, Solution(noisy, noise_logits), threat),
             self._record(name, "pgd", multiple, found, threat, quantised),
@@ -135,7 +168,7 @@ class ChunkSweep:
         if smaller:
             before = self.solutions[name, max(smaller)]
             search.offer(before.points, before.logits)
-            begin = self._stretched(search, before.points, multiple / max(smaller))
+            begin = stretched(search, before.points, multiple / max(smaller))
         parts = [part for part in SINGLE if part != name and within(part, name)]
         if parts:
             joined: Points = {}
@@ -158,11 +191,6 @@ class ChunkSweep:
         assert search.best_logits is not None
         several = multiple == 1 and len(self.settings.methods) > 1
         return Solution(search.best, search.best_logits), members if several else {}
-
-    def _stretched(self, search: Search, points: Points, factor: float) -> Points:
-        return search.project(
-            {name: clean + factor * (points[name] - clean) for name, clean in search.clean.items()}
-        )
 
     def _better(self, search: Search, first: Points, second: Points) -> Points:
         return search.merge(search.losses(first) > search.losses(second), first, second)
@@ -200,3 +228,10 @@ class ChunkSweep:
                 {modality: points[row].cpu() for modality, points in found.points.items()},
                 {name: bool(present(self.inputs, name)[row]) for name in self.modalities},
             )
+
+
+def stretched(search: Search, points: Points, factor: float) -> Points:
+    """Points of another budget, with `factor` times their change where that is allowed."""
+    return search.project(
+        {name: clean + factor * (points[name] - clean) for name, clean in search.clean.items()}
+    )

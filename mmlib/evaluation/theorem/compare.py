@@ -51,7 +51,7 @@ def compare(radii: Radii, tolerance: float, confidence: float) -> dict[str, Any]
 
 
 def radii_csv(found: Mapping[str, Radii]) -> str:
-    """data/theorem/<run>.csv: one row per clip and threat; `inf` where no radius within reach broke it.
+    """data/theorem/<run>.csv: one row per clip and threat; `inf`: not broken within reach.
 
     Columns: clip_id, threat, radius_alone, radius_fused, in multiples of attack.eps.
     """
