@@ -3,9 +3,10 @@
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from itertools import chain, islice
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -53,24 +54,40 @@ def map_ordered(
     stderr. The first exception of an item is raised here; a worker that dies (killed, out of
     memory) is a UserError.
     """
-    workers = min(workers or worker_count(), len(items))
-    progress = tqdm(
-        total=len(items), desc=label, file=sys.stderr, mininterval=2.0, disable=not items
-    )
+    return map_phases(function, [items], total=len(items), label=label, workers=workers)
+
+
+def map_phases(
+    function: Callable[[Item], Result],
+    phases: Iterable[Sequence[Item]],
+    *,
+    total: int,
+    label: str,
+    workers: int | None = None,
+) -> Iterator[Result]:
+    """Yield as `map_ordered` does, one phase after another in the same processes.
+
+    A phase begins, and is taken from `phases`, once all results of the one before have been
+    yielded. `total` is the number of items of all phases.
+    """
+    workers = min(workers or worker_count(), total)
+    progress = tqdm(total=total, desc=label, file=sys.stderr, mininterval=2.0, disable=not total)
     with progress:
         results = (
-            _in_turn(function, items)
+            _in_turn(function, phases)
             if workers <= 1
-            else _in_processes(function, items, label, workers)
+            else _in_processes(function, phases, label, workers)
         )
         for result in results:
             progress.update()
             yield result
 
 
-def _in_turn(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+def _in_turn(
+    function: Callable[[Item], Result], phases: Iterable[Sequence[Item]]
+) -> Iterator[Result]:
     # One torch thread, as in a worker process: sums in another order give other last digits.
-    for item in items:
+    for item in chain.from_iterable(phases):
         torch = sys.modules.get("torch")
         threads = torch.get_num_threads() if torch else 0
         if torch:
@@ -84,24 +101,22 @@ def _in_turn(function: Callable[[Item], Result], items: Sequence[Item]) -> Itera
 
 
 def _in_processes(
-    function: Callable[[Item], Result], items: Sequence[Item], label: str, workers: int
+    function: Callable[[Item], Result],
+    phases: Iterable[Sequence[Item]],
+    label: str,
+    workers: int,
 ) -> Iterator[Result]:
     pool = ProcessPoolExecutor(
         workers, mp_context=multiprocessing.get_context("spawn"), initializer=_one_thread
     )
     try:
-        waiting: list[Future[Result]] = []
-        upcoming = iter(items)
-        for item in upcoming:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) == 2 * workers:
-                break
-        while waiting:
-            result = waiting.pop(0).result()
-            for item in upcoming:
-                waiting.append(pool.submit(function, item))
-                break
-            yield result
+        for items in phases:
+            upcoming = iter(items)
+            waiting = [pool.submit(function, item) for item in islice(upcoming, 2 * workers)]
+            while waiting:
+                result = waiting.pop(0).result()
+                waiting += [pool.submit(function, item) for item in islice(upcoming, 1)]
+                yield result
     except BrokenProcessPool:
         raise UserError(
             f"{label}: a worker process died, most often for lack of memory; finished pieces "

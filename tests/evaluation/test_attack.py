@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from mmlib.evaluation.sweep import attack as work
+from mmlib.evaluation.sweep import attack as sweep_attack
+from mmlib.evaluation.sweep import work
 from mmlib.models import checkpoint
 from mmlib.runtime.errors import UserError
 from mmlib.shards.read.format import (
@@ -30,6 +31,8 @@ from tests.moments import HANG_S
 from tests.sweep_toys import CLASSES, MANIFEST, MEL, inputs, labelled, log_mel, model, settings
 
 NAMES = tuple("abcde")
+ROUNDS = 2
+SETTINGS = settings(refine={"rounds": ROUNDS, "steps": 2, "sweep_steps": 1})
 
 
 def project(root: Path, sound: torch.Tensor | None = None) -> tuple[Path, Path]:
@@ -85,7 +88,7 @@ def project(root: Path, sound: torch.Tensor | None = None) -> tuple[Path, Path]:
 
 
 def attack(root: Path, shards: Path, run: Path, out: str) -> tuple[bytes, bytes]:
-    work.attack_split(shards, run, root / out, settings(), seed=3)
+    sweep_attack.attack_split(shards, run, root / out, SETTINGS, seed=3)
     folder = root / out
     return (folder / "mid.parquet").read_bytes(), (folder / "mid-examples.parquet").read_bytes()
 
@@ -123,21 +126,28 @@ def test_a_stopped_sweep_ends_with_the_same_bytes(
 ) -> None:
     shards, run = project(in_folder)
     whole = attack(in_folder, shards, run, "whole")
-    attacked: list[int] = []
-    real = work._attack
+    attacked: list[tuple[int, int]] = []
+    real = work.attack_chunk
 
-    def stops_at_the_second(chunk: work.Chunk) -> None:
-        attacked.append(chunk.first)
-        if len(attacked) == 2:
-            raise KeyboardInterrupt
-        real(chunk)
+    def stops_at_the(place: int) -> Callable[[tuple[work.Chunk, int]], None]:
+        def attack_chunk(task: tuple[work.Chunk, int]) -> None:
+            attacked.append((task[0].first, task[1]))
+            if len(attacked) == place:
+                raise KeyboardInterrupt
+            real(task)
 
-    monkeypatch.setattr(work, "_attack", stops_at_the_second)
-    with pytest.raises(KeyboardInterrupt):
-        attack(in_folder, shards, run, "again")
-    assert not (in_folder / "again").exists()
+        return attack_chunk
+
+    # In the first round, in a later one, and in the record.
+    for place in (2, 7, 12):
+        monkeypatch.setattr(sweep_attack, "attack_chunk", stops_at_the(place))
+        with pytest.raises(KeyboardInterrupt):
+            attack(in_folder, shards, run, "again")
+        assert not (in_folder / "again").exists()
     assert attack(in_folder, shards, run, "again") == whole
-    assert attacked == [0, 3, 3, 6]
+    every = [(first, number) for number in range(ROUNDS + 2) for first in (0, 3, 6)]
+    assert [task for n, task in enumerate(attacked) if task not in attacked[:n]] == every
+    assert len(attacked) == len(every) + 3
 
 
 @pytest.mark.slow
@@ -158,9 +168,9 @@ def test_torchrun_writes_the_same_bytes(in_folder: Path) -> None:
     script.write_text(
         "from pathlib import Path\n"
         "from mmlib.evaluation.sweep.attack import attack_split\n"
-        "from tests.sweep_toys import settings\n"
+        "from tests.evaluation.test_attack import SETTINGS\n"
         "if __name__ == '__main__':\n"
-        f"    attack_split(Path({str(shards)!r}), Path({str(run)!r}), Path('two'), settings(), 3)\n"
+        f"    attack_split(Path({str(shards)!r}), Path({str(run)!r}), Path('two'), SETTINGS, 3)\n"
     )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     done = subprocess.run(

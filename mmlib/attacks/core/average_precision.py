@@ -28,7 +28,10 @@ class SetPrecision:
 
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The losses (B,) of logits (B, K); `labels` are those of the set, and not read again."""
-        total = sum((each.precision(logits) for each in self.classes), logits.new_zeros(len(logits)))
+        # Where no class counts, a gradient of zero rather than none.
+        total = 0 * logits.sum(1)
+        for each in self.classes:
+            total = total + each.precision(logits)
         return -total / max(1, len(self.classes))
 
 
@@ -66,7 +69,7 @@ class _Class:
         return terms.mean(1)
 
     def _own(self, scores: Tensor, turn: Tensor) -> Tensor:
-        """The precision at positives that have moved to `scores` (R,), the others where they are."""
+        """The precision at positives that moved to `scores` (R,), the others where they are."""
         others = self._above(-scores, -self.positives)
         others = others.scatter(1, turn[:, None], 0.0).sum(1)
         beaten = self._above(-scores, -self.negatives).sum(1)

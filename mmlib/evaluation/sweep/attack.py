@@ -1,19 +1,17 @@
-"""Spread the sweep over processes, keep finished chunks through a kill, join them at the end."""
+"""Spread the sweep over processes, round by round, and join its chunks at the end."""
 
 import time
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from mmlib.evaluation.attacked.run import SPLIT, AttackedRun
+from mmlib.evaluation.attacked.run import SPLIT
 from mmlib.evaluation.sweep import (
     surface,
     table,
 )
-from mmlib.evaluation.sweep.chunk import ChunkSweep
+from mmlib.evaluation.sweep.work import Chunk, attack_chunk
 from mmlib.models import (
     checkpoint,
     devices,
@@ -26,7 +24,7 @@ from mmlib.runtime.scratch import (
     publish_file,
 )
 from mmlib.runtime.workers import (
-    map_ordered,
+    map_phases,
     share,
 )
 from mmlib.shards.read.loader import ShardSet
@@ -35,44 +33,13 @@ from mmlib.threats import threat_names
 _POLL_S = 0.2
 
 
-@dataclass(frozen=True)
-class Chunk:
-    """Clips `first` to `last` (excluded) of the eval split, and what to do with them."""
-
-    first: int
-    last: int
-    shown: tuple[int, ...]
-    """Which of them, counted from the split's start, are kept whole for the report."""
-    shards: Path
-    model: Path
-    settings: Attack
-    seed: int
-    scratch: Scratch
-    surface: bool
-    """Whether the plane of two budgets is attacked too."""
-
-    @property
-    def name(self) -> str:
-        """The name of its piece in scratch."""
-        return f"{self.first:07d}.parquet"
-
-    @property
-    def examples_name(self) -> str:
-        """The name of its examples in scratch."""
-        return f"{self.first:07d}-examples.parquet"
-
-    @property
-    def surface_name(self) -> str:
-        """The name of its points of the plane in scratch."""
-        return f"{self.first:07d}-surface.parquet"
-
-
 def attack_split(shards: Path, model: Path, out: Path, settings: Attack, seed: int) -> None:
     """Attack the run `model` (a checkpoint without suffix) on the eval split.
 
-    Writes `<out>/<run>.parquet`, `-examples.parquet` and `-surface.parquet`. A stopped sweep goes
-    on from its last finished chunk, and ends with the same bytes. Under torchrun every process
-    takes its share of the chunks and the first one joins them: the same bytes again.
+    Writes `<out>/<run>.parquet`, `-examples.parquet` and `-surface.parquet`. A stopped sweep
+    resumes at the chunks and rounds that are not finished, and ends with the same bytes. Under
+    torchrun every process takes its share of the chunks and the first one joins them: the same
+    bytes again.
     """
     run, description = model.name, checkpoint.read_description(model)
     clips = ShardSet(shards, SPLIT)
@@ -86,13 +53,16 @@ def attack_split(shards: Path, model: Path, out: Path, settings: Attack, seed: i
     planar = settings.surface.attacks(run) and len(description["inputs"]) > 1
     chunks = _chunks(len(clips), shards, model, settings, seed, scratch, planar)
     rank, processes = share()
-    left = [chunk for chunk in chunks[rank::processes] if not scratch.has(chunk.name)]
+    own = chunks[rank::processes]
+    rounds = range(settings.refine.rounds + 2)
+    left = sum(not chunk.finished(number) for number in rounds for chunk in own)
     workers = devices.worker_processes()
-    for _ in map_ordered(_attack, left, label=f"attack {run}", workers=workers):
+    phases = _phases(chunks, own, rounds)
+    for _ in map_phases(attack_chunk, phases, total=left, label=f"attack {run}", workers=workers):
         pass
     if rank:
         return
-    _await(chunks)
+    _await(chunks, rounds[-1])
     metadata = {
         "classes": list(clips.classes),
         "task": clips.task,
@@ -122,6 +92,7 @@ def _chunks(
 ) -> list[Chunk]:
     kept = np.linspace(0, count - 1, min(settings.examples, count)).round().astype(int).tolist()
     size = settings.batch_size
+    begins = tuple(range(0, count, size))
     return [
         Chunk(
             first,
@@ -133,35 +104,23 @@ def _chunks(
             seed,
             scratch,
             planar,
+            begins,
         )
-        for first in range(0, count, size)
+        for first in begins
     ]
 
 
-def _await(chunks: list[Chunk]) -> None:
+def _phases(
+    chunks: Sequence[Chunk], own: Sequence[Chunk], rounds: Iterable[int]
+) -> Iterator[list[tuple[Chunk, int]]]:
+    """The unfinished work of every round in turn, once all chunks have done the round before."""
+    for number in rounds:
+        if number:
+            _await(chunks, number - 1)
+        yield [(chunk, number) for chunk in own if not chunk.finished(number)]
+
+
+def _await(chunks: Sequence[Chunk], number: int) -> None:
     """Wait for the chunks of the other processes; torchrun ends all when one of them fails."""
-    while any(not chunk.scratch.has(chunk.name) for chunk in chunks):
+    while any(not chunk.finished(number) for chunk in chunks):
         time.sleep(_POLL_S)
-
-
-def _attack(chunk: Chunk) -> None:
-    """Attack one chunk in this process and write its pieces."""
-    run = _run(chunk.model, chunk.shards, chunk.settings, devices.select_in_worker())
-    batch = run.gather(np.arange(chunk.first, chunk.last))
-    sweep = ChunkSweep(run.model, batch, chunk.settings, chunk.seed)
-    records = sweep.run()
-    if chunk.shown:
-        found = list(sweep.examples([row - chunk.first for row in chunk.shown]))
-        chunk.scratch.write(chunk.examples_name, lambda p: table.write_examples(p, found))
-    if chunk.surface:
-        points = list(surface.attack_surface(sweep))
-        chunk.scratch.write(
-            chunk.surface_name, lambda p: surface.write_piece(p, batch.clip_ids, points)
-        )
-    chunk.scratch.write(chunk.name, lambda p: table.write_piece(p, batch.clip_ids, records))
-
-
-@lru_cache(maxsize=1)
-def _run(model: Path, shards: Path, settings: Attack, device: torch.device) -> AttackedRun:
-    """The run, loaded and frozen once a process."""
-    return AttackedRun.load(model, shards, settings, device)
