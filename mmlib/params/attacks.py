@@ -25,6 +25,7 @@ class Surface(Section):
     steps: Count = 2
     splits: Annotated[int, Field(ge=2)] = 3
     refinements: Annotated[int, Field(ge=0)] = 1
+    shared_steps: Count = 20
 
     @property
     def named(self) -> tuple[str, ...]:

@@ -113,6 +113,22 @@ def test_starts_do_not_leave_the_shared_budget_and_are_used() -> None:
     assert not bool((net(found) == net(inputs)).all())
 
 
+def test_the_last_steps_are_taken_at_each_clip_s_best_split() -> None:
+    """No clip loses by them, some gain, and the budget is kept."""
+    net = model()
+    losses, spent = [], []
+    for shared_steps in (1, 20):
+        plane = {**PLANE, "shared_steps": shared_steps}
+        sweep = ChunkSweep(net, labelled(net, clips=4), settings(surface=plane, momentum=0.75), 1)
+        sweep.run()
+        found = list(surface.attack_surface(sweep))[-1]
+        losses.append(found.loss)
+        spent.append(found.audio + found.video)
+    assert bool((losses[1] >= losses[0] - 1e-5).all())
+    assert bool((losses[1] > losses[0] + 1e-4).any())
+    assert bool((spent[1] <= 1 + 1e-6).all())
+
+
 def test_the_stage_s_file_and_a_run_without_a_plane(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,6 +32,7 @@ def shared(
     attack: Callable[..., Batch] = pgd,
     splits: int = 5,
     refinements: int = 2,
+    last_steps: int = 0,
     loss: str | Loss = "bce",
     seeds: Sequence[int] | int = 0,
     start: Start = None,
@@ -42,7 +43,8 @@ def shared(
     `threat` holds what each modality could spend alone; the shares that the two spend of it add up
     to at most 1 (l2: the squares do). The attack runs at `splits` splits, from all on the first
     modality to all on the second, for l2 also at the split that the clean gradient suggests;
-    `refinements` times, each clip then tries the splits half a step to either side of its best.
+    `refinements` times, each clip then tries the splits half a step to either side of its best, and
+    at the best of all it is attacked once more with `last_steps` steps (0: it is not).
     Runs after the first begin at the best point so far, or at that of `start`, projected onto the
     split's budgets, which is stronger. `settings` go to the attack. Returns a new batch.
 
@@ -60,7 +62,7 @@ def shared(
     _, gradients = search.gradients(search.clean)
     starts = [start] if isinstance(start, Mapping) else list(start or [])
     run = partial(attack, model, batch, labels, loss=loss, seeds=seeds, **settings)
-    tried = partial(_tried, search=search, threat=threat, pair=pair, run=run, starts=starts)
+    tried = partial(_tried, search=search, threat=threat, pair=pair, starts=starts, run=run)
     best = torch.zeros(len(labels), dtype=torch.float64, device=labels.device)
     for split in torch.linspace(0, 1, splits, dtype=torch.float64).tolist():
         best = tried(torch.full_like(best, split), best)
@@ -70,6 +72,8 @@ def shared(
         middle, step = best, 2.0**-refinement / max(1, splits - 1)
         for nearby in ((middle - step).clamp_min(0), (middle + step).clamp_max(1)):
             best = tried(nearby, best)
+    if last_steps:
+        tried(best, best, run=partial(run, steps=last_steps))
     return search.result()
 
 
@@ -79,8 +83,8 @@ def _tried(
     search: Search,
     threat: Threat,
     pair: tuple[str, str],
-    run: Callable[..., Batch],
     starts: Sequence[Mapping[str, Tensor]],
+    run: Callable[..., Batch],
 ) -> Tensor:
     """Attack at a split (B,) of the budget; return the best split so far of each clip."""
     radii = dict(zip(pair, shares(split, threat[pair[0]].norm), strict=True))

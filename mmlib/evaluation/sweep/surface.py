@@ -107,7 +107,10 @@ def _between(
 
 
 def _shared(sweep: ChunkSweep) -> Point:
-    """One headline budget for both, split for each clip as hurts it most."""
+    """One headline budget for both, split for each clip as hurts it most.
+
+    Few steps find the split, many then attack at it: an attacker of one modality gets as many.
+    """
     settings = sweep.settings
     threat = sweep.threat(FULL, 1.0)
     batch, forward = frozen.cached(sweep.model, sweep.inputs, sweep.embeddings, threat)
@@ -120,8 +123,10 @@ def _shared(sweep: ChunkSweep) -> Point:
         threat,
         splits=settings.surface.splits,
         refinements=settings.surface.refinements,
+        last_steps=settings.surface.shared_steps,
         steps=settings.surface.steps,
         step_size=settings.step_size,
+        momentum=settings.momentum,
         loss=settings.loss,
         seeds=[derive(sweep.seed, clip, "shared") for clip in sweep.clip_ids],
         start=[sweep.solutions[known].points for known in starts],
