@@ -16,6 +16,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from bench.tables import quartiles, table
 from mmlib.metrics import ranking as metrics
+from mmlib.metrics.geometry.bars import class_bars
+from mmlib.metrics.geometry.clouds import Clouds
 from mmlib.metrics.geometry.spaces import (
     affine_space,
     measure,
@@ -107,14 +109,15 @@ def geometry(labels: Labels, logits: Scores, task: str, dims: int = 1024) -> flo
     vectors = rng.standard_normal((len(labels), dims), dtype=np.float32)
     classes = [str(column) for column in range(labels.shape[1])]
     start = time.perf_counter()
-    space = affine_space("fused", vectors, logits, task=task, threshold=0.1, sample=2000)
+    bars = class_bars(task, labels, threshold=None, odds_ratio=4.0)
+    space = affine_space("fused", logits, bars=bars, sample=2000)
     measure(
         [space],
         classes,
         labels,
         logits,
-        task=task,
-        threshold=0.1,
+        dense=Clouds(labels, {"fused": vectors}, {"fused": np.ones(len(labels), np.bool_)}),
+        bars=bars,
         taus=(0.6, 0.8),
         p=2.0,
         seed=0,

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 from mmlib.metrics.geometry import table
+from mmlib.metrics.geometry.bars import class_bars
+from mmlib.metrics.geometry.clouds import clouds
 from mmlib.metrics.geometry.head import read_head
 from mmlib.metrics.geometry.spaces import (
     measure,
     penultimate_space,
 )
-from mmlib.metrics.stored import read_embeddings
+from mmlib.metrics.stored import read_embeddings, read_labels
 from mmlib.params.geometry import Geometry
 from mmlib.runtime import stage
 from mmlib.runtime.scratch import publish_text
@@ -28,11 +30,16 @@ def main(arguments: list[str]) -> None:
     everything = Settings.load()
     settings = everything.geometry
     embeddings, model = Path(f"data/embeddings/{run}.parquet"), Path(f"data/models/{run}")
-    cached = read_embeddings(embeddings, settings.split)
+    cached = read_embeddings(embeddings, settings.convexity_split)
+    dense = read_embeddings(embeddings, settings.density_split)
     head = read_head(model.with_name(f"{run}.safetensors"))
-    top = penultimate_space(
-        cached, head, str(embeddings), threshold=settings.threshold, sample=settings.points
+    bars = class_bars(
+        cached.task,
+        read_labels(embeddings, "train")[1],
+        threshold=settings.threshold,
+        odds_ratio=settings.odds_ratio,
     )
+    top = penultimate_space(cached, head, str(embeddings), bars=bars, sample=settings.points)
     spaces = [top]
     if len(cached.vectors) > 1 or settings.input_points:
         # Only the spaces further down need torch, whose import takes seconds.
@@ -43,8 +50,8 @@ def main(arguments: list[str]) -> None:
             head,
             model,
             Path("data/shards"),
-            split=settings.split,
-            threshold=settings.threshold,
+            split=settings.convexity_split,
+            bars=bars,
             sample=settings.points,
             input_sample=settings.input_points,
         )
@@ -53,13 +60,14 @@ def main(arguments: list[str]) -> None:
         cached.classes,
         cached.labels,
         cached.logits,
-        task=cached.task,
-        threshold=settings.threshold,
+        dense=clouds(dense, head),
+        bars=bars,
         taus=settings.tau,
         p=settings.p,
         seed=everything.seed,
     )
-    publish_text(table.to_csv(found, settings.tau), Path(f"data/geometry/{run}.csv"))
+    splits = settings.convexity_split, settings.density_split
+    publish_text(table.to_csv(found, settings.tau, splits), Path(f"data/geometry/{run}.csv"))
 
 
 if __name__ == "__main__":

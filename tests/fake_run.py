@@ -36,7 +36,9 @@ def write_run(
     labels = labels_of(clips, task)
     rng = np.random.default_rng([seed, 1])
     vectors = rng.standard_normal((2 * clips, 6)).astype(np.float32)
-    vectors[:, :4] += strength * np.tile(labels, (2, 1))
+    val = np.random.default_rng([seed, 2]).standard_normal((clips, 6)).astype(np.float32)
+    vectors = np.concatenate([vectors, val])
+    vectors[:, :4] += strength * np.tile(labels, (3, 1))
     weight = np.eye(4, 6, dtype=np.float32)
     bias = np.full(4, -0.5 * strength, dtype=np.float32)
     logits = vectors @ weight.T + bias
@@ -44,18 +46,20 @@ def write_run(
         (root / "data" / folder).mkdir(parents=True, exist_ok=True)
     model = {"head.weight": weight, "head.bias": bias}
     save_file(model, root / f"data/models/{run}.safetensors")
-    order = rng.permutation(2 * clips)
-    ids = np.array([f"clip-{i % clips:03d}" for i in range(2 * clips)])
-    splits = np.array(["train"] * clips + ["eval"] * clips)
+    order = np.concatenate([rng.permutation(2 * clips), np.arange(2 * clips, 3 * clips)])
+    ids = np.array([f"clip-{i % clips:03d}" for i in range(3 * clips)])
+    splits = np.repeat(["train", "eval", "val"], clips)
     columns = {
         "split": splits[order],
         "clip_id": ids[order],
-        "labels": packed(np.tile(labels, (2, 1))[order]),
+        "labels": packed(np.tile(labels, (3, 1))[order]),
         space: packed(vectors[order]),
         "logits": packed(logits[order]),
     }
     save(root / f"data/embeddings/{run}.parquet", columns, {"classes": CLASSES, "task": task})
-    attacks = _attacks(ids[clips:], labels, logits[clips:], threats or {"A": 1.0}, rng)
+    attacks = _attacks(
+        ids[clips : 2 * clips], labels, logits[clips : 2 * clips], threats or {"A": 1.0}, rng
+    )
     details = {"classes": CLASSES, "task": task, "run": run, "eps": EPS}
     path = root / f"data/attacks/{run}.parquet"
     save(path, attacks, details | {"threats": list(threats or {"A": 1.0})})

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from mmlib.batch import Clips, to_device
+from mmlib.metrics.geometry.clouds import JOINT
 from mmlib.metrics.geometry.convexity import (
     Margins,
     Pairs,
@@ -28,7 +29,6 @@ from mmlib.runtime.arrays import Bools, Indices, Reals, Texts
 from mmlib.runtime.errors import UserError
 from mmlib.shards.read.loader import ShardSet
 
-JOINT = "joint"
 INPUT = "input"
 
 # Embeddings, and clips, that go through the network at once.
@@ -43,7 +43,7 @@ def spaces_below(
     shards: Path,
     *,
     split: str,
-    threshold: float,
+    bars: Reals | None,
     sample: int,
     input_sample: int,
 ) -> list[Space]:
@@ -54,7 +54,7 @@ def spaces_below(
     belong together.
     """
     model = checkpoint.load(model_path, devices.select())[0]
-    rule = rule_for(cached.task, threshold)
+    rule = rule_for(bars)
     vectors = {name: v for name, v in cached.vectors.items() if name in model.modalities}
     present = {name: head.present(name, vector) for name, vector in vectors.items()}
     spaces = []
@@ -95,15 +95,12 @@ def fusion_spaces(
     """
     modalities = tuple(vectors)
     spaces = [
-        Space(
-            name, vectors[name], _fused(model, vectors, (name,), rule), sample, None, present[name]
-        )
+        Space(name, _fused(model, vectors, (name,), rule), sample, None, present[name])
         for name in modalities
     ]
-    joined = np.concatenate([vectors[name] for name in modalities], axis=1)
     every = np.logical_and.reduce([present[name] for name in modalities])
     margins = _fused(model, vectors, modalities, rule)
-    return [*spaces, Space(JOINT, joined, margins, sample, None, every)]
+    return [*spaces, Space(JOINT, margins, sample, None, every)]
 
 
 def input_space(
@@ -145,7 +142,7 @@ def input_space(
             parts.append(rule(logits, column))
         return np.concatenate(parts)
 
-    return Space(INPUT, None, margins, sample, None, present)
+    return Space(INPUT, margins, sample, None, present)
 
 
 def _fused(

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from mmlib.runtime.settings import Count, Floats, Section
+from mmlib.runtime.settings import Count, Floats, Positive, Section
 
 
 class Embed(Section):
@@ -16,12 +16,14 @@ class Embed(Section):
 class Geometry(Section):
     """Class-wise density and convexity (stage geometry)."""
 
-    split: Literal["train", "val", "eval"]
+    convexity_split: Literal["train", "val", "eval"]
+    density_split: Literal["train", "val", "eval"]
     points: Annotated[int, Field(ge=10)]
     input_points: Annotated[int, Field(ge=0)]
     tau: Floats
     p: Annotated[float, Field(ge=1, allow_inf_nan=True)]
-    threshold: Annotated[float, Field(gt=0, lt=1)]
+    threshold: Annotated[float, Field(gt=0, lt=1)] | None
+    odds_ratio: Positive
 
     @model_validator(mode="after")
     def _consistent(self) -> "Geometry":

@@ -11,8 +11,7 @@ from mmlib.runtime.settings import Count, NotNegative, Positive, Section, Share,
 class MixupRule(Section):
     """How density and convexity steer mixup."""
 
-    gamma: NotNegative | None
-    floor: Annotated[float, Field(gt=0, le=1)]
+    gamma: NotNegative
     partner_temperature: Positive | None
     partner_spaces: Annotated[
         tuple[Literal["audio", "video", "fused"], ...],
@@ -20,7 +19,7 @@ class MixupRule(Section):
         Field(min_length=1),
     ]
     p: Annotated[float, Field(ge=1)]
-    same_class_share: Share
+    same_class_share: Share | None
     base: Positive
     limit: Annotated[float, Field(ge=1)]
     kappa_slope: NotNegative
@@ -29,10 +28,16 @@ class MixupRule(Section):
     tau: Annotated[float, Field(gt=0, lt=1)] | None
 
 
-class Temperature(Section):
-    """Guides of mixup (stage temperature): one rule, and the runs of each guide."""
+class MixupGuide(Parts):
+    """The runs whose metrics make a guide, and how strongly it steers: 0 not at all."""
 
-    guides: dict[str, Parts]
+    strength: NotNegative
+
+
+class Temperature(Section):
+    """Guides of mixup (stage temperature): one rule, and the runs and strength of each guide."""
+
+    guides: dict[str, MixupGuide]
     rule: MixupRule
 
 

@@ -18,33 +18,36 @@ class Guide:
     """What steers mixup; K classes in the order of `classes`.
 
     `class_weight` (K,) sums to 1 and draws the anchor's class (None: clips as they come).
-    `beta` gives each modality its (K,) parameters a of Beta(a, a). `distances` gives each clip, for
-    each of its labels in class order, its distance to that class's centre in units of the class's
-    median; a partner's probability is proportional to exp(-distance / temperature) (None: uniform).
+    `beta` gives each modality its (K,) parameters a of Beta(a, a). `same_class_share` (K,) is the
+    share of partners from the anchor's own class (None: any clip, whatever its class and distance).
+    `distances` gives each clip, for each of its labels in class order, its distance to that class's
+    centre in units of the class's median; a partner's probability is proportional to
+    exp(-distance / temperature) (None: uniform).
     """
 
     classes: tuple[str, ...]
     class_weight: Floats | None
     beta: dict[str, Floats]
     temperature: float | None
-    same_class_share: float
+    same_class_share: Floats | None
     distances: dict[str, tuple[float, ...]]
 
 
 def to_json(guide: Guide, account: Mapping[str, Any]) -> str:
     """Write the guide, and what it was derived from, as JSON: one line per clip, 6 digits."""
 
-    def by_class(values: Floats) -> dict[str, float]:
+    def by_class(values: Floats | None) -> dict[str, float] | None:
+        if values is None:
+            return None
         return {
             name: float(f"{value:.6g}") for name, value in zip(guide.classes, values, strict=True)
         }
 
-    weight = guide.class_weight
     head = {
-        "class_weight": None if weight is None else by_class(weight),
+        "class_weight": by_class(guide.class_weight),
         "beta": {modality: by_class(values) for modality, values in guide.beta.items()},
         "temperature": guide.temperature,
-        "same_class_share": guide.same_class_share,
+        "same_class_share": by_class(guide.same_class_share),
         **account,
     }
     text = json.dumps(head, indent=2, allow_nan=False).removesuffix("\n}")
@@ -64,19 +67,20 @@ def read_guide(path: Path) -> Guide | None:
     if values == {}:
         return None
     try:
-        weight = values["class_weight"]
-        drawn = None if weight is None else np.array(list(weight.values()), dtype=np.float64)
+        weight = _array(values["class_weight"])
         return Guide(
             classes=tuple(next(iter(values["beta"].values()))),
-            class_weight=None if drawn is None else drawn / drawn.sum(),
-            beta={
-                m: np.array(list(a.values()), dtype=np.float64) for m, a in values["beta"].items()
-            },
+            class_weight=None if weight is None else weight / weight.sum(),
+            beta={m: np.array(list(a.values()), float) for m, a in values["beta"].items()},
             temperature=values["temperature"],
-            same_class_share=values["same_class_share"],
+            same_class_share=_array(values["same_class_share"]),
             distances={clip_id: tuple(d) for clip_id, d in values["distances"].items()},
         )
     except (KeyError, TypeError, AttributeError):
         raise UserError(
             f"{path}: not a guide for mixup; rows of retrain take `temperature` or `none`"
         ) from None
+
+
+def _array(values: Mapping[str, float] | None) -> Floats | None:
+    return None if values is None else np.array(list(values.values()), dtype=np.float64)

@@ -24,18 +24,26 @@ class Pool:
     cumulative: Floats
 
     @classmethod
-    def of(cls, members: Ints, distance: Floats | None, temperature: float | None) -> "Pool":
+    def of(cls, members: Ints, weight: Floats) -> "Pool":
+        """Weigh the members by `weight` (M,), not all 0."""
+        cumulative = weight.cumsum()
+        return cls(members, cumulative / cumulative[-1])
+
+    @classmethod
+    def near(cls, members: Ints, distance: Floats | None, temperature: float | None) -> "Pool":
         """Weigh the members by exp(-distance / temperature); uniformly when either is None.
 
         Distances are taken from the nearest member, which changes no probability and lets every
         temperature > 0 work without underflow.
         """
         if distance is None or temperature is None:
-            weight = np.ones(members.size)
-        else:
-            weight = np.exp(-(distance - distance.min()) / temperature)
-        cumulative = weight.cumsum()
-        return cls(members, cumulative / cumulative[-1])
+            return cls.of(members, np.ones(members.size))
+        return cls.of(members, np.exp(-(distance - distance.min()) / temperature))
+
+    @property
+    def chances(self) -> Floats:
+        """The chance of each member, (M,), sum 1."""
+        return np.diff(self.cumulative, prepend=0.0)
 
     def draw(self, rng: np.random.Generator, size: int) -> Ints:
         """Draw clips with replacement: (size,) indices."""
@@ -46,11 +54,12 @@ class Pool:
 class Pairs:
     """Draws anchors and partners from one training split.
 
-    Anchors: a class by the guide's weights, then a clip of it uniformly; or, unguided, every clip
-    once an epoch, its class one of its labels. Partners: with probability `same_class_share` a clip
-    of the anchor's class, else a clip without that class, each by its distance to its centre (to
-    the nearest of its centres when it stands for another class); or, unguided, any clip. A clip
-    without labels has no centre, and is drawn in the unguided ways only.
+    Anchors: a class by the guide's weights, then a clip of it, one of n labels 1 / n as often as
+    one of one; or, unguided, every clip once an epoch, its class one of its labels. So weights
+    that are the classes' shares draw every labelled clip alike. Partners: with probability
+    `same_class_share` a clip of the anchor's class, else a clip without that class, each by its
+    distance to its centre (to the nearest of its centres when it stands for another class); or,
+    unguided, any clip. A clip without labels has no centre, and is drawn in the unguided ways only.
     """
 
     def __init__(self, labels: Bytes, guide: Guide | None, distances: Floats | None) -> None:
@@ -63,11 +72,13 @@ class Pairs:
             raise UserError("mixup: no clip of the train split has a label")
         order = np.argsort(columns, kind="stable")
         starts = np.searchsorted(columns[order], np.arange(labels.shape[1] + 1))
+        self._each = np.maximum(np.count_nonzero(labels, axis=1), 1)
+        self._anchors: dict[int, Pool] = {}
         self._classes: list[Pool | None] = []
         for start, end in pairwise(starts):
             part = order[start:end]
             near = None if distances is None else distances[part]
-            self._classes.append(Pool.of(rows[part], near, temperature) if part.size else None)
+            self._classes.append(Pool.near(rows[part], near, temperature) if part.size else None)
         nearest = None
         labelled = np.unique(rows)
         if distances is not None:
@@ -75,7 +86,7 @@ class Pairs:
             np.minimum.at(closest, rows, distances)
             nearest = closest[labelled]
         self._everyone = np.arange(labels.shape[0])
-        self._labelled = Pool.of(labelled, nearest, temperature) if rows.size else None
+        self._labelled = Pool.near(labelled, nearest, temperature) if rows.size else None
 
     def anchors(
         self, rng: np.random.Generator, size: int, choice: Choice, turn: Ints
@@ -89,19 +100,22 @@ class Pairs:
             return turn, self._any_label(rng, turn)
         classes = rng.choice(weight.size, size=size, p=weight)
         clips = np.empty(size, dtype=np.int64)
-        for place, label in enumerate(classes):
+        for label in np.unique(classes):
             pool = self._classes[label]
             if pool is None:
                 raise UserError(f"mixup: the guide weighs class {label}, which has no train clip")
-            clips[place] = pool.members[rng.integers(pool.members.size)]
+            stand = np.flatnonzero(classes == label)
+            if label not in self._anchors:
+                self._anchors[label] = Pool.of(pool.members, 1.0 / self._each[pool.members])
+            clips[stand] = self._anchors[label].draw(rng, stand.size)
         return clips, classes.astype(np.int64)
 
     def partners(self, rng: np.random.Generator, classes: Ints, choice: Choice) -> Ints:
         """Draw a partner for an anchor of each class (B,): (B,) indices."""
-        if self.guide is None or choice == "uniform":
+        shares = self.guide.same_class_share if self.guide and choice == "guided" else None
+        if shares is None:
             return rng.integers(self.labels.shape[0], size=classes.size)
-        same = rng.random(classes.size) < self.guide.same_class_share
-        same &= classes >= 0
+        same = (rng.random(classes.size) < shares[classes]) & (classes >= 0)
         result = np.empty(classes.size, dtype=np.int64)
         for place in np.flatnonzero(same):
             pool = self._classes[classes[place]]
@@ -110,6 +124,22 @@ class Pairs:
         others = np.flatnonzero(~same)
         result[others] = self._of_another_class(rng, classes[others])
         return result
+
+    def partner_chances(self, label: int) -> Floats:
+        """The chance of every clip to be the guided partner of an anchor of this class, (N,)."""
+        chances = np.zeros(self.labels.shape[0])
+        shares = self.guide.same_class_share if self.guide else None
+        pool, others = self._classes[label], self._labelled
+        if shares is None or pool is None or others is None:
+            return chances + 1.0 / chances.size
+        chances[others.members] = others.chances * (self.labels[others.members, label] == 0)
+        rest = chances.sum()
+        if rest > 0:
+            chances *= (1.0 - shares[label]) / rest
+        else:  # every clip has the class
+            chances[others.members] = (1.0 - shares[label]) * others.chances
+        chances[pool.members] += shares[label] * pool.chances
+        return chances
 
     def _any_label(self, rng: np.random.Generator, clips: Ints) -> Ints:
         keys = (1.0 - rng.random((clips.size, self.labels.shape[1]))) * (self.labels[clips] > 0)
@@ -131,7 +161,7 @@ class Pairs:
     def _exact_other(self, rng: np.random.Generator, label: int, fallback: int) -> int:
         assert self._labelled is not None
         pool = self._labelled
-        weight = np.diff(pool.cumulative, prepend=0.0) * (self.labels[pool.members, label] == 0)
+        weight = pool.chances * (self.labels[pool.members, label] == 0)
         if weight.sum() == 0:  # every clip has the class: there is no other
             return fallback
         return int(rng.choice(pool.members, p=weight / weight.sum()))

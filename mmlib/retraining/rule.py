@@ -3,51 +3,92 @@
 The paper says what the rule does (augment the less convex classes with samples from the denser
 region near the centre of their feature space; set the temperature of audio and video by thresholds
 on rho and kappa) and leaves the rule unstated; this one is ours [choice], see docs/retraining.md.
+It reads the order of the classes alone, never how far apart they lie, so that its dose is the same
+whatever the scale of a metric; `strength` 0 is unguided mixup, exactly.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.special import expit, logit
+from scipy.stats import rankdata
 
 from mmlib.metrics.geometry.density import centroid_distances
 from mmlib.params.retraining import MixupRule
 from mmlib.runtime.arrays import Array, Bools, Floats, Ints
-from mmlib.runtime.errors import UserError
 
 
-def class_weights(kappa: Floats, counts: Ints, *, gamma: float, floor: float) -> Floats:
-    """Weigh classes by (1 - kappa)^gamma: (K,), sum 1; 0 for a class without clips.
+def standing(values: Floats) -> Floats:
+    """Give each class's place among those that were measured: (K,) in (0, 1), ascending.
 
-    `kappa` (K,) in [0, 1], finite. `floor` stands for 1 - kappa where that is smaller, so that a
-    class measured as perfectly convex is seldom an anchor but never shut out [choice].
+    Mid-ranks, (rank - 1/2) / classes measured: equal values stand equally, at 1/2 where all are
+    equal. NaN where a class was not measured (too few clips).
     """
-    weight = np.where(counts > 0, np.maximum(1.0 - kappa, floor) ** gamma, 0.0)
-    if not weight.any():
-        raise UserError("temperature: no class has a clip in the train split")
+    known = np.isfinite(values)
+    place = np.full(values.shape, np.nan)
+    if known.any():
+        place[known] = (rankdata(values[known]) - 0.5) / known.sum()
+    return place
+
+
+def unguided_shares(labels: Array) -> Floats:
+    """The chance that an unguided anchor stands for each class: (K,), sum 1.
+
+    Every labelled clip is drawn alike, for one of its labels (N, K) alike.
+    """
+    each = labels.sum(axis=1)
+    shares = (labels[each > 0] / each[each > 0, None]).sum(axis=0)
+    return np.asarray(shares / max(shares.sum(), 1.0))
+
+
+def class_weights(kappa: Floats, shares: Floats, exponent: float) -> Floats:
+    """Weigh classes by their share times (1 - standing of kappa)^exponent: (K,), sum 1.
+
+    `shares` (K,) as of `unguided_shares`: what exponent 0 leaves, and 0 for a class without clips.
+    A class that was not measured stands in the middle.
+    """
+    tilt = exponent * np.log1p(-np.nan_to_num(standing(kappa), nan=0.5))
+    weight = shares * np.exp(np.minimum(tilt - tilt[shares > 0].max(), 0.0))
     return np.asarray(weight / weight.sum())
 
 
-def shortfall(values: Floats, quantile: float) -> tuple[float, Floats]:
-    """Return the threshold (a quantile over classes) and (K,) how far each class lies below it.
+def shortfall(values: Floats, quantile: float) -> Floats:
+    """Tell how far each class stands below this quantile of the classes: (K,) in [0, 1).
 
-    A class whose value is NaN or infinite (too few clips to measure) takes no part in the
-    threshold and falls short by 0. The threshold is NaN when no class could be measured.
+    0 for a class at the quantile or above, and for one that was not measured; towards 1 for the
+    lowest of many.
     """
-    known = np.isfinite(values)
-    if not known.any():
-        return float("nan"), np.zeros_like(values)
-    threshold = float(np.quantile(values[known], quantile))
-    return threshold, np.where(known, np.maximum(threshold - values, 0.0), 0.0)
+    if quantile == 0:
+        return np.zeros_like(values)
+    return np.nan_to_num(np.maximum(quantile - standing(values), 0.0) / quantile, nan=0.0)
 
 
-def beta_parameters(kappa_shortfall: Floats, rho_shortfall: Floats, rule: MixupRule) -> Floats:
-    """Give each class its a of Beta(a, a): base * clip(1 + slopes * shortfalls, 1, limit), (K,).
+def beta_parameters(
+    kappa_shortfall: Floats, rho_shortfall: Floats, rule: MixupRule, strength: float
+) -> Floats:
+    """Give each class its a of Beta(a, a), (K,).
 
-    a = 1 draws lambda uniformly; a larger a draws it nearer 1/2, which mixes more strongly.
+    base * clip(1 + strength * (slopes * shortfalls), 1, limit): a = 1 draws lambda uniformly; a
+    larger a draws it nearer 1/2, which mixes more strongly.
     """
-    strength = 1.0 + rule.kappa_slope * kappa_shortfall + rule.rho_slope * rho_shortfall
-    return np.asarray(rule.base * np.clip(strength, 1.0, rule.limit))
+    raised = rule.kappa_slope * kappa_shortfall + rule.rho_slope * rho_shortfall
+    return np.asarray(rule.base * np.clip(1.0 + strength * raised, 1.0, rule.limit))
+
+
+def same_class_shares(counts: Ints, clips: int, target: float | None, strength: float) -> Floats:
+    """The share of partners from the anchor's own class, (K,), for each class.
+
+    By chance it is counts / clips; strength 1 makes it `target` (None: as by chance), and others
+    move its log odds in proportion.
+    """
+    chance = counts / clips
+    if target is None or strength == 0:
+        return np.asarray(chance)
+    if target in (0, 1):
+        return np.full(counts.shape, float(target))
+    inner = np.clip(chance, 0.5 / clips, 1 - 0.5 / clips)  # finite log odds
+    return np.asarray(expit((1 - strength) * logit(inner) + strength * logit(target)))
 
 
 def relative_distances(vectors: Array, labels: Array, present: Bools, *, p: float) -> Floats:
@@ -93,6 +134,7 @@ def describe(
     kappa: Mapping[str, Floats],
     rho: Mapping[str, Floats],
     rule: MixupRule,
+    strength: float,
 ) -> tuple[dict[str, Floats], dict[str, Any]]:
     """Turn each modality's kappa and rho (K,) into its Beta parameters, and an account of them.
 
@@ -101,25 +143,22 @@ def describe(
     beta: dict[str, Floats] = {}
     account: dict[str, Any] = {}
     for modality in kappa:
-        kappa_threshold, kappa_gap = shortfall(kappa[modality], rule.threshold_quantile)
-        rho_threshold, rho_gap = shortfall(rho[modality], rule.threshold_quantile)
-        beta[modality] = beta_parameters(kappa_gap, rho_gap, rule)
+        gaps = {
+            name: shortfall(values[modality], rule.threshold_quantile)
+            for name, values in (("kappa", kappa), ("rho", rho))
+        }
+        beta[modality] = beta_parameters(gaps["kappa"], gaps["rho"], rule, strength)
         account[modality] = {
-            "kappa_threshold": _finite(kappa_threshold),
-            "rho_threshold": _finite(rho_threshold),
-            "below_kappa": [name for name, gap in zip(classes, kappa_gap, strict=True) if gap > 0],
-            "below_rho": [name for name, gap in zip(classes, rho_gap, strict=True) if gap > 0],
+            "kappa_threshold": _quantile(kappa[modality], rule.threshold_quantile),
+            "rho_threshold": _quantile(rho[modality], rule.threshold_quantile),
+            **{
+                f"below_{name}": [c for c, lies in zip(classes, gap > 0, strict=True) if lies]
+                for name, gap in gaps.items()
+            },
         }
     return beta, account
 
 
-def neutral(values: Floats) -> Floats:
-    """Give classes that could not be measured the median of those that could: (K,) finite."""
-    known = np.isfinite(values)
-    if not known.any():
-        raise UserError("temperature: kappa is missing for every class; check stage geometry")
-    return np.where(known, values, np.median(values[known]))
-
-
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
+def _quantile(values: Floats, quantile: float) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(np.quantile(known, quantile)) if known.size else None

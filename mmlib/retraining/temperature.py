@@ -8,22 +8,20 @@ import numpy as np
 
 from mmlib.metrics.geometry.head import read_head
 from mmlib.metrics.geometry.table import GeometryTable
-from mmlib.metrics.stored import (
-    Embeddings,
-    read_embeddings,
-    read_labels,
-)
+from mmlib.metrics.stored import Embeddings, read_embeddings
 from mmlib.params.retraining import MixupRule
+from mmlib.retraining.dose import Dose, dose
 from mmlib.retraining.guide import Guide
 from mmlib.retraining.rule import (
     by_clip,
     class_weights,
     describe,
     mean_distances,
-    neutral,
     relative_distances,
+    same_class_shares,
+    unguided_shares,
 )
-from mmlib.runtime.arrays import Floats
+from mmlib.runtime.arrays import Bools, Floats
 from mmlib.runtime.errors import UserError
 
 MODALITIES = ("audio", "video")
@@ -38,12 +36,15 @@ class Measured(NamedTuple):
     weights: Path
 
 
-def make_guide(measured: Mapping[str, Measured], rule: MixupRule) -> tuple[Guide, dict[str, Any]]:
-    """Apply the rule to the runs "audio", "video" and "fused"; return the guide and its account.
+def make_guide(
+    measured: Mapping[str, Measured], rule: MixupRule, strength: float
+) -> tuple[Guide, Dose, dict[str, Any]]:
+    """Apply the rule to the runs "audio", "video" and "fused"; return guide, dose and account.
 
     Each modality's Beta follows from its own run; anchors follow from the fused run's kappa.
-    Raises UserError when a file or a column is missing, when the runs differ in their train clips,
-    or when the metrics were measured on the eval split, which would train on its labels.
+    Strength 0 is the guide that draws as mixup does without one. Raises UserError when a file or a
+    column is missing, when the runs differ in their train clips, when nothing could be measured, or
+    when the metrics were measured on the eval split, which would train on its labels.
     """
     tables = {name: GeometryTable(files.geometry) for name, files in measured.items()}
     spaces = {name: tables[name].main_space for name in tables}
@@ -53,34 +54,55 @@ def make_guide(measured: Mapping[str, Measured], rule: MixupRule) -> tuple[Guide
                 f"temperature.guides: {name} names a run on {spaces[name]}; name another"
             )
     clips = _read(measured[FUSED], spaces[FUSED])
-    _refuse_eval(tables[FUSED], clips, measured[FUSED])
+    for name, table in tables.items():
+        _refuse_eval(table, measured[name])
+    if not clips.labels.any():
+        raise UserError("temperature: no clip of the train split has a label")
+
+    carried = clips.labels.any(axis=0)
 
     def column(metric: str, name: str) -> Floats:
-        return tables[name].column(metric, spaces[name], clips.classes)
+        found = tables[name].column(metric, spaces[name], clips.classes)
+        return np.where(carried, found, np.nan)  # no train clip: nothing to guide
 
     kappa = {name: column("kappa", name) for name in (*MODALITIES, FUSED)}
+    if not np.isfinite(kappa[FUSED]).any():
+        raise UserError("temperature: kappa is missing for every class; check stage geometry")
     beta, account = describe(
         clips.classes,
         {name: kappa[name] for name in MODALITIES},
         {name: column(_density(tables[name], rule.tau), name) for name in MODALITIES},
         rule,
+        strength,
     )
-    weight = None
-    if rule.gamma is not None:
-        counts = clips.labels.sum(axis=0)
-        weight = class_weights(neutral(kappa[FUSED]), counts, gamma=rule.gamma, floor=rule.floor)
     distances = mean_distances(
         [_distances(measured[name], spaces[name], clips, rule.p) for name in rule.partner_spaces]
     )
     guide = Guide(
         classes=clips.classes,
-        class_weight=weight,
         beta=beta,
-        temperature=rule.partner_temperature,
-        same_class_share=rule.same_class_share,
         distances=by_clip(clips.clip_ids.tolist(), clips.labels, distances),
+        **_draws(kappa[FUSED], clips.labels, rule, strength),
     )
-    return guide, {"rule": rule.model_dump(mode="json"), "thresholds": account}
+    found = dose(guide, clips.labels.astype(np.uint8), distances, rule.base)
+    described = {"strength": strength, "rule": rule.model_dump(mode="json")}
+    return guide, found, {"dose": found.as_json(), **described, "thresholds": account}
+
+
+def _draws(kappa: Floats, labels: Bools, rule: MixupRule, strength: float) -> dict[str, Any]:
+    """The guide's parts that draw anchors and partners; None where nothing is to be guided."""
+    exponent, near = strength * rule.gamma, rule.partner_temperature
+    counts, clips = labels.sum(axis=0), int(labels.any(axis=1).sum())
+    anyone = strength == 0 or (near is None and rule.same_class_share is None)
+    return {
+        "class_weight": class_weights(kappa, unguided_shares(labels), exponent)
+        if exponent
+        else None,
+        "temperature": None if anyone or near is None else near / strength,
+        "same_class_share": None
+        if anyone
+        else same_class_shares(counts, clips, rule.same_class_share, strength),
+    }
 
 
 def _density(table: GeometryTable, tau: float | None) -> str:
@@ -106,12 +128,9 @@ def _distances(files: Measured, space: str, clips: Embeddings, p: float) -> Floa
     return relative_distances(vectors, clips.labels, present, p=p)
 
 
-def _refuse_eval(table: GeometryTable, clips: Embeddings, files: Measured) -> None:
-    counts = table.column("n", table.main_space, clips.classes)
-    if np.array_equal(counts, clips.labels.sum(axis=0)):
-        return
-    if np.array_equal(counts, read_labels(files.embeddings, "eval")[1].sum(axis=0)):
+def _refuse_eval(table: GeometryTable, files: Measured) -> None:
+    if "eval" in table.splits:
         raise UserError(
             f"{files.geometry}: measured on the eval split, whose labels must not guide training; "
-            "set geometry.split to train or val"
+            "set geometry.convexity_split and geometry.density_split to train or val"
         )

@@ -9,6 +9,7 @@ import torch
 
 from mmlib.batch import LabelledBatch
 from mmlib.evaluation import inner_spaces
+from mmlib.metrics.geometry.clouds import Clouds, clouds
 from mmlib.metrics.geometry.convexity import (
     Pairs,
     threshold_rule,
@@ -29,7 +30,8 @@ SHAPES = {
     "audio": {"frames": 16, "bands": 32, "mean": [0.4] * 32, "std": [0.2] * 32},
     "video": {"frames": 4, "height": 16, "width": 16, "mean": [0.4] * 3, "std": [0.2] * 3},
 }
-RULE = threshold_rule(0.5)
+BARS = np.zeros(3)
+RULE = threshold_rule(BARS)
 
 
 class Clips:
@@ -94,8 +96,6 @@ def test_a_modality_moves_alone_in_its_own_space_and_with_the_rest_in_the_joint_
         with torch.inference_mode():
             expected = RULE(model.classify(points).numpy(), 1)
         np.testing.assert_allclose(space.margins(pairs, 1), expected, atol=1e-5)
-    assert spaces[2].points is not None
-    assert spaces[2].points.shape[1] == sum(vector.shape[1] for vector in vectors.values())
 
 
 def test_input_space_runs_the_whole_model(model: Model) -> None:
@@ -127,14 +127,14 @@ def test_spaces_without_points_have_kappa_and_no_density(
         ["a", "b", "c"],
         labels,
         logits,
-        task="multi_label",
-        threshold=0.5,
+        dense=Clouds(labels, {}, {}),
+        bars=BARS,
         taus=[0.6],
         p=2.0,
         seed=0,
     )
     for row in rows:
-        assert row.members == 18
+        assert (row.members, row.convexity.members) == (0, 18)
         assert row.densities == ()
         assert row.convexity.points == 12
         assert 0 <= row.convexity.kappa.estimate <= 1
@@ -169,7 +169,7 @@ def test_spaces_of_a_saved_run(
         tmp_path / "mid",
         tmp_path,
         split="train",
-        threshold=0.5,
+        bars=BARS,
         sample=30,
         input_sample=10,
     )
@@ -181,10 +181,12 @@ def test_spaces_of_a_saved_run(
         "joint": [4],
         "input": [4],
     }
-    top = penultimate_space(cached, head, "mid", threshold=0.5, sample=30)
-    settings: dict[str, Any] = {"task": "multi_label", "threshold": 0.5, "taus": [0.6, 0.8]}
-    rows = measure([top, *spaces], cached.classes, labels, logits, p=2.0, seed=0, **settings)
-    assert {(row.space, row.members) for row in rows} == {
+    top = penultimate_space(cached, head, "mid", bars=BARS, sample=30)
+    settings: dict[str, Any] = {"bars": BARS, "taus": [0.6, 0.8]}
+    settings |= {"dense": clouds(cached, head), "p": 2.0, "seed": 0}
+    rows = measure([top, *spaces], cached.classes, labels, logits, **settings)
+    assert {(row.space, row.members) for row in rows} >= {("audio", 19), ("joint", 19)}
+    assert {(row.space, row.convexity.members) for row in rows} == {
         ("fused", 20),
         ("audio", 19),
         ("video", 20),

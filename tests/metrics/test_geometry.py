@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
+from scipy.special import logit
 
 from mmlib.metrics.geometry import convexity as cv
 from mmlib.metrics.geometry import density as dn
@@ -17,12 +18,17 @@ from mmlib.metrics.geometry import (
     spaces,
     table,
 )
+from mmlib.metrics.geometry.bars import class_bars
+from mmlib.metrics.geometry.clouds import Clouds, clouds
+from mmlib.metrics.stored import Embeddings
 from mmlib.runtime.arrays import Bools, Reals
 from mmlib.runtime.errors import UserError
 from tests.properties import examples
 
 Classifier = Callable[[Reals], Reals]
 DIMS = [2, 3, 16, 512, 1024, 2048]
+HALF = np.zeros(1)
+"""The bar of probability 0.5 of one class."""
 
 
 def uniform_ball(count: int, dims: int, seed: int = 0) -> Reals:
@@ -200,19 +206,19 @@ def test_a_ball_is_convex_to_a_classifier_of_its_own_shape(dims: int) -> None:
     def inside(points: Reals) -> Reals:
         return np.asarray(1.0 - np.linalg.norm(points, axis=1, keepdims=True))
 
-    found = kappa_of(uniform_ball(300, dims), inside, cv.threshold_rule(0.5))
+    found = kappa_of(uniform_ball(300, dims), inside, cv.threshold_rule(HALF))
     assert found.kappa.estimate == found.conditioned.estimate == 1.0
     assert found.kappa.lo > 0.99
     # the ball's shell is not: a chord from one point of the rim to the other leaves it
     rim = uniform_ball(300, dims)
     rim /= np.linalg.norm(rim, axis=1, keepdims=True)
-    hollow = kappa_of(rim, lambda x: -inside(x) - 0.2, cv.threshold_rule(0.5))
+    hollow = kappa_of(rim, lambda x: -inside(x) - 0.2, cv.threshold_rule(HALF))
     assert hollow.kappa.hi < 0.9
 
 
 def test_a_gap_between_two_clusters_costs_its_own_length() -> None:
     points = np.array([[-1.0], [1.0]])
-    found = kappa_of(points, lambda x: np.abs(x) - 0.5, cv.threshold_rule(0.5))
+    found = kappa_of(points, lambda x: np.abs(x) - 0.5, cv.threshold_rule(HALF))
     assert found.correct == 2
     assert found.kappa.lo < 0.5 < found.kappa.hi
     assert found.conditioned.lo < 0.5 < found.conditioned.hi
@@ -266,7 +272,8 @@ def test_affine_heads_have_kappa_in_closed_form(
     points = rng.standard_normal((12, 5))
     weight, bias = rng.standard_normal((classes, 5)), rng.standard_normal(classes)
     logits = points @ weight.T + bias
-    rule = cv.argmax_rule if probability is None else cv.threshold_rule(probability)
+    bars = None if probability is None else np.full(classes, logit(probability))
+    rule = cv.argmax_rule if bars is None else cv.threshold_rule(bars)
     column = int(rng.integers(classes))
     pairs = cv.draw_pairs(np.arange(12), 40, rng)
     # oracle: the share of a fine grid of theta that the classifier itself keeps
@@ -276,13 +283,11 @@ def test_affine_heads_have_kappa_in_closed_form(
         (lines(cv.Pairs(np.full(2000, i), np.full(2000, j), thetas), column) >= 0).mean()
         for i, j in zip(pairs.first, pairs.second, strict=True)
     ]
-    assert cv.affine_kappa(logits, pairs, column, probability) == pytest.approx(
-        np.mean(kept), abs=2e-3
-    )
+    assert cv.affine_kappa(logits, pairs, column, bars) == pytest.approx(np.mean(kept), abs=2e-3)
     # interpolated logits are the logits of interpolations
     for affine in (
         cv.margins_of_affine(logits, rule),
-        *([] if probability is None else [cv.margins_of_affine_threshold(logits, probability)]),
+        *([] if bars is None else [cv.margins_of_affine_threshold(logits, bars)]),
     ):
         np.testing.assert_allclose(affine(pairs, column), lines(pairs, column), atol=1e-12)
 
@@ -291,11 +296,9 @@ def test_affine_heads_are_convex_once_both_ends_are_right() -> None:
     rng = np.random.default_rng(5)
     logits = rng.standard_normal((200, 7)) + 1.5 * np.eye(7)[rng.integers(0, 7, 200)]
     labels = rng.random((200, 7)) < 0.4
-    for task, threshold in (("multi_label", 0.4), ("single_label", 0.4)):
-        space = spaces.affine_space(
-            "fused", logits, logits, task=task, threshold=threshold, sample=500
-        )
-        found = measured(space, labels, logits, task, threshold)
+    for bars in (np.linspace(-1, 1, 7), None):
+        space = spaces.affine_space("fused", logits, bars=bars, sample=500)
+        found = measured(space, labels, logits, bars)
         for row in found:
             assert row.convexity.conditioned.estimate == 1.0
             assert row.convexity.kappa.estimate < 1.0
@@ -304,16 +307,24 @@ def test_affine_heads_are_convex_once_both_ends_are_right() -> None:
 
 
 def measured(
-    space: spaces.Space, labels: Bools, logits: Reals, task: str, threshold: float
+    space: spaces.Space,
+    labels: Bools,
+    logits: Reals,
+    bars: Reals | None,
+    points: Reals | None = None,
 ) -> list[spaces.ClassGeometry]:
+    """Density is that of every second clip, of a split of its own."""
+    half = labels[::2]
+    present = {space.name: np.ones(len(half), dtype=np.bool_)}
+    clouds = {} if points is None or space.name == "input" else {space.name: points[::2]}
     classes = [f"class {k}" for k in range(labels.shape[1])]
     return spaces.measure(
         [space],
         classes,
         labels,
         logits,
-        task=task,
-        threshold=threshold,
+        dense=Clouds(half, clouds, present),
+        bars=bars,
         taus=[0.8, 0.6],
         p=2.0,
         seed=3,
@@ -324,14 +335,13 @@ def test_workers_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     points = rng.standard_normal((100, 6)).astype(np.float32)
     logits, labels = points @ rng.standard_normal((6, 20)), rng.random((100, 20)) < 0.2
-    space = spaces.affine_space(
-        "audio", points, logits, task="multi_label", threshold=0.1, sample=100
-    )
+    bars = np.full(20, -2.0)
+    space = spaces.affine_space("audio", logits, bars=bars, sample=100)
     texts = []
     for workers in ("1", "3"):
         monkeypatch.setenv("MMLIB_WORKERS", workers)
-        found = measured(space, labels, logits, "multi_label", 0.1)
-        texts.append(table.to_csv(found, [0.8, 0.6]))
+        found = measured(space, labels, logits, bars, points)
+        texts.append(table.to_csv(found, [0.8, 0.6], ("val", "train")))
     assert texts[0] == texts[1]
 
 
@@ -342,17 +352,17 @@ def test_table_is_read_back_in_the_order_asked_for(tmp_path: Path) -> None:
     labels[:, 1] = False
     labels[7, 1] = True
     logits = points @ rng.standard_normal((4, 3))
-    space = spaces.affine_space(
-        "video", points, logits, task="multi_label", threshold=0.1, sample=50
-    )
-    bare = spaces.Space("input", None, space.margins, 20)
-    found = measured(space, labels, logits, "multi_label", 0.1)
-    found += measured(bare, labels, logits, "multi_label", 0.1)
+    bars = np.full(3, -2.0)
+    space = spaces.affine_space("video", logits, bars=bars, sample=50)
+    bare = spaces.Space("input", space.margins, 20)
+    found = measured(space, labels, logits, bars, points)
+    found += measured(bare, labels, logits, bars)
     path = tmp_path / "run.csv"
-    path.write_text(table.to_csv(found, [0.6, 0.8]))
+    path.write_text(table.to_csv(found, [0.6, 0.8], ("val", "train")))
     read = table.GeometryTable(path)
     assert read.main_space == "video"
     assert read.spaces == ("video", "input")
+    assert read.splits == {"val", "train"}
     assert read.quantiles() == ("0.6", "0.8")
     names = ["class 2", "class 1", "class 0"]
     kappa = read.column("kappa", "video", names)
@@ -401,8 +411,64 @@ def test_clips_without_the_modality_are_no_members() -> None:
     rng = np.random.default_rng(0)
     logits, labels = rng.standard_normal((40, 2)), np.ones((40, 2), dtype=np.bool_)
     present = np.arange(40) < 30
-    space = spaces.affine_space(
-        "audio", logits, logits, task="multi_label", threshold=0.1, sample=50, present=present
+    bars = np.full(2, -2.0)
+    space = spaces.affine_space("audio", logits, bars=bars, sample=50, present=present)
+    for row in measured(space, labels, logits, bars):
+        assert row.convexity.members == 30
+
+
+def test_density_and_convexity_are_measured_on_their_own_clips() -> None:
+    rng = np.random.default_rng(0)
+    points, labels = rng.standard_normal((40, 3)), np.ones((40, 2), dtype=np.bool_)
+    logits = points[:, :2]
+    space = spaces.affine_space("audio", logits, bars=np.zeros(2), sample=50)
+    for row in measured(space, labels, logits, np.zeros(2), points):
+        assert (row.members, row.convexity.members) == (20, 40)
+        expected = dn.density(dn.centroid_distances(points[::2], 2.0), 3, tau=0.6, p=2.0)
+        assert row.densities[0] == expected
+
+
+def test_a_constant_output_is_convex_at_the_prior_s_bar_of_no_class() -> None:
+    """At one threshold for all, it is perfectly convex wherever classes are more common."""
+    train = np.random.default_rng(0).random((1000, 3)) < [0.05, 0.17, 0.4]
+    constant = np.tile(logit(train.mean(axis=0)), (60, 1))
+    labels = np.ones((60, 3), dtype=np.bool_)
+    found = {}
+    for threshold in (0.1, None):
+        bars = class_bars("multi_label", train, threshold=threshold, odds_ratio=1.5)
+        assert bars is not None
+        space = spaces.affine_space("audio", constant, bars=bars, sample=100)
+        rows = measured(space, labels, constant, bars)
+        found[threshold] = [row.convexity.kappa.estimate for row in rows]
+    assert found == {0.1: [0, 1, 1], None: [0, 0, 0]}
+
+
+def test_bars_are_odds_over_the_prior_s_and_finite_at_its_ends() -> None:
+    train = np.zeros((99, 3), dtype=np.bool_)
+    train[:, 0] = True
+    train[:20, 1] = True
+    bars = class_bars("multi_label", train, threshold=None, odds_ratio=4.0)
+    assert bars is not None
+    assert np.isfinite(bars).all()
+    assert bars[1] == pytest.approx(np.log(4 * 20.5 / 79.5))
+    assert class_bars("single_label", train, threshold=None, odds_ratio=4.0) is None
+    fixed = class_bars("multi_label", train, threshold=0.1, odds_ratio=4.0)
+    assert fixed == pytest.approx(logit(0.1))
+
+
+def test_clouds_are_every_space_with_points_and_leave_out_who_lacks_the_modality() -> None:
+    rng = np.random.default_rng(0)
+    sizes = {"audio": 2, "video": 3, "fused": 4}
+    vectors = {name: rng.standard_normal((6, d)).astype(np.float32) for name, d in sizes.items()}
+    learnt = head.Head(np.zeros((2, 4)), np.zeros(2), {"audio": vectors["audio"][5]})
+    ids, labels = np.array(list("abcdef")), np.ones((6, 2), dtype=np.bool_)
+    cached = Embeddings(
+        ("x", "y"), "multi_label", ids, labels, np.zeros((6, 2), np.float32), vectors
     )
-    for row in measured(space, labels, logits, "multi_label", 0.1):
-        assert row.members == row.convexity.members == 30
+    found = clouds(cached, learnt)
+    shapes = {name: points.shape for name, points in found.points.items()}
+    assert shapes == {"audio": (6, 2), "video": (6, 3), "fused": (6, 4), "joint": (6, 5)}
+    members = {name: found.members(name, 0) for name in (*shapes, "input")}
+    counts = {name: len(rows) for name, rows in members.items() if rows is not None}
+    assert counts == {"audio": 5, "video": 6, "fused": 6, "joint": 5}
+    assert members["input"] is None

@@ -221,8 +221,8 @@ def test_faults_are_one_clear_line(finished: Path) -> None:
     with pytest.raises(UserError, match="no such file"):
         score.main(["mid"])
     path = finished / "data/embeddings/audio.parquet"
-    with pytest.raises(UserError, match="no clip of split 'val'"):
-        read_labels(path, "val")
+    with pytest.raises(UserError, match="no clip of split 'other'"):
+        read_labels(path, "other")
     write_run(finished, clips=50)
     other = AttackScores(finished / "data/attacks/audio.parquet")
     write_run(finished)

@@ -20,6 +20,7 @@ from mmlib.retraining.pairs import (
     Pairs,
     Pool,
 )
+from mmlib.retraining.rule import unguided_shares
 from mmlib.runtime.arrays import Bytes, Ints
 from mmlib.runtime.errors import UserError
 from tests.properties import examples
@@ -72,7 +73,7 @@ def guide_for(clips: FakeClips, *, temperature: float | None = 1.0, same: float 
         class_weight=weight / weight.sum(),
         beta={"audio": np.linspace(1, 4, count), "video": np.full(count, 2.0)},
         temperature=temperature,
-        same_class_share=same,
+        same_class_share=np.full(count, same),
         distances={
             clip_id: (float(i),) * int(row.sum())
             for i, (clip_id, row) in enumerate(zip(clips.clip_ids, clips.labels, strict=True))
@@ -185,7 +186,7 @@ def test_lambdas_follow_their_beta_and_are_one_or_one_each() -> None:
     assert one["audio"].var() == pytest.approx(1 / (4 * (2 * 2.5 + 1)), rel=0.05)
 
 
-def test_anchors_come_by_class_weight_then_evenly() -> None:
+def test_anchors_come_by_class_weight_then_by_how_many_labels_they_share_it_with() -> None:
     clips = FakeClips(random_labels())
     guide = guide_for(clips)
     pairs = Pairs(clips.labels, guide, None)
@@ -194,8 +195,21 @@ def test_anchors_come_by_class_weight_then_evenly() -> None:
     assert clips.labels[anchors, classes].all()
     assert guide.class_weight is not None
     assert np.bincount(classes) / 40000 == pytest.approx(guide.class_weight, abs=0.01)
-    of_last = np.bincount(anchors[classes == 3], minlength=60)[clips.labels[:, 3] > 0]
-    assert of_last / of_last.sum() == pytest.approx(1 / of_last.size, abs=0.01)
+    of_last = np.bincount(anchors[classes == 3], minlength=60)
+    expected = clips.labels[:, 3] / clips.labels.sum(axis=1)
+    assert of_last / of_last.sum() == pytest.approx(expected / expected.sum(), abs=0.01)
+
+
+def test_weights_that_are_the_classes_shares_draw_every_labelled_clip_alike() -> None:
+    clips = FakeClips(random_labels())
+    clips.labels[7] = 0
+    guide = replace(guide_for(clips), class_weight=unguided_shares(clips.labels))
+    turn = np.zeros(60000, dtype=np.int64)
+    anchors, _ = Pairs(clips.labels, guide, None).anchors(
+        np.random.default_rng(0), 60000, "guided", turn
+    )
+    expected = np.where(clips.labels.any(axis=1), 1 / 59, 0)
+    assert np.bincount(anchors, minlength=60) / 60000 == pytest.approx(expected, abs=0.003)
 
 
 def test_without_class_weights_every_clip_is_an_anchor_once_an_epoch() -> None:
@@ -222,6 +236,26 @@ def test_partners_come_by_class_and_distance() -> None:
     weight = np.exp(-np.arange(60) / 20.0 / 0.5)
     expected = np.where(has, 0.25 * weight / weight[has].sum(), 0.75 * weight / weight[~has].sum())
     assert np.bincount(partners, minlength=60) / 60000 == pytest.approx(expected, abs=0.01)
+    assert pairs.partner_chances(2) == pytest.approx(expected)
+
+
+def test_a_guide_that_says_nothing_draws_as_none_does_to_the_bit() -> None:
+    clips = FakeClips(random_labels())
+    silent = replace(
+        guide_for(clips),
+        class_weight=None,
+        temperature=None,
+        same_class_share=None,
+        beta={name: np.ones(4) for name in BOTH},
+    )
+    unguided, guided = (
+        list(MixupBatches(clips, guide, modalities=BOTH, batch_size=8, seed=5)(1))
+        for guide in (None, silent)
+    )
+    for one, two in zip(unguided, guided, strict=True):
+        assert one.clip_ids == two.clip_ids
+        assert torch.equal(one.labels, two.labels)
+        assert all(torch.equal(one.inputs[name], two.inputs[name]) for name in BOTH)
 
 
 @pytest.mark.parametrize("same", [0.0, 1.0])
@@ -236,8 +270,8 @@ def test_the_share_of_same_class_partners_goes_to_its_ends(same: float) -> None:
 def test_temperature_goes_from_the_nearest_clip_to_any() -> None:
     members, distance = np.arange(4), np.array([900.0, 901.0, 950.0, 1e6])
     rng = np.random.default_rng(0)
-    assert set(Pool.of(members, distance, 1e-3).draw(rng, 500)) == {0}
-    for even in (Pool.of(members, distance, None), Pool.of(members, distance, 1e12)):
+    assert set(Pool.near(members, distance, 1e-3).draw(rng, 500)) == {0}
+    for even in (Pool.near(members, distance, None), Pool.near(members, distance, 1e12)):
         counts = np.bincount(even.draw(rng, 40000), minlength=4) / 40000
         assert counts == pytest.approx([0.25] * 4, abs=0.01)
 

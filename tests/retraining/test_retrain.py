@@ -88,7 +88,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         class_weight=np.full(5, 0.2),
         beta={"audio": np.linspace(1, 2, 5), "video": np.ones(5)},
         temperature=1.0,
-        same_class_share=0.5,
+        same_class_share=np.full(5, 0.5),
         distances={
             clip_id: (1.0,) * int(row.sum())
             for clip_id, row in zip(train.clip_ids, train.labels, strict=True)

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from mmlib.retraining.guide import (
     Guide,
     read_guide,
 )
+from mmlib.retraining.rule import unguided_shares
 from mmlib.runtime.errors import UserError
 from stages import temperature
 from tests.conftest import ROOT
@@ -35,13 +35,11 @@ RHO = {
 SPACES = {"audio": "audio", "video": "video", "mid": "fused"}
 
 
-def write_geometry(run: str, counts: Mapping[str, int] | None = None) -> None:
-    carriers = labels_of(CLIPS, "multi_label").sum(axis=0).tolist()
-    lines = ["class,embedding,n,kappa,log_density_0.6,log_density_0.8"]
+def write_geometry(run: str, splits: tuple[str, str] = ("val", "train")) -> None:
+    lines = ["class,embedding,kappa_split,split,kappa,log_density_0.6,log_density_0.8"]
     for place, name in enumerate(CLASSES):
-        n = (counts or {}).get(name, carriers[place])
         kappa, rho = (values[run][place] for values in (KAPPA, RHO))
-        cells = [name, SPACES[run], n, kappa, rho, 9.0]
+        cells = [name, SPACES[run], *splits, kappa, rho, 9.0]
         lines.append(",".join("" if cell is None else str(cell) for cell in cells))
     path = Path(f"data/geometry/{run}.csv")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,19 +75,43 @@ def set_param(project: Path, old: str, new: str) -> None:
 def test_the_guide_is_the_rule_applied_to_the_tables(project: Path) -> None:
     guide, written = made()
     assert guide.classes == tuple(CLASSES)
-    # 1 - kappa of the fused run, 0.01 at least; nobody has the last class
-    assert guide.class_weight == pytest.approx(np.array([0.4, 0.2, 0.01, 0]) / 0.61, rel=1e-5)
-    # audio: medians 0.7 and -1.5, both slopes 2; video: median 0.6, densities all alike
-    assert guide.beta["audio"] == pytest.approx([1, 1.4, 1 + 2 * 1.0, 1])
-    assert guide.beta["video"] == pytest.approx([1.8, 1, 1, 1])
+    # share times 1 - place by kappa of the fused run; nobody has the last class
+    shares = unguided_shares(labels_of(CLIPS, "multi_label"))
+    weight = shares * [5 / 6, 3 / 6, 1 / 6, 0]
+    assert guide.class_weight == pytest.approx(weight / weight.sum(), rel=1e-5)
+    # both slopes 2; the lowest of three lies two thirds of the way below the median; video's
+    # densities are all alike
+    assert guide.beta["audio"] == pytest.approx([1, 7 / 3, 7 / 3, 1], rel=1e-5)
+    assert guide.beta["video"] == pytest.approx([7 / 3, 1, 1, 1], rel=1e-5)
     assert written["thresholds"]["audio"] == {
         "kappa_threshold": 0.7,
         "rho_threshold": -1.5,
         "below_kappa": ["Rain"],
         "below_rho": ["Bird"],
     }
-    assert written["rule"]["gamma"] == 1.0
+    assert written["rule"]["gamma"] == written["strength"] == 1.0
     assert guide.temperature == 1.0
+    assert guide.same_class_share == pytest.approx([0.5] * 4)
+    assert written["dose"]["anchors"] == pytest.approx(
+        np.abs(guide.class_weight - shares).sum() / 2, rel=1e-3
+    )
+    assert (written["dose"]["beta_lo"], written["dose"]["beta_hi"]) == (1.0, 2.333)
+
+
+def test_strength_zero_guides_nothing_and_more_doses_more(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    doses = []
+    for old, new in (("1.0", "0.0"), ("0.0", "0.5"), ("0.5", "1.0"), ("1.0", "3.0")):
+        set_param(project, f"strength: {old}", f"strength: {new}")
+        guide, written = made()
+        doses.append([written["dose"][part] for part in ("anchors", "lambdas", "partners")])
+        if new == "0.0":
+            assert (guide.class_weight, guide.temperature, guide.same_class_share) == (None,) * 3
+            assert all((a == 1).all() for a in guide.beta.values())
+            assert "0% of the anchors, 0% of the lambdas, 0% of the p" in capsys.readouterr().err
+    assert doses[0] == [0, 0, 0]
+    assert (np.diff(doses, axis=0) > 0).all()
 
 
 def test_every_train_clip_has_its_mean_distance_to_each_of_its_centres(project: Path) -> None:
@@ -132,8 +154,7 @@ def test_a_clip_without_audio_counts_by_its_video(project: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "check"),
     [
-        ("gamma: 1.0", "gamma: null", lambda g: g.class_weight is None),
-        ("gamma: 1.0", "gamma: 0.0", lambda g: g.class_weight.tolist()[:2] == [1 / 3, 1 / 3]),
+        ("gamma: 1.0", "gamma: 0.0", lambda g: g.class_weight is None),
         (
             "  partner_temperature: 1.0",
             "  partner_temperature: null",
@@ -142,8 +163,17 @@ def test_a_clip_without_audio_counts_by_its_video(project: Path) -> None:
         ("base: 1.0", "base: 0.5", lambda g: g.beta["audio"].min() == 0.5),
         ("limit: 4.0", "limit: 1.0", lambda g: (g.beta["audio"] == 1).all()),
         # at tau 0.8 the tables hold one density for all classes
-        ("tau: null", "tau: 0.8", lambda g: g.beta["audio"] == pytest.approx([1, 1.4, 1, 1])),
-        ("same_class_share: 0.5", "same_class_share: 1.0", lambda g: g.same_class_share == 1),
+        (
+            "tau: null",
+            "tau: 0.8",
+            lambda g: g.beta["audio"] == pytest.approx([1, 7 / 3, 1, 1], rel=1e-5),
+        ),
+        (
+            "same_class_share: 0.5",
+            "same_class_share: 1.0",
+            lambda g: (g.same_class_share == 1).all(),
+        ),
+        ("same_class_share: 0.5", "same_class_share: null", lambda g: g.same_class_share[3] == 0),
     ],
 )
 def test_each_part_of_the_rule_is_a_parameter(
@@ -161,15 +191,13 @@ def test_twice_the_same_is_the_same_file(project: Path) -> None:
     assert Path("data/guides/temperature.json").read_bytes() == first
 
 
+@pytest.mark.parametrize("splits", [("eval", "train"), ("val", "eval")])
+@pytest.mark.parametrize("run", ["mid", "audio"])
 def test_metrics_of_the_eval_split_are_refused(
-    project: Path, monkeypatch: pytest.MonkeyPatch
+    project: Path, run: str, splits: tuple[str, str]
 ) -> None:
-    half = labels_of(CLIPS, "multi_label")[: CLIPS // 2].astype(np.bool_)
-    monkeypatch.setattr(
-        "mmlib.retraining.temperature.read_labels", lambda path, split: (None, half)
-    )
-    write_geometry("mid", dict(zip(CLASSES, half.sum(axis=0).tolist(), strict=True)))
-    with pytest.raises(UserError, match="eval split"):
+    write_geometry(run, splits)
+    with pytest.raises(UserError, match=rf"{run}\.csv: measured on the eval split"):
         temperature.main(["temperature"])
 
 

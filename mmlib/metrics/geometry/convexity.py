@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import logit
 
 from mmlib.metrics.intervals import (
     Interval,
@@ -54,10 +53,9 @@ class Convexity:
     conditioned: Interval
 
 
-def threshold_rule(probability: float) -> Rule:
-    """Multi-label: a point belongs where its class's probability is at least this. [code: 0.1]"""
-    bar = float(logit(probability))
-    return lambda logits, column: logits[:, column] - bar
+def threshold_rule(bars: Reals) -> Rule:
+    """Multi-label: a point belongs where its class's logit is at least the class's bar, (K,)."""
+    return lambda logits, column: logits[:, column] - float(bars[column])
 
 
 def argmax_rule(logits: Reals, column: int) -> Reals:
@@ -88,9 +86,9 @@ def margins_of_affine(logits: Reals, rule: Rule) -> Margins:
     return margins
 
 
-def margins_of_affine_threshold(logits: Reals, probability: float) -> Margins:
+def margins_of_affine_threshold(logits: Reals, bars: Reals) -> Margins:
     """As `margins_of_affine` with `threshold_rule`, touching one column instead of all K."""
-    columns = np.ascontiguousarray(logits.T) - float(logit(probability))
+    columns = np.ascontiguousarray((logits - bars.astype(logits.dtype)).T)
 
     def margins(pairs: Pairs, column: int) -> Reals:
         row = columns[column]
@@ -144,19 +142,17 @@ def kept_share(first: Reals, second: Reals) -> Reals:
     return np.where(lost, 0.0, np.maximum(highest - lowest, 0.0))
 
 
-def affine_kappa(
-    logits: Reals, pairs: Pairs, column: int, probability: float | None = None
-) -> float:
+def affine_kappa(logits: Reals, pairs: Pairs, column: int, bars: Reals | None = None) -> float:
     """Mean over pairs of the share of theta that an affine head keeps, theta integrated out.
 
-    `logits` (N, K) at the members; `probability` is the multi-label threshold, None for argmax.
+    `logits` (N, K) at the members; `bars` (K,) as in `threshold_rule`, None for argmax.
     What `kappa` estimates, without the noise of drawing theta.
     """
     ends: list[Reals]
-    if probability is None:
+    if bars is None:
         # the class against itself is 0 at both ends, and so binds nowhere
         ends = [logits[rows][:, [column]] - logits[rows] for rows in (pairs.first, pairs.second)]
     else:
-        margins = logits[:, [column]] - float(logit(probability))
+        margins = logits[:, [column]] - float(bars[column])
         ends = [margins[rows] for rows in (pairs.first, pairs.second)]
     return float(kept_share(*ends).mean())

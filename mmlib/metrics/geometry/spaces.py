@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from mmlib.metrics.geometry.clouds import Clouds
 from mmlib.metrics.geometry.convexity import (
     Convexity,
     Margins,
@@ -34,15 +35,14 @@ from mmlib.runtime.workers import worker_count
 
 @dataclass(frozen=True)
 class Space:
-    """A space to measure classes in: its name, its points (N, D) and the classifier on it.
+    """A space to measure convexity in: its name and the classifier on it.
 
-    Without points (the raw input) only convexity is measured, on `sample` points a class. `logits`
-    (N, K) are given where the classifier is affine on the space, which has kappa in closed form.
-    `present` (N,) leaves out clips that have no point of their own: those without the modality.
+    It is measured on `sample` points a class. `logits` (N, K) are given where the classifier is
+    affine on the space, which has kappa in closed form. `present` (N,) leaves out clips that have
+    no point of their own: those without the modality.
     """
 
     name: str
-    points: Reals | None
     margins: Margins
     sample: int
     logits: Reals | None = None
@@ -55,9 +55,12 @@ class Space:
 
 @dataclass(frozen=True)
 class ClassGeometry:
-    """One class in one space; `dims` 0 and no densities where the space has no points.
+    """One class in one space; `dims` and `members` 0 and no densities where it has no points.
 
-    `kappa_exact` is kappa with theta integrated in closed form, nan where the head is not affine.
+    `members` are those whose density is measured; `convexity` counts its own, of another split.
+
+    `kappa_exact` is kappa with theta integrated in closed form, nan where the head is not affine;
+    `bar` the logit from which a point belongs to the class, nan under argmax.
     """
 
     name: str
@@ -68,34 +71,33 @@ class ClassGeometry:
     shells: tuple[ShellDensity, ...]
     convexity: Convexity
     kappa_exact: float
+    bar: float
 
 
-def rule_for(task: str, threshold: float) -> Rule:
-    """How a point is assigned to a class: `threshold` on its probability, or argmax."""
-    return argmax_rule if task == "single_label" else threshold_rule(threshold)
+def rule_for(bars: Reals | None) -> Rule:
+    """How a point is assigned to a class: its logit reaches the class's bar, or argmax (None)."""
+    return argmax_rule if bars is None else threshold_rule(bars)
 
 
 def affine_space(
     name: str,
-    points: Reals,
     logits: Reals,
     *,
-    task: str,
-    threshold: float,
+    bars: Reals | None,
     sample: int,
     present: Bools | None = None,
 ) -> Space:
     """The space of penultimate vectors, on which the classifier is one linear layer."""
     margins = (
         margins_of_affine(logits, argmax_rule)
-        if task == "single_label"
-        else margins_of_affine_threshold(logits, threshold)
+        if bars is None
+        else margins_of_affine_threshold(logits, bars)
     )
-    return Space(name, points, margins, sample, logits, present)
+    return Space(name, margins, sample, logits, present)
 
 
 def penultimate_space(
-    cached: Embeddings, head: Head, where: str, *, threshold: float, sample: int
+    cached: Embeddings, head: Head, where: str, *, bars: Reals | None, sample: int
 ) -> Space:
     """The space that a run's head reads; `where` names the embeddings in errors.
 
@@ -105,15 +107,7 @@ def penultimate_space(
     vectors = cached.vectors[name]
     head.check(vectors, cached.logits, where)
     present = head.present(name, vectors)
-    return affine_space(
-        name,
-        vectors,
-        cached.logits,
-        task=cached.task,
-        threshold=threshold,
-        sample=sample,
-        present=present,
-    )
+    return affine_space(name, cached.logits, bars=bars, sample=sample, present=present)
 
 
 def measure(
@@ -122,21 +116,22 @@ def measure(
     labels: Bools,
     logits: Reals,
     *,
-    task: str,
-    threshold: float,
+    dense: Clouds,
+    bars: Reals | None,
     taus: Sequence[float],
     p: float,
     seed: int,
 ) -> list[ClassGeometry]:
     """Measure every class in every space, spaces outermost.
 
-    `labels` (N, K) and `logits` (N, K) are the clips' own; `taus` and `p` are the density's. A
+    `labels` (N, K) and `logits` (N, K) are those of the clips whose convexity is measured; `dense`
+    holds those whose density is. `bars` (K,) are the logits from which a point belongs to each
+    class, None for argmax; `taus` and `p` are the density's. A
     class's pairs depend on the seed, its place and its members only: runs on the same clips, and
     the spaces of a run, are measured on the same pairs.
     """
 
-    rule = rule_for(task, threshold)
-    bar = None if task == "single_label" else threshold
+    rule = rule_for(bars)
 
     def one(space: Space, column: int) -> ClassGeometry:
         rows = space.members_of(labels[:, column])
@@ -148,10 +143,11 @@ def measure(
             points=space.sample,
             generator=np.random.default_rng([seed, column]),
         )
-        densities, shells, dims = _densities(space, rows, taus, p)
-        exact = _exact(space, rows, column, bar, seed)
+        densities, shells, members, dims = _densities(dense.members(space.name, column), taus, p)
+        exact = _exact(space, rows, column, bars, seed)
         name = classes[column]
-        return ClassGeometry(name, space.name, len(rows), dims, densities, shells, found, exact)
+        bar = float("nan") if bars is None else float(bars[column])
+        return ClassGeometry(name, space.name, members, dims, densities, shells, found, exact, bar)
 
     results: list[ClassGeometry] = []
     for space in spaces:
@@ -163,12 +159,12 @@ def measure(
 
 
 def _densities(
-    space: Space, rows: Indices, taus: Sequence[float], p: float
-) -> tuple[tuple[Density, ...], tuple[ShellDensity, ...], int]:
-    if space.points is None:
-        return (), (), 0
-    dims = space.points.shape[1]
-    distances = centroid_distances(space.points[rows], p) if len(rows) else np.empty(0)
+    points: Reals | None, taus: Sequence[float], p: float
+) -> tuple[tuple[Density, ...], tuple[ShellDensity, ...], int, int]:
+    if points is None:
+        return (), (), 0, 0
+    members, dims = points.shape
+    distances = centroid_distances(points, p) if members else np.empty(0)
     ordered = sorted(taus)
     return (
         tuple(density(distances, dims, tau=tau, p=p) for tau in ordered),
@@ -176,12 +172,13 @@ def _densities(
             shell_density(distances, dims, inner_tau=inner, outer_tau=outer, p=p)
             for inner, outer in pairwise(ordered)
         ),
+        members,
         dims,
     )
 
 
-def _exact(space: Space, rows: Indices, column: int, threshold: float | None, seed: int) -> float:
+def _exact(space: Space, rows: Indices, column: int, bars: Reals | None, seed: int) -> float:
     if space.logits is None or len(rows) < 2:
         return float("nan")
     pairs = draw_pairs(rows, space.sample, np.random.default_rng([seed, column]))
-    return affine_kappa(space.logits, pairs, column, threshold)
+    return affine_kappa(space.logits, pairs, column, bars)

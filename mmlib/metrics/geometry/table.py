@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from scipy.special import expit
 
 from mmlib.metrics.geometry.spaces import ClassGeometry
 from mmlib.runtime.arrays import Floats
@@ -13,31 +14,38 @@ from mmlib.runtime.errors import UserError
 from mmlib.storage import read_table, records_csv, significant
 
 # The space that stands for a run: the vector that its head reads.
+TEXT = ("class", "embedding", "split", "kappa_split", "flags")
 MAIN_SPACES = ("fused", "audio", "video")
 
 
-def to_csv(rows: Iterable[ClassGeometry], taus: Sequence[float]) -> str:
+def to_csv(rows: Iterable[ClassGeometry], taus: Sequence[float], splits: tuple[str, str]) -> str:
     """Write the rows as csv text, six significant digits, undefined values empty.
 
-    Columns: class, embedding, n, dims; kappa, its Wilson bounds kappa_lo and kappa_hi, and
-    kappa_points; kappa_exact (affine heads); kappa_conditioned with its bounds, and n_correct; for
-    each tau radius_<tau>, rho_<tau> (the paper's) and log_density_<tau>; for neighbouring quantiles
+    `splits`: where convexity and density were measured. Columns: class, embedding; split, n and
+    dims of the density; kappa_split, kappa_n, kappa, its Wilson bounds kappa_lo and kappa_hi, and
+    kappa_points; threshold (the probability from which a point belongs, empty under argmax);
+    kappa_exact (affine heads); kappa_conditioned with its bounds, and n_correct; for each tau
+    radius_<tau>, rho_<tau> (the paper's) and log_density_<tau>; for neighbouring quantiles
     shell_density_<inner>_<outer>; flags as flag@tau, separated by blanks.
     """
-    return records_csv(_cells(row, sorted(taus)) for row in rows)
+    return records_csv(_cells(row, sorted(taus), splits) for row in rows)
 
 
-def _cells(row: ClassGeometry, taus: Sequence[float]) -> dict[str, str]:
+def _cells(row: ClassGeometry, taus: Sequence[float], splits: tuple[str, str]) -> dict[str, str]:
     found = row.convexity
     cells = {
         "class": row.name,
         "embedding": row.space,
+        "split": splits[1],
         "n": str(row.members),
         "dims": str(row.dims),
+        "kappa_split": splits[0],
+        "kappa_n": str(found.members),
         "kappa": significant(found.kappa.estimate),
         "kappa_lo": significant(found.kappa.lo),
         "kappa_hi": significant(found.kappa.hi),
         "kappa_points": str(found.points),
+        "threshold": significant(float(expit(row.bar))),
         "kappa_exact": significant(row.kappa_exact),
         "kappa_conditioned": significant(found.conditioned.estimate),
         "kappa_conditioned_lo": significant(found.conditioned.lo),
@@ -64,7 +72,7 @@ class GeometryTable:
     """data/geometry/<run>.csv as read: columns of one space in the order of the classes."""
 
     def __init__(self, path: Path) -> None:
-        self._table = read_table(path, ("class", "embedding", "flags"))
+        self._table = read_table(path, TEXT)
         if not self._table:
             raise UserError(f"{path}: holds no class; delete it and run `dvc repro`")
         self.path = path
@@ -92,6 +100,11 @@ class GeometryTable:
         if absent:
             raise UserError(f"{self.path}: class {absent[0]!r} is not there; run `dvc repro`")
         return self._table[name][[place[name] for name in classes]].astype(np.float64)
+
+    @property
+    def splits(self) -> frozenset[str]:
+        """The splits whose clips were measured."""
+        return frozenset(str(self._table[name][0]) for name in ("split", "kappa_split"))
 
     def quantiles(self) -> tuple[str, ...]:
         """The taus as they end the columns' names, ascending."""

@@ -77,7 +77,7 @@ def classwise_csv(scores: RunScore, geometry: GeometryTable) -> str:
     """metrics/classwise/<run>.csv: one row a class at the headline budget.
 
     Columns: class, n_eval, clean_ap, clean_auc; for each threat T `T_ap`, `T_drop` (absolute) and
-    `T_relative_drop`; then of the run's main embedding class_size (clips that geometry measured),
+    `T_relative_drop`; then of the run's main embedding class_size (of the split of the density),
     kappa with its bounds, kappa_conditioned, and rho, log_density at the lowest tau. Empty where
     undefined.
     """
