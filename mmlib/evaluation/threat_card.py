@@ -57,7 +57,7 @@ def threat_card(attack: Attack, floor_db: float) -> list[Entry]:
             "Attack",
             f"PGD, {attack.steps} steps, step size {attack.step_size:g} ε decaying linearly to 0,"
             f" momentum {attack.momentum:g}, {restarts} (the strongest result for each clip is"
-            f" kept), loss {attack.loss}{beside}",
+            f" kept), loss {attack.loss}{beside}{_rounds(attack)}",
         ),
         Entry(
             "Starts",
@@ -76,6 +76,16 @@ def threat_card(attack: Attack, floor_db: float) -> list[Entry]:
         Entry("Baseline", "random noise of equal norm, which every attack must beat"),
         Entry("All settings", ", ".join(settings(attack.model_dump(mode="json")))),
     ]
+
+
+def _rounds(attack: Attack) -> str:
+    refine = attack.refine
+    if not refine.rounds:
+        return ""
+    return (
+        f"; then {refine.rounds} rounds of {refine.steps} steps in which all clips together lower"
+        " the score of the whole set (multi-label: mean average precision; single-label: accuracy)"
+    )
 
 
 def loudest(attack: Attack, floor_db: float) -> str:

@@ -70,6 +70,11 @@ class AttackMethod(Section):
     methods: Annotated[tuple[Method, ...], BeforeValidator(listed), Field(min_length=1)] = ("pgd",)
     queries: Annotated[int, Field(ge=2)] = 200
 
+    @property
+    def total_steps(self) -> int:
+        """Gradient steps at the headline budget: on each clip's own loss, then in the rounds."""
+        return self.steps + self.refine.rounds * self.refine.steps
+
     @model_validator(mode="after")
     def _distinct(self) -> Self:
         if len(set(self.methods)) < len(self.methods):

@@ -10,6 +10,7 @@ import torch
 from mmlib.attacks.methods.pgd import pgd
 from mmlib.evaluation.attacked.run import AttackedRun
 from mmlib.evaluation.checks import (
+    effort,
     examples,
     honesty,
     probe,
@@ -24,6 +25,7 @@ from mmlib.evaluation.checks.universal import (
     check_universal,
     drawn,
 )
+from mmlib.evaluation.sweep.refine import Whole
 from mmlib.evaluation.threat_card import threat_card
 from mmlib.metrics.stored import (
     CLEAN,
@@ -113,7 +115,8 @@ def check_run(task: Task) -> list[Outcome]:
     return [
         *model_checks.check_model(*arguments),
         *sweep.check_sweep(table, labels, attack),
-        *probe.check_effort(probed, task.checks.queries),
+        *probe.check_weaker(probed, task.checks.queries),
+        *effort.check_effort(probed, _whole(run, table, rows), (run.widest_threat, 1.0)),
         probe.check_transfer(probed, _sources(task, run)),
         _watched(probed),
         *examples.check_examples(places.attacks, task.run, run),
@@ -139,6 +142,19 @@ def _probe(task: Task, run: AttackedRun, table: AttackScores, rows: Indices) -> 
         task.attack,
         attacked.to(run.device),
         task.seed,
+    )
+
+
+def _whole(run: AttackedRun, table: AttackScores, rows: Indices) -> Whole:
+    """The split under the widest threat at the headline budget, in the order of its clips."""
+    condition = (run.widest_threat, 1.0)
+    stored = table.scores(Condition(run.widest_threat, "pgd", 1.0))
+    logits = stored[np.searchsorted(table.clip_ids, np.array(run.clips.clip_ids))]
+    return Whole(
+        run.clips.task,
+        torch.from_numpy(run.clips.labels).to(run.device),
+        torch.from_numpy(rows).to(run.device),
+        {condition: torch.from_numpy(logits).to(run.device)},
     )
 
 
@@ -170,7 +186,7 @@ def _watched(probed: probe.Probe) -> Outcome:
         probed.threat,
         probed.settings.loss,
         pgd,
-        steps=probed.settings.steps,
+        steps=probed.settings.total_steps,
         step_size=1.0,
         schedule="constant",
     )

@@ -105,10 +105,10 @@ def iterated_beats_single(iterated: float, single: float) -> Outcome:
     return graded("iterated_beats_single", gap, 0.0, POINT, message)
 
 
-def more_effort(name: str, usual: float, doubled: float) -> Outcome:
-    """Twice the steps, or restarts, must gain less than a point of mAP (5 points fail)."""
-    gain = usual - doubled
-    message = f"mAP {usual:.3f} as run, {doubled:.3f} with double the effort"
+def more_effort(name: str, usual: float, harder: float, effort: str) -> Outcome:
+    """More effort, named by `effort`, must gain less than a point of mAP (5 points fail)."""
+    gain = usual - harder
+    message = f"mAP {usual:.3f} as run, {harder:.3f} with {effort}"
     return graded(name, gain, POINT, 5 * POINT, message)
 
 

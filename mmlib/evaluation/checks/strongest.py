@@ -54,6 +54,25 @@ def silent_success(
     return Outcome("silent_success", "fail" if bool(short.any()) else "pass", message)
 
 
+def worst_case_of_set(
+    chosen: Mapping[str, float], others: Mapping[str, Mapping[str, float]]
+) -> Outcome:
+    """No stored attack within the same budget may leave the set a lower mAP than the scored one.
+
+    `chosen`: condition -> the mAP that is scored; `others`: the same condition -> attack -> mAP.
+    """
+    name = "worst_case_per_clip"
+    gaps = {
+        f"{attack} under {condition}": chosen[condition] - score
+        for condition, rivals in others.items()
+        for attack, score in rivals.items()
+    }
+    worst = max(gaps, key=lambda key: gaps[key], default="")
+    if worst and gaps[worst] > _ROUNDING:
+        return Outcome(name, "fail", f"{worst} leaves {gaps[worst]:.4f} less mAP than is scored")
+    return Outcome(name, "pass", f"none of {len(gaps)} attacks leaves the set a lower mAP")
+
+
 def worst_case_per_clip(
     chosen: Mapping[str, Tensor], others: Mapping[str, Mapping[str, Tensor]]
 ) -> Outcome:

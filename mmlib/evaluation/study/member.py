@@ -83,7 +83,7 @@ def score(
         eps = 0.0 if threat == CLEAN else scores.eps
         at = CLEAN_CONDITION if threat == CLEAN else Condition(threat, HEADLINE_ATTACK, 1.0)
         logits = scores.scores(at)[chosen]
-        steps = 0 if threat == CLEAN else settings.attack.steps
+        steps = 0 if threat == CLEAN else settings.attack.total_steps
         lines.append(line("headline", threat, eps, steps, labels, logits, scores.task))
         resampled[threat] = rank_resampled(labels, logits, counts).mean_average_precision()
     return lines, resampled

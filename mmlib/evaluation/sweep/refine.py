@@ -61,10 +61,11 @@ def refine(sweep: ChunkSweep, whole: Whole, number: int) -> None:
 def _advance(sweep: ChunkSweep, whole: Whole, number: int, name: str, multiple: float) -> Solution:
     """One condition's solution after the round."""
     settings, before = sweep.settings.refine, sweep.solutions[name, multiple]
-    loss = _loss(whole, (name, multiple), number, settings.rounds)
+    loss = loss_of_round(whole, (name, multiple), number, settings.rounds)
     search, _ = sweep.begin(name, multiple, loss, "refine", number)
     search.offer(before.points, before.logits)
-    for points in _others(sweep, search, name, multiple):
+    # Later on, a condition's own points are ahead of its neighbours'.
+    for points in _others(sweep, search, name, multiple) if number == 0 else ():
         search.losses(points)
     steps = settings.steps if multiple == 1 else settings.sweep_steps
     path = lengths(steps * settings.rounds, settings.step_size)[steps * number :][:steps]
@@ -90,7 +91,8 @@ def _others(sweep: ChunkSweep, search: Search, name: str, multiple: float) -> It
         yield {**search.clean, **joined}
 
 
-def _loss(whole: Whole, condition: Budgeted, number: int, rounds: int) -> Loss:
+def loss_of_round(whole: Whole, condition: Budgeted, number: int, rounds: int) -> Loss:
+    """What the chunk's clips raise under the condition in round `number` of `rounds`."""
     reference = whole.logits[condition]
     if whole.task == "multi_label":
         share = number / max(1, rounds - 1)

@@ -57,9 +57,9 @@ def test_joint() -> None:
 def test_effort_and_knowledge() -> None:
     assert scores.iterated_beats_single(0.2, 0.3).status == "pass"
     assert scores.iterated_beats_single(0.3, 0.2).status == "fail"
-    assert scores.more_effort("doubling_steps", 0.2, 0.195).status == "pass"
-    assert scores.more_effort("doubling_steps", 0.2, 0.17).status == "warn"
-    assert scores.more_effort("doubling_steps", 0.2, 0.1).status == "fail"
+    assert scores.more_effort("doubling_steps", 0.2, 0.195, "more").status == "pass"
+    assert scores.more_effort("doubling_steps", 0.2, 0.17, "more").status == "warn"
+    assert scores.more_effort("doubling_steps", 0.2, 0.1, "more").status == "fail"
     assert scores.weaker_knowledge("transfer", 0.2, 0.4).status == "pass"
     assert scores.weaker_knowledge("gradient_free", 0.4, 0.2).status == "fail"
     assert scores.weaker_knowledge("gradient_free", float("nan"), 0.2).status == "fail"

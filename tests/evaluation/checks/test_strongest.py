@@ -1,5 +1,8 @@
 """Checks that the strongest is what is returned, and the controls; each trips where it should."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -14,13 +17,17 @@ from mmlib.attacks.methods.pgd import pgd
 from mmlib.batch import Batch, Forward
 from mmlib.evaluation.checks import (
     controls,
+    effort,
     honesty,
     probe,
 )
+from mmlib.evaluation.checks.outcome import Outcome
 from mmlib.evaluation.checks.strongest import (
     silent_success,
+    worst_case_of_set,
     worst_case_per_clip,
 )
+from mmlib.evaluation.sweep.refine import Whole
 from mmlib.evaluation.threat_card import threat_card
 from tests.attacks import toys
 from tests.sweep_toys import settings
@@ -94,6 +101,15 @@ def test_the_closed_form_is_where_the_model_flips() -> None:
         assert float(model({"audio": moved})[0, 0]) * sign > 0
 
 
+def test_the_set_must_not_be_hurt_more_by_an_attack_that_is_not_scored() -> None:
+    fair = worst_case_of_set({"A at 1": 0.3}, {"A at 1": {"clean": 0.7, "pgd A at 0.5": 0.3}})
+    assert fair.status == "pass"
+    found = worst_case_of_set({"A at 1": 0.3}, {"A at 1": {"pgd A at 0.5": 0.28}})
+    assert (found.status, found.message) == (
+        "fail", "pgd A at 0.5 under A at 1 leaves 0.0200 less mAP than is scored",
+    )  # fmt: skip
+
+
 def test_splits_must_be_apart() -> None:
     val = {"clip": ["a", "b"], "recording": ["x", "y"]}
     apart = honesty.universal_split(val, {"clip": ["c"], "recording": ["z"]}, "mAP 0.3")
@@ -148,6 +164,13 @@ def probed(model: Forward, attacked: torch.Tensor) -> probe.Probe:
     return probe.Probe(model, INPUTS, LABELS, THREAT, settings(steps=4), attacked, 0)
 
 
+def efforts(model: Forward, attacked: torch.Tensor, queries: int, **attack: Any) -> list[Outcome]:
+    """The checks of effort, the probe's clips being the whole split."""
+    held = replace(probed(model, attacked), settings=settings(**{"steps": 4, **attack}))
+    whole = Whole("multi_label", LABELS, torch.arange(len(LABELS)), {("AV", 1.0): attacked})
+    return [*probe.check_weaker(held, queries), *effort.check_effort(held, whole, ("AV", 1.0))]
+
+
 def sound(batch: Batch) -> torch.Tensor:
     logits: torch.Tensor = NET(batch)
     return logits
@@ -165,7 +188,7 @@ def strong() -> torch.Tensor:
 
 
 def test_a_sound_attack_needs_no_more_effort() -> None:
-    for outcome in probe.check_effort(probed(sound, strong()), queries=20):
+    for outcome in efforts(sound, strong(), queries=20):
         assert outcome.status == "pass", outcome
 
 
@@ -173,10 +196,11 @@ def test_a_weak_attack_is_found_out() -> None:
     """The clean scores in the place of attacked ones: as an attack that does nothing."""
     with torch.no_grad():
         clean = sound(INPUTS)
-    found = {each.name: each for each in probe.check_effort(probed(sound, clean), queries=20)}
+    found = {each.name: each for each in efforts(sound, clean, queries=20)}
     assert {each.status for each in found.values()} == {"fail"}
     assert set(found) == {
         "iterated_beats_single", "doubling_steps", "doubling_restarts", "gradient_free",
+        "other_losses",
     }  # fmt: skip
     sources = {"audio": ("audio", sound), "video": ("video", sound)}
     transferred = probe.check_transfer(probed(sound, clean), sources)
@@ -184,10 +208,17 @@ def test_a_weak_attack_is_found_out() -> None:
     assert "audio from audio, video from video" in transferred.message
 
 
+def test_an_attack_on_each_clips_own_loss_is_weaker_than_one_on_the_set() -> None:
+    """What rounds find beyond BCE shows that an attack on BCE was not enough."""
+    rounds = {"rounds": 4, "steps": 6}
+    found = {each.name: each for each in efforts(sound, strong(), queries=20, refine=rounds)}
+    assert found["doubling_steps"].status in ("warn", "fail")
+
+
 def test_random_search_finds_what_masked_gradients_hide() -> None:
     with torch.no_grad():
         hidden = masked(pgd(masked, INPUTS, LABELS, THREAT, steps=8))
-    found = {each.name: each for each in probe.check_effort(probed(masked, hidden), queries=150)}
+    found = {each.name: each for each in efforts(masked, hidden, queries=150)}
     assert found["gradient_free"].status == "fail"
 
 
