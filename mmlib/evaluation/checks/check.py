@@ -115,8 +115,9 @@ def check_run(task: Task) -> list[Outcome]:
     return [
         *model_checks.check_model(*arguments),
         *sweep.check_sweep(table, labels, attack),
-        *probe.check_weaker(probed, task.checks.queries),
+        probe.check_single_step(probed),
         *effort.check_effort(probed, _whole(run, table, rows), (run.widest_threat, 1.0)),
+        probe.check_gradient_free(probed, task.checks.queries),
         probe.check_transfer(probed, _sources(task, run)),
         _watched(probed),
         *examples.check_examples(places.attacks, task.run, run),

@@ -55,15 +55,16 @@ class Probe:
         return score_checks.mean_ap(_array(self.labels).astype(np.bool_), _array(logits))
 
 
-def check_weaker(probe: Probe, queries: int) -> list[Outcome]:
-    """One step, and `queries` queries without a gradient: neither may do more damage."""
-    known = probe.mean_ap(probe.attacked)
-    return [
-        score_checks.iterated_beats_single(known, probe.mean_ap(probe.run(fgsm))),
-        score_checks.weaker_knowledge(
-            "gradient_free", known, probe.mean_ap(probe.run(square, queries=queries))
-        ),
-    ]
+def check_single_step(probe: Probe) -> Outcome:
+    """The sweep's attack beside FGSM."""
+    known, single = probe.mean_ap(probe.attacked), probe.mean_ap(probe.run(fgsm))
+    return score_checks.iterated_beats_single(known, single)
+
+
+def check_gradient_free(probe: Probe, queries: int) -> Outcome:
+    """The sweep's attack beside `queries` queries per clip without a gradient."""
+    known, blind = probe.mean_ap(probe.attacked), probe.mean_ap(probe.run(square, queries=queries))
+    return score_checks.weaker_knowledge("gradient_free", known, blind)
 
 
 def check_transfer(probe: Probe, sources: Mapping[str, tuple[str, Forward]]) -> Outcome:

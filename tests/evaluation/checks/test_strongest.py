@@ -168,7 +168,11 @@ def efforts(model: Forward, attacked: torch.Tensor, queries: int, **attack: Any)
     """The checks of effort, the probe's clips being the whole split."""
     held = replace(probed(model, attacked), settings=settings(**{"steps": 4, **attack}))
     whole = Whole("multi_label", LABELS, torch.arange(len(LABELS)), {("AV", 1.0): attacked})
-    return [*probe.check_weaker(held, queries), *effort.check_effort(held, whole, ("AV", 1.0))]
+    return [
+        probe.check_single_step(held),
+        *effort.check_effort(held, whole, ("AV", 1.0)),
+        probe.check_gradient_free(held, queries),
+    ]
 
 
 def sound(batch: Batch) -> torch.Tensor:
