@@ -1,6 +1,6 @@
 """What rows of params.yaml say of one another: starts, inits, guides, and runs that are named."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -111,7 +111,10 @@ def _row_faults(params: "Params", key: str, row: RetrainBase) -> Iterable[str]:
 
 def _named_runs(params: "Params") -> Iterable[str]:
     plain: list[Named] = []
-    made = {"blend": params.blend.guides, "temperature": params.temperature.guides}
+    made: dict[str, Mapping[str, Parts]] = {
+        "blend": params.blend.guides,
+        "temperature": params.temperature.guides,
+    }
     for section, guides in made.items():
         for name, parts in guides.items():
             key = f"{section}.guides.{name}"

@@ -2,7 +2,8 @@
 
 Each claim is an effect, defined so that the claim says it is above 0. Its verdict is "supported"
 when the bootstrap interval lies above 0, "not supported" when it lies below, and "undecided" in
-between: not this many clips can tell. Claims that two figures are about equal are supported when
+between: not this many clips can tell; "not tested" where what it is about was all but absent
+(`comparison/dose.py`). Claims that two figures are about equal are supported when
 the interval lies within `EQUAL` of 0 and not supported when it lies outside.
 """
 
@@ -27,7 +28,7 @@ from mmlib.report.comparison.paired import (
     Where,
 )
 
-Verdict = Literal["supported", "not supported", "undecided"]
+Verdict = Literal["supported", "not supported", "undecided", "not tested"]
 
 # "About as low as" within this much mAP. [choice]
 EQUAL = 0.05

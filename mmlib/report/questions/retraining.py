@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from mmlib.metrics.intervals import Interval
 from mmlib.report import wording
+from mmlib.report.comparison.dose import barely, reason
 from mmlib.report.comparison.verdict import Claim
 from mmlib.report.evidence import side
 from mmlib.report.inputs import Inputs
@@ -33,8 +34,20 @@ def missing(inputs: Inputs) -> str:
     return f"{needed}{'; the study below has both' if inputs.study else ''}."
 
 
-def retraining(claims: Mapping[str, Claim], lacking: str) -> Answer:
-    """Question 3, from the claims on mixup and adversarial training; else `lacking`."""
+def untested(inputs: Inputs) -> str | None:
+    """What to say where the run's mixup was steered too little to be called metric-driven."""
+    run = inputs.with_role("mixup")
+    row = inputs.params.retrain.get(run.name) if run else None
+    if row is None or not barely(inputs.guides, row.guide):
+        return None
+    return f"Whether the metrics help is {reason(inputs.guides, row.guide)}."
+
+
+def retraining(claims: Mapping[str, Claim], lacking: str, caution: str | None = None) -> Answer:
+    """Question 3, from the claims on mixup and adversarial training; else `lacking`.
+
+    `caution`: a sentence to end with.
+    """
     found = {key: claims[key].effect for key in ROWS if key in claims}
     if "mixup_adversarial" not in found:
         return Answer(QUESTION, NOT_ANSWERED, [lacking])
@@ -54,6 +67,7 @@ def retraining(claims: Mapping[str, Claim], lacking: str) -> Answer:
         sentences.append(
             f"On clean clips, mixup {retains(found['mixup_clean'])} adversarial training{price}."
         )
+    sentences += [caution] if caution else []
     started = found.get("mixup_protects")
     verdict = _retraining_verdict(
         side(found["mixup_adversarial"]), None if started is None else side(started)

@@ -14,6 +14,7 @@ VERDICTS = {
     "supported": "● supported",
     "undecided": "◐ undecided",
     "not supported": "○ not supported",
+    "not tested": "– not tested",
 }
 SEVERAL_SEEDS = "The same over several seeds"
 CLAIM_GROUPS = (
@@ -54,7 +55,8 @@ def claims(findings: Findings) -> Section | None:
     listed = wording.listed([f"“{title}”" for title in untested])
     intro = (
         "Each effect is defined so that the claim says it is above 0. ● supported: its interval"
-        " lies above 0; ○ not supported: below 0; ◐ undecided: too few clips or classes to tell. A"
+        " lies above 0; ○ not supported: below 0; ◐ undecided: too few clips or classes to tell;"
+        " – not tested: what the claim is about was all but absent. A"
         f" claim that two figures are about equal allows {EQUAL:g} either way. n counts clips; for"
         " correlations, classes; where there are several seeds, seeds. Effects are differences in"
         " mAP unless the claim names another figure. Claims that these runs cannot"
