@@ -12,5 +12,5 @@ def answer(inputs: Inputs, findings: Findings) -> list[Answer]:
     return [
         fusion.fusion(claims, fusion.missing(inputs)),
         prediction.prediction(first, findings.predictions, claims, prediction.missing(inputs)),
-        retraining.retraining(claims, retraining.missing(inputs)),
+        retraining.retraining(claims, retraining.missing(inputs), retraining.untested(inputs)),
     ]

@@ -83,7 +83,7 @@ def find(inputs: Inputs) -> Findings:
         rows += claims(runs, costs, starts=_starts(compared))
         differences = list(_differences(runs, compared))
     rows += theorem.claims(inputs.theorem, inputs.params.theorem.fused)
-    rows += study_claims.claims(inputs.study)
+    rows += study_claims.claims(inputs.study, inputs.guides)
     found = Findings({}, tuple(differences), predictions)
     first = found.of_first(main_runs(inputs))
     rows += predictors.claims(first, inputs.params.score.confidence)

@@ -153,7 +153,8 @@ def _theorem(params: Params, root: Path, runs: Set[str]) -> dict[str, dict[str, 
 
 
 def _guides(params: Params) -> tuple[str, ...]:
-    used = {row.guide for row in params.train.values()} | set(params.blend.guides)
+    rows = (*params.train.values(), *params.retrain.values(), *params.study.rows.values())
+    used = {row.guide for row in rows} | {*params.blend.guides, *params.temperature.guides}
     return tuple(sorted((used | {"blend_reference"}) - {"none"}))
 
 

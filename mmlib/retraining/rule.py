@@ -79,8 +79,8 @@ def beta_parameters(
 def same_class_shares(counts: Ints, clips: int, target: float | None, strength: float) -> Floats:
     """The share of partners from the anchor's own class, (K,), for each class.
 
-    By chance it is counts / clips; strength 1 makes it `target` (None: as by chance), and others
-    move its log odds in proportion.
+    By chance it is counts / clips; strength moves its log odds in proportion, and from 1 on it is
+    `target` (None: as by chance): no metric decides it, so a stronger guide leaves it there.
     """
     chance = counts / clips
     if target is None or strength == 0:
@@ -88,7 +88,8 @@ def same_class_shares(counts: Ints, clips: int, target: float | None, strength: 
     if target in (0, 1):
         return np.full(counts.shape, float(target))
     inner = np.clip(chance, 0.5 / clips, 1 - 0.5 / clips)  # finite log odds
-    return np.asarray(expit((1 - strength) * logit(inner) + strength * logit(target)))
+    moved = min(strength, 1.0)
+    return np.asarray(expit((1 - moved) * logit(inner) + moved * logit(target)))
 
 
 def relative_distances(vectors: Array, labels: Array, present: Bools, *, p: float) -> Floats:

@@ -46,16 +46,9 @@ def make_guide(
     column is missing, when the runs differ in their train clips, when nothing could be measured, or
     when the metrics were measured on the eval split, which would train on its labels.
     """
-    tables = {name: GeometryTable(files.geometry) for name, files in measured.items()}
-    spaces = {name: tables[name].main_space for name in tables}
-    for name in MODALITIES:
-        if spaces[name] != name:
-            raise UserError(
-                f"temperature.guides: {name} names a run on {spaces[name]}; name another"
-            )
+    tables = _tables(measured)
+    spaces = {name: table.main_space for name, table in tables.items()}
     clips = _read(measured[FUSED], spaces[FUSED])
-    for name, table in tables.items():
-        _refuse_eval(table, measured[name])
     if not clips.labels.any():
         raise UserError("temperature: no clip of the train split has a label")
 
@@ -128,9 +121,17 @@ def _distances(files: Measured, space: str, clips: Embeddings, p: float) -> Floa
     return relative_distances(vectors, clips.labels, present, p=p)
 
 
-def _refuse_eval(table: GeometryTable, files: Measured) -> None:
-    if "eval" in table.splits:
-        raise UserError(
-            f"{files.geometry}: measured on the eval split, whose labels must not guide training; "
-            "set geometry.convexity_split and geometry.density_split to train or val"
-        )
+def _tables(measured: Mapping[str, Measured]) -> dict[str, GeometryTable]:
+    """The geometry of each run, of the modality that it stands for, and not of eval."""
+    tables = {name: GeometryTable(files.geometry) for name, files in measured.items()}
+    for name, table in tables.items():
+        if name in MODALITIES and table.main_space != name:
+            raise UserError(
+                f"temperature.guides: {name} names a run on {table.main_space}; name another"
+            )
+        if "eval" in table.splits:
+            raise UserError(
+                f"{table.path}: measured on the eval split, whose labels must not guide training; "
+                "set geometry.convexity_split and geometry.density_split to train or val"
+            )
+    return tables

@@ -91,7 +91,10 @@ def same(one: Model, two: Model) -> bool:
 @pytest.mark.parametrize("row", ["mixup", "pgd", "joint", "blended"])
 def test_every_method_gives_a_line_a_seed_and_threat(project: Path, row: str) -> None:
     study.main([row])
-    found = lines(row)
+    every = lines(row)
+    val = [line for line in every if line["part"] == "val"]
+    assert [(line["seed"], line["threat"]) for line in val] == [("2022", "AV"), ("2023", "AV")]
+    found = [line for line in every if line["part"] == "headline"]
     assert [(line["seed"], line["threat"]) for line in found] == [
         (seed, threat) for seed in ("2022", "2023") for threat in ("clean", "A", "V", "AV")
     ]

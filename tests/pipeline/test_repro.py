@@ -25,6 +25,7 @@ def each(stage: str) -> set[str]:
 # The table of docs/params.md: a changed param -> the stages that `dvc status` calls stale, beside
 # the report, which reads all of params.yaml. It names those whose own params or files changed; what
 # follows from them becomes stale as they run.
+GUIDES = ("", "_half", "_double", "_fourfold")
 STALE = {
     ("attack.eps", "0.01"): each("attack") | {"check", "theorem@mid"},
     ("attack.steps", "3"): each("attack") | {"check", "theorem@mid"},
@@ -33,7 +34,7 @@ STALE = {
     ("train.mid.epochs", "3"): {"train@mid", "check"},
     ("train.audio.epochs", "3"): {"train@audio", "check"},
     ("retrain.mixup.epochs", "2"): {"retrain@mixup", "check"},
-    ("temperature.rule.gamma", "0.5"): {"temperature@temperature"},
+    ("temperature.rule.gamma", "0.5"): {f"temperature@temperature{end}" for end in GUIDES},
     ("geometry.points", "300"): each("geometry"),
     ("score.resamples", "150"): each("score"),
     ("shard.mel.bands", "32"): {"shard"},

@@ -136,12 +136,17 @@ def _manifest(root: Path, clip_ids: list[str], task: str, clips: int) -> None:
     (root / "data/none/subset.csv").write_text("clip_id,status,error\n")
 
 
+DOSE = {"anchors": 0.08, "lambdas": 0.02, "partners": 0.4, "beta_lo": 1.0, "beta_hi": 1.23}
+DOSE |= {"spread": 0.246, "spread_unguided": 0.25, "partner_share": 0.7}
+
+
 def _guides(root: Path) -> None:
     folder = root / "data/guides"
     folder.mkdir(parents=True)
     for name in ("none", "blend_reference"):
         text = (REPOSITORY / f"data/guides/{name}.json").read_text()
         (folder / f"{name}.json").write_text(text)
+    (folder / "temperature.json").write_text(json.dumps({"strength": 1.0, "dose": DOSE}))
     (folder / "blend.json").write_text(json.dumps({"heads": {"A": 0.31, "V": 0.26, "AV": 0.43}}))
 
 

@@ -70,6 +70,14 @@ def test_our_numbers_stand_beside_the_papers(project: Path, html: str) -> None:
         assert paper in text
 
 
+def test_a_guide_s_dose_is_shown_and_a_weak_one_is_said_to_test_nothing(html: str) -> None:
+    text = Page(html).text
+    assert "The dose of mixup" in html
+    assert "1.00 to 1.23" in text
+    assert "Guidance by “temperature”: not tested: the guidance barely differs from none" in text
+    assert "Whether the metrics help is not tested" in text
+
+
 def test_every_clip_is_accounted_for(project: Path, html: str) -> None:
     text = Page(html).text
     assert "7 leak identical" in text

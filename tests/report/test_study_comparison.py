@@ -20,6 +20,7 @@ from mmlib.report.comparison.study import (
 )
 from mmlib.report.comparison.study_claims import (
     adversarial,
+    best,
     claims,
     find,
     full_rule,
@@ -62,13 +63,13 @@ def study(root: Path, **chosen: object) -> Study:
 
 
 def judged(root: Path, **chosen: object) -> list[Claim]:
-    return adjusted(claims(study(root, **chosen)), 0.95)
+    return adjusted(claims(study(root, **chosen), {}), 0.95)
 
 
 def test_a_study_that_is_off_or_has_not_run_is_none(tmp_path: Path) -> None:
     shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml")
     assert read(tmp_path, load(tmp_path / "params.yaml")) is None
-    assert claims(None) == []
+    assert claims(None, {}) == []
 
 
 def test_a_difference_is_paired_by_seed_and_by_clip(tmp_path: Path) -> None:
@@ -115,6 +116,39 @@ def test_claims_follow_the_figures(tmp_path: Path) -> None:
     assert found["study_guided_unguided_mixup"].compared.startswith("mixup under A+V 0.")
     assert all(claim.n == 3 for claim in found.values())
     assert "16,000 passes" in found["study_mixup_adversarial_passes"].compared
+
+
+def test_the_strength_that_is_best_on_val_has_its_own_claims(tmp_path: Path) -> None:
+    found = study(tmp_path)
+    robust = adversarial(found)
+    assert robust is not None
+    # on eval the first row keeps more, on val the second
+    chosen = best(found, robust, at="epochs")
+    assert chosen is not None
+    assert chosen.name == "mixup_double"
+    assert chosen.values("AV").mean() < found.rows["mixup"].values("AV").mean()
+    named = {claim.key: claim for claim in claims(found, {})}
+    assert named["study_best_adversarial_epochs"].compared.startswith("mixup_double under")
+    assert "best on val (double)" in named["study_best_unguided_epochs"].statement
+    # one row alone is no choice
+    assert best(found, robust, at="passes") is None
+
+
+@pytest.mark.parametrize(("anchors", "lambdas"), [(0.09, 0.02), (0.12, 0.02), (0.0, 0.2)])
+def test_guidance_that_barely_differs_from_none_is_not_tested(
+    tmp_path: Path, anchors: float, lambdas: float
+) -> None:
+    dose = {"anchors": anchors, "lambdas": lambdas, "partners": 0.5}
+    found = {c.key: c for c in claims(study(tmp_path), {"temperature": {"dose": dose}})}
+    without = {c.key: c for c in claims(study(tmp_path), {})}
+    weak = max(anchors, lambdas) < 0.1
+    key = "study_guided_unguided_mixup"
+    assert (found[key].verdict == "not tested") == weak
+    assert ("the guidance barely differs from none (9 %" in found[key].compared) == weak
+    assert np.isnan(found[key].p) == weak
+    # mixup as such was tested all the same
+    key = "study_mixup_adversarial_epochs"
+    assert found[key].verdict == without[key].verdict == "not supported"
 
 
 def test_luck_that_is_larger_than_the_effect_decides_nothing(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ SPLIT = "eval"
 
 @dataclass(frozen=True, eq=False)
 class AttackedRun:
-    """A trained run and the clips of the eval split, as section attack says, on one device.
+    """A trained run and the clips of a split (eval), as section attack says, on one device.
 
     `net` is the model as it was trained; where waveforms are attacked, behind the front end.
     """
@@ -37,11 +37,16 @@ class AttackedRun:
 
     @classmethod
     def load(
-        cls, model: Path, shards: Path, settings: AttackMethod, device: torch.device
+        cls,
+        model: Path,
+        shards: Path,
+        settings: AttackMethod,
+        device: torch.device,
+        split: str = SPLIT,
     ) -> "AttackedRun":
         """Load the checkpoint `model` (without suffix); UserError as `domain.load_model`."""
         net = domain.load_model(model, device, shards, settings.domain)
-        return cls(net, ShardSet(shards, SPLIT), shards, settings, device)
+        return cls(net, ShardSet(shards, split), shards, settings, device)
 
     def beside(self, model: Path) -> "AttackedRun":
         """Another run on the same clips."""

@@ -98,7 +98,7 @@ def line(
     logits: Floats32,
     task: str,
 ) -> Line:
-    """The figures of one condition; `part` is headline, or table."""
+    """The figures of one condition; `part` is headline, table or val."""
     found = summary(labels, logits, task)
     figures = {name: found[name] for name in FIGURES if name in found}
     return {"part": part, "threat": threat, "eps": eps, "steps": steps, **figures}

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmlib.evaluation.study import member
-from mmlib.evaluation.study.table import cells
+from mmlib.evaluation.study.table import cells, on_val
 from mmlib.params.study import StudySettings
 from mmlib.runtime.scratch import (
     Scratch,
@@ -66,6 +66,7 @@ def _member(
     lines, resampled = member.score(fitted, settings, data, scratch, f"{name}-{seed}")
     if with_table:
         lines += cells(scratch.path(f"{name}-{seed}"), settings, data, scratch)
+    lines.append(on_val(scratch.path(f"{name}-{seed}"), settings, data, scratch))
     costs = fitted.history.costs.as_dict()
     figures = ", ".join(
         f"{line['threat']} {line['mAP']:.3f}" for line in lines if line["part"] == "headline"

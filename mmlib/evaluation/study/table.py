@@ -1,4 +1,4 @@
-"""A trained model under plain PGD at several budgets and numbers of steps."""
+"""A trained model under plain PGD: at several budgets and numbers of steps, and on val."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -44,6 +44,22 @@ def cells(model: Path, settings: StudySettings, data: Path, scratch: Scratch) ->
             logits = np.load(scratch.path(piece))
             eps = attack.eps * multiple
             yield line("table", threat, eps, steps, labels, logits, run.clips.task)
+
+
+def on_val(model: Path, settings: StudySettings, data: Path, scratch: Scratch) -> Line:
+    """Attack the checkpoint `model` on the val split, all modalities at the headline budget.
+
+    One line: the figure by which a setting of a row is chosen, since eval may not. Plain PGD from a
+    random start, as in `cells`; kept in `scratch`.
+    """
+    attack = settings.attack
+    run = AttackedRun.load(model, data / "shards", attack, devices.select(), "val")
+    rows, threat, piece = np.arange(len(run.clips)), run.widest_threat, f"{model.name}-val.npy"
+    if not scratch.has(piece):
+        found = _attack(run, rows, threat, 1.0, attack.steps, settings.seed)
+        scratch.write(piece, partial(_save, found))
+    logits, labels = np.load(scratch.path(piece)), run.clips.labels.astype(np.bool_)
+    return line("val", threat, attack.eps, attack.steps, labels, logits, run.clips.task)
 
 
 def _attack(

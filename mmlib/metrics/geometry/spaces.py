@@ -145,9 +145,9 @@ def measure(
         )
         densities, shells, members, dims = _densities(dense.members(space.name, column), taus, p)
         exact = _exact(space, rows, column, bars, seed)
-        name = classes[column]
         bar = float("nan") if bars is None else float(bars[column])
-        return ClassGeometry(name, space.name, members, dims, densities, shells, found, exact, bar)
+        about = classes[column], space.name, members, dims
+        return ClassGeometry(*about, densities, shells, found, exact, bar)
 
     results: list[ClassGeometry] = []
     for space in spaces:

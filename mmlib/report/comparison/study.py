@@ -31,7 +31,7 @@ class StudyRow:
 
     `figures`: threat -> figure -> seed -> value; `resamples`: threat -> seed -> mAP of each
     resample (R,); `costs`: means over the seeds; `cells`: (eps, steps) -> mAP of the first seed on
-    the table's clips.
+    the table's clips; `val`: seed -> mAP on val, all modalities attacked.
     """
 
     name: str
@@ -40,6 +40,7 @@ class StudyRow:
     resamples: Mapping[str, Mapping[int, Floats]]
     costs: Mapping[str, float]
     cells: Mapping[tuple[float, int], float]
+    val: Mapping[int, float]
 
     @property
     def passes(self) -> float:
@@ -113,11 +114,15 @@ def _row(name: str, run: StudyRun, path: Path) -> StudyRow:
     figures: dict[str, dict[str, dict[int, float]]] = {}
     cells: dict[tuple[float, int], float] = {}
     costs: dict[str, dict[int, float]] = {cost: {} for cost in COSTS}
+    val: dict[int, float] = {}
     with reading(path, "figures of a study"):
         for line in read_csv(path):
             seed = int(line["seed"])
             if line["part"] == "table":
                 cells[float(line["eps"]), int(line["steps"])] = float(line["mAP"])
+                continue
+            if line["part"] == "val":
+                val[seed] = float(line["mAP"])
                 continue
             found = figures.setdefault(line["threat"], {})
             for figure in FIGURES:
@@ -129,4 +134,4 @@ def _row(name: str, run: StudyRun, path: Path) -> StudyRow:
     for part in read_parquet(path.with_suffix(".parquet"), ("seed", "threat", "mAP")).to_pylist():
         resamples.setdefault(part["threat"], {})[part["seed"]] = np.array(part["mAP"])
     means = {cost: float(np.mean(list(values.values()))) for cost, values in costs.items()}
-    return StudyRow(name, run, figures, resamples, means, cells)
+    return StudyRow(name, run, figures, resamples, means, cells, val)

@@ -32,8 +32,9 @@ from mmlib.report.comparison.paired import (
 
 Verdict = Literal["supported", "not supported", "undecided"]
 Lean = Literal["supported", "not supported"]
-Unjudged = Literal["no verdict"]
+Unjudged = Literal["no verdict", "not tested"]
 NO_VERDICT: Unjudged = "no verdict"
+NOT_TESTED: Unjudged = "not tested"
 
 # "About as low as" within this much mAP. [choice]
 EQUAL = 0.05
@@ -47,8 +48,9 @@ class Claim:
     read off, `effect` the difference in `unit` with its own interval (bounds nan where the figure
     is a plain count), `n` the clips, classes or seeds it rests on. `lean` is the verdict if the
     row's two-sided `p` is small enough among all rows of the page: `p_adjusted` is Holm's. Without
-    a lean nothing is tested and the verdict stands: a count, or `NO_VERDICT` on a training method
-    of which there is one model.
+    a lean nothing is tested and the verdict stands: a count, `NO_VERDICT` on a training method of
+    which there is one model, or `NOT_TESTED` where what the claim is about was all but absent
+    (`comparison/dose.py`).
     """
 
     key: str

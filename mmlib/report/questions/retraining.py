@@ -7,6 +7,7 @@ difference another seed could reverse: they are described, and no verdict is giv
 from collections.abc import Mapping, Set
 
 from mmlib.report import wording
+from mmlib.report.comparison.dose import barely, reason
 from mmlib.report.comparison.verdict import Claim
 from mmlib.report.inputs import Inputs
 from mmlib.report.questions.answer import NOT_ANSWERED, Answer, lines, retains, unscored
@@ -37,8 +38,20 @@ def missing(inputs: Inputs) -> str:
     return f"{needed}."
 
 
-def retraining(claims: Mapping[str, Claim], lacking: str) -> Answer:
-    """Question 3, from the study's claims where it has any, then two models; else `lacking`."""
+def untested(inputs: Inputs) -> str | None:
+    """What to say where the run's mixup was steered too little to be called metric-driven."""
+    run = inputs.with_role("mixup")
+    row = inputs.params.retrain.get(run.name) if run else None
+    if row is None or not barely(inputs.guides, row.guide):
+        return None
+    return f"Whether the metrics help is {reason(inputs.guides, row.guide)}."
+
+
+def retraining(claims: Mapping[str, Claim], lacking: str, caution: str | None = None) -> Answer:
+    """Question 3, from the study's claims where it has any, then two models; else `lacking`.
+
+    `caution`: a sentence to end with.
+    """
     found = {key: claims[key] for key in ROWS if key in claims}
     against = _of_study(claims, "mixup_adversarial")
     if not against and "mixup_adversarial" not in found:
@@ -49,6 +62,7 @@ def retraining(claims: Mapping[str, Claim], lacking: str) -> Answer:
     else:
         verdict = ONE_SEED
         sentences.append("Several seeds per method take the study (params: study.rows).")
+    sentences += [caution] if caution else []
     return Answer(QUESTION, verdict, sentences, lines(ROWS, found))
 
 

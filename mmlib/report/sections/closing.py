@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 
 from mmlib.report import examples, wording
-from mmlib.report.comparison.verdict import EQUAL, NO_VERDICT, Claim
+from mmlib.report.comparison.verdict import EQUAL, NO_VERDICT, NOT_TESTED, Claim
 from mmlib.report.findings import NOISE_KEY, Findings, main_runs
 from mmlib.report.inputs import Inputs
 from mmlib.report.sections.blocks import Block, Section
@@ -15,6 +15,7 @@ VERDICTS = {
     "undecided": "◐ undecided",
     "not supported": "○ not supported",
     NO_VERDICT: "– no verdict",
+    NOT_TESTED: "– not tested",
 }
 SEVERAL_SEEDS = "The same over several seeds"
 CLAIM_GROUPS = (
@@ -61,7 +62,8 @@ def claims(findings: Findings, confidence: float) -> Section | None:
         " each row's own, not corrected, so that a row can be undecided although its interval"
         f" excludes 0. A claim that two figures are about equal allows {EQUAL:g} either way. – no"
         " verdict: two models trained in different ways, one seed: no verdict on the method, which"
-        " takes the study's several seeds. Rows without a p are counts. n counts clips; for"
+        " takes the study's several seeds. – not tested: what the claim is about was all but"
+        " absent. Rows without a p are counts. n counts clips; for"
         " correlations, classes; where there are several seeds, seeds. Effects are differences in"
         " mAP unless the claim names another figure. Claims that these runs cannot test are left"
         f" out{f': all of {listed}' if untested else ''}."

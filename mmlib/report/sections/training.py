@@ -6,6 +6,7 @@ from mmlib.report import figures, threats, wording
 from mmlib.report.figures import Line, Point
 from mmlib.report.inputs import Inputs, Run, band
 from mmlib.report.sections.blocks import Block, Panel, Section, legend, patch
+from mmlib.report.sections.guidance import guidance
 from mmlib.report.tables import Cell, Group, Head, Row, Table
 
 BLEND_SOURCES = {"blend": "estimated here", "blend_reference": "literature, AudioSet"}
@@ -93,7 +94,7 @@ def retraining(inputs: Inputs) -> Section | None:
     )
     blocks = [Block("panels", panels, caption)] if panels else []
     title = "Retraining and its cost" if retrained else "Cost of training"
-    return Section("retraining", title, [*blocks, Block("table", table)])
+    return Section("retraining", title, [*blocks, Block("table", table), *guidance(inputs)])
 
 
 def _extra_passes(run: Run) -> float | None:
