@@ -5,7 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from tests.pipeline.killing import LONG_STAGES, repro_until_killed
+from tests.pipeline.killing import LONG_STAGES, TARGETS, repro_until_killed
 from tests.pipeline.project import Project
 
 
@@ -28,7 +28,7 @@ def tiny_project(building: dict[str, Future[Project]]) -> Project:
 
 @pytest.fixture(scope="session")
 def killed_project(building: dict[str, Future[Project]]) -> Project:
-    """The same with one worker, killed -9 in each of the long stages on the way."""
+    """The scores of two of its runs with one worker, killed -9 in each long stage on the way."""
     return building["killed"].result()
 
 
@@ -41,5 +41,5 @@ def _whole(project: Project) -> Project:
 def _killed(project: Project) -> Project:
     for stage in LONG_STAGES:
         assert repro_until_killed(project, stage), f"{stage} kept no finished piece to kill at"
-    project.dvc("repro", MMLIB_WORKERS="1")
+    project.dvc("repro", *TARGETS, MMLIB_WORKERS="1")
     return project
