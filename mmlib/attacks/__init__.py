@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mmlib.attacks.methods.noise import noise
     from mmlib.attacks.methods.on_tensor import on_tensor
     from mmlib.attacks.methods.pgd import pgd
+    from mmlib.attacks.methods.ranked import ranked
     from mmlib.attacks.methods.rechecked import rechecked
     from mmlib.attacks.methods.several import several
     from mmlib.attacks.methods.square import square
@@ -38,6 +39,7 @@ __all__ = [
     "noise",
     "on_tensor",
     "pgd",
+    "ranked",
     "rechecked",
     "several",
     "shared",
@@ -60,6 +62,7 @@ _HOMES = {
     "noise": "methods.noise",
     "on_tensor": "methods.on_tensor",
     "pgd": "methods.pgd",
+    "ranked": "methods.ranked",
     "rechecked": "methods.rechecked",
     "several": "methods.several",
     "shared": "methods.joint",

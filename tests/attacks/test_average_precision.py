@@ -7,6 +7,11 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor
 
 from mmlib.attacks.core.average_precision import SetPrecision
+from mmlib.attacks.core.region import Region
+from mmlib.attacks.core.threat import Budget
+from mmlib.attacks.methods.pgd import pgd
+from mmlib.attacks.methods.ranked import ranked
+from tests.attacks import toys
 
 CLIPS, CLASSES = 9, 4
 
@@ -77,3 +82,37 @@ def test_a_set_without_classes_to_count_has_no_gradient() -> None:
     reference = torch.randn(3, 2)
     loss = SetPrecision(reference, torch.ones(3, 2), torch.arange(3), 1.0)
     assert loss(reference, torch.ones(3, 2)).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_one_class_and_a_linear_model_reach_the_optimum() -> None:
+    """One class: what hurts any rank most is to move as far as the budget allows."""
+    inputs, labels = toys.batch(clips=40), toys.labels(40)[:, 2:3]
+    threat = {name: Budget(0.01) for name in inputs}
+    net, best = toys.Linear(), {}
+    for name, clean in inputs.items():
+        sign = torch.where(labels[:, 0] > 0.5, -1.0, 1.0).view(-1, *[1] * (clean.dim() - 1))
+        best[name] = (clean + 0.01 * sign * net.weights[name].sign()).clamp(0, 1)
+    found = ranked(net, inputs, labels, threat, batch_size=16)
+    left, lowest, clean_ap = (
+        average_precision_score(labels.numpy(), net(points).numpy())
+        for points in (found, best, inputs)
+    )
+    assert lowest < clean_ap - 0.03
+    assert left == pytest.approx(lowest, abs=1e-9)
+
+
+def test_the_set_is_hurt_more_than_by_each_clips_own_loss() -> None:
+    net, inputs, labels = toys.Net(), toys.batch(clips=40), toys.labels(40)
+    threat = {name: Budget(0.02) for name in inputs}
+
+    def left(found: dict[str, Tensor]) -> float:
+        with torch.no_grad():
+            return float(average_precision_score(labels[:, 2:].numpy(), net(found)[:, 2:].numpy()))
+
+    own = pgd(net, inputs, labels, threat, steps=30, momentum=0.5, step_size=1.0)
+    together = ranked(net, inputs, labels, threat, batch_size=16)
+    assert left(together) < left(own) - 0.01
+    assert left(ranked(net, inputs, labels, threat, start=own)) < left(own) - 0.01
+    for name, budget in threat.items():
+        region = Region(inputs[name], budget, None, name)
+        assert bool((region.size(together[name]) <= region.eps).all())
