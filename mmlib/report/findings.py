@@ -85,8 +85,10 @@ def find(inputs: Inputs) -> Findings:
     rows += theorem.claims(inputs.theorem, inputs.params.theorem.fused)
     rows += study_claims.claims(inputs.study)
     found = Findings({}, tuple(differences), predictions)
-    rows += predictors.claims(found.of_first(main_runs(inputs)))
-    return found._replace(claims={claim.key: claim for claim in adjusted(rows)})
+    first = found.of_first(main_runs(inputs))
+    rows += predictors.claims(first, inputs.params.score.confidence)
+    judged = adjusted(rows, inputs.params.score.confidence)
+    return found._replace(claims={claim.key: claim for claim in judged})
 
 
 def main_runs(inputs: Inputs) -> tuple[Run, ...]:

@@ -45,6 +45,11 @@ def percent(value: float | None, digits: int = 0) -> str:
     return text if text == MISSING else f"{text} %"
 
 
+def p_value(value: float) -> str:
+    """A p value to three digits, or that it is smaller; a dash for nan."""
+    return "< 0.001" if value < 0.001 else number(value)
+
+
 def seconds(value: float | None) -> str:
     """A duration: seconds below two minutes, else minutes or hours."""
     if value is None or math.isnan(value):

@@ -1,9 +1,13 @@
 """Paired comparisons and the paper's claims, on runs whose order is known."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats as scipy
 
 from mmlib.metrics.intervals import (
     Interval,
@@ -20,18 +24,22 @@ from mmlib.metrics.stored import (
 )
 from mmlib.report.comparison.claims import claims
 from mmlib.report.comparison.paired import (
+    Effect,
     PairedRuns,
     Where,
     noise_of,
 )
 from mmlib.report.comparison.verdict import (
+    NO_VERDICT,
     Claim,
+    Judge,
     about_zero,
     above_zero,
     adjusted,
+    p_of,
 )
 from mmlib.runtime.errors import UserError
-from tests.fake_run import labels_of, write_run
+from tests.fake_run import CLASSES, labels_of, packed, save, write_run
 
 ROLES = {
     "audio": "audio",
@@ -67,7 +75,8 @@ def runs(root: Path) -> PairedRuns:
 @pytest.fixture(scope="module")
 def rows(runs: PairedRuns) -> dict[str, Claim]:
     starts = {"mixup": "fusion", "adversarial": "fusion"}
-    return {row.key: row for row in claims(runs, COSTS, starts=starts)}
+    found = claims(runs, COSTS, starts=starts)
+    return {row.key: row for row in adjusted(found, runs.confidence)}
 
 
 def test_differences_are_paired(root: Path, runs: PairedRuns) -> None:
@@ -118,25 +127,63 @@ def test_claims_of_the_paper_come_out_as_the_runs_were_made(rows: dict[str, Clai
         "matched_A",
         "matched_A_relative",
         "matched_V",
-        "mixup_protects",
-        "mixup_adversarial",
-        "mixup_clean",
         "mixup_cost",
         "noise_audio_A",
         "noise_fusion_AV",
     ):
         assert rows[key].verdict == "supported", rows[key]
         assert rows[key].effect.estimate > 0
-    assert "matched_total" in rows
     assert "gblend" not in rows
     cost = rows["mixup_cost"]
     assert cost.effect.estimate == 0.75
     assert np.isnan([cost.effect.lo, cost.p, cost.p_adjusted]).all()
     assert rows["fusion_audio"].paper == "0.427 against 0.383"
     assert rows["fusion_audio"].n == 200
-    assert rows["fused_as_low"].verdict == about_zero(rows["fused_as_low"].effect)
     assert rows["mixup_adversarial"].compared.startswith("mixup under A+V 0.")
-    assert all(row.p <= row.p_adjusted for row in rows.values() if not np.isnan(row.p))
+
+
+def test_holm_s_p_decides_and_agrees_with_the_interval(rows: dict[str, Claim]) -> None:
+    tested = [row for row in rows.values() if row.lean]
+    assert len(tested) > 10
+    for row in tested:
+        assert row.p <= row.p_adjusted
+        assert (row.verdict == "undecided") == (row.p_adjusted >= 0.05)
+        inside = row.effect.lo > 0 or row.effect.hi < 0
+        if row.verdict != "undecided" and row.key != "fused_as_low":
+            assert inside
+    lone = [adjusted([row], 0.95)[0] for row in tested if row.key != "fused_as_low"]
+    for row in lone:
+        assert (row.verdict == "supported") == (row.effect.lo > 0)
+        assert (row.verdict == "not supported") == (row.effect.hi < 0)
+
+
+def test_models_of_one_seed_have_a_difference_and_no_verdict(rows: dict[str, Claim]) -> None:
+    for key in ("mixup_protects", "mixup_adversarial", "mixup_clean", "adversarial_protects"):
+        row = rows[key]
+        assert row.statement.startswith("Of these two models, ")
+        assert (row.verdict, row.lean) == (NO_VERDICT, None)
+        assert row.effect.estimate > 0
+        assert not np.isnan([*row.effect, row.p]).any()
+        assert np.isnan(row.p_adjusted)
+    statement = "retains more mAP under A+V than hardened (adversarial training)."
+    assert rows["mixup_adversarial"].statement == f"Of these two models, mixup {statement}"
+
+
+def test_one_budget_for_both_is_claimed_of_the_attacker_who_shares_it(root: Path) -> None:
+    """Half of each budget is no such attacker: without a plane there is no claim."""
+    runs = PairedRuns(root, ROLES, resamples=100, confidence=0.95, seed=0)
+    assert "matched_total" not in {row.key for row in claims(runs)}
+    path = root / "data/attacks/mid-surface.parquet"
+    empty = path.read_bytes()
+    scores = AttackScores(root / "data/attacks/mid.parquet").scores(Condition("A", "pgd", 1.0))
+    ids = [f"clip-{row:03d}" for row in range(200)]
+    columns = {"clip_id": ids, "kind": ["shared"] * 200, "scores": packed(scores)}
+    save(path, columns, {"classes": CLASSES})
+    runs = PairedRuns(root, ROLES, resamples=100, confidence=0.95, seed=0)
+    found = {row.key: row for row in claims(runs)}
+    path.write_bytes(empty)
+    assert found["matched_total"].effect == found["matched_A"].effect
+    assert found["matched_total"].compared.startswith("mid under A+V with one shared budget 0.")
 
 
 def test_claims_that_lack_a_run_are_left_out(root: Path) -> None:
@@ -160,8 +207,9 @@ def test_retrained_runs_of_one_modality_are_compared_under_its_attack(tmp_path: 
     names = {"audio": "audio", "mixup": "mixed", "adversarial": "hardened", "plain": "seen"}
     runs = PairedRuns(tmp_path, names, resamples=100, confidence=0.95, seed=0)
     rows = {row.key: row for row in claims(runs, COSTS, starts={"mixup": "audio"})}
-    assert rows["mixup_adversarial"].statement.startswith("Under A, mixup protects")
-    assert rows["mixup_protects"].statement == "Mixup protects against A."
+    expected = "Of these two models, mixed (mixup) retains more mAP under A than "
+    assert rows["mixup_adversarial"].statement.startswith(expected)
+    assert rows["mixup_protects"].statement == f"{expected}audio."
     assert rows["mixup_protects"].paper == ""
     assert "mixup_cost" in rows
     assert not {"mixup_plain", "adversarial_plain", "adversarial_protects"} & set(rows)
@@ -173,14 +221,52 @@ def test_models_of_other_modalities_are_not_compared(root: Path) -> None:
     assert not any(row.key.startswith("mixup") for row in claims(runs, COSTS))
 
 
-def test_verdicts() -> None:
-    assert above_zero(Interval(0.2, 0.1, 0.3)) == "supported"
-    assert above_zero(Interval(0.1, -0.1, 0.3)) == "undecided"
-    assert above_zero(Interval(-0.2, -0.3, -0.1)) == "not supported"
-    assert about_zero(Interval(0.0, -0.04, 0.04)) == "supported"
-    assert about_zero(Interval(0.0, -0.04, 0.09)) == "undecided"
-    assert about_zero(Interval(0.1, 0.06, 0.2)) == "not supported"
-    assert adjusted([]) == []
+INSIDE = Interval(0.0, -0.04, 0.04)
+
+
+@pytest.mark.parametrize(
+    ("judge", "interval", "verdict"),
+    [
+        (above_zero, Interval(0.2, 0.1, 0.3), "supported"),
+        (above_zero, Interval(0.1, -0.1, 0.3), "undecided"),
+        (above_zero, Interval(-0.2, -0.3, -0.1), "not supported"),
+        (about_zero, INSIDE, "supported"),
+        (about_zero, Interval(0.0, -0.04, 0.09), "undecided"),
+        (about_zero, Interval(0.1, 0.06, 0.2), "not supported"),
+        (about_zero, Interval(-0.1, -0.2, -0.06), "not supported"),
+        (above_zero, Interval(0.1, np.nan, np.nan), "undecided"),
+        (about_zero, Interval(0.1, np.nan, np.nan), "undecided"),
+    ],
+)
+def test_verdicts_of_single_rows(judge: Judge, interval: Interval, verdict: str) -> None:
+    assert adjusted([row_of(judge, interval)], 0.95)[0].verdict == verdict
+
+
+def row_of(judge: Judge, interval: Interval) -> Claim:
+    lean, p = judge(Effect(interval, p_of(interval, 0.95, 0.0)), 0.95)
+    return Claim("", "", "", "", "mAP", interval, 100, p, lean=lean)
+
+
+def test_many_rows_leave_a_close_one_undecided() -> None:
+    close = row_of(above_zero, Interval(0.2, 0.01, 0.39))
+    clear = row_of(above_zero, Interval(0.2, 0.1, 0.3))
+    counted = replace(close, p=np.nan, lean=None, verdict="supported")
+    assert adjusted([close], 0.95)[0].verdict == "supported"
+    found = adjusted([close, clear, close, counted], 0.95)
+    assert [row.verdict for row in found] == ["undecided", "supported", "undecided", "supported"]
+    assert found[0].p_adjusted == pytest.approx(2 * close.p)
+    assert np.isnan(found[3].p_adjusted)
+    assert adjusted([], 0.95) == []
+
+
+@given(st.floats(-1, 1), st.floats(0.001, 1), st.floats(-1, 1))
+def test_p_is_small_just_where_the_interval_excludes_the_value(
+    middle: float, spread: float, value: float
+) -> None:
+    reach = scipy.norm.ppf(0.975) * spread
+    p = p_of(Interval(0.5, middle - reach, middle + reach), 0.95, value)
+    expected = 2 * scipy.norm.cdf(-abs(middle - value) / spread)
+    assert p == pytest.approx(expected, abs=1e-9)
 
 
 def test_runs_on_other_clips_are_refused(root: Path, tmp_path: Path) -> None:

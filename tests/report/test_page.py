@@ -14,6 +14,7 @@ from mmlib.evaluation.checks.outcome import (
 )
 from mmlib.params.whole import file as whole
 from mmlib.report import findings, inputs
+from mmlib.report.questions.retraining import ONE_SEED
 from mmlib.report.sections.checks import checks
 from mmlib.report.sections.theorem import survivors, theorem
 from mmlib.runtime.errors import UserError
@@ -109,7 +110,10 @@ def test_every_run_keeps_one_colour(html: str) -> None:
 
 
 def test_answers_follow_the_data(tmp_path: Path) -> None:
-    """Swap the scores of mixup and adversarial training: the third answer turns round."""
+    """Swap the scores of mixup and adversarial training: the difference of these two turns round.
+
+    The verdict on the methods stays: there is one seed of each.
+    """
     root = fake_project.write(tmp_path, examples=False)
     before = Page(render(root)).text
     for folder, suffix in (("data/attacks", "parquet"), ("metrics", "json")):
@@ -118,8 +122,11 @@ def test_answers_follow_the_data(tmp_path: Path) -> None:
         shutil.move(two, one)
         shutil.move(tmp_path / "kept", two)
     after = Page(render(root)).text
-    assert "adversarial training protects better" in before
-    assert "Yes, on this data: mixup protects better." in after
+    assert "mixup less adversarial training, attacked, −0." in before
+    assert "mixup less adversarial training, attacked, +0." in after
+    for text in (before, after):
+        assert ONE_SEED in text
+        assert "one seed: no verdict on the method" in text
 
 
 @pytest.mark.parametrize(

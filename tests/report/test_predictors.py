@@ -1,6 +1,7 @@
 """Do the class-wise metrics predict robustness? On made-up classes, and on the authors' table."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from mmlib.report.comparison import predictors
+from mmlib.report.comparison.verdict import Claim, adjusted
 from mmlib.runtime.arrays import Array, Floats
 
 SETTINGS: dict[str, Any] = {"resamples": 300, "confidence": 0.95, "seed": 0}
@@ -76,14 +78,33 @@ def test_balanced_classes_leave_clean_ap_as_the_only_covariate() -> None:
 
 def test_claims_are_rows_with_the_paper_s_figures_where_they_are_defined() -> None:
     every = predictors.predict("mid", classes(50, own=0.5, through_clean=0.1), ["AV"], **SETTINGS)
-    rows = predictors.claims(every)
+    rows = predictors.claims(every, 0.95)
     assert [row.key for row in rows] == [
         "predicts_kappa_mid_AV",
         "predicts_rho_mid_AV",
     ]
     assert "527 classes" in rows[0].paper
     assert rows[0].n == 50
-    assert rows[0].verdict == every[0].verdict
+    assert rows[0].lean == "supported"
+
+
+@pytest.mark.parametrize("count", [8, 12, 30, 200])
+@pytest.mark.parametrize("own", [-0.5, 0.0, 0.2, 0.8])
+def test_a_claim_alone_agrees_with_its_intervals(count: int, own: float) -> None:
+    """A verdict "supported" asks the t test too, so that it may stay undecided."""
+    table = classes(count, own=own, through_clean=0.2)
+    every = predictors.predict("mid", table, ["AV"], drops=["relative"], **SETTINGS)
+    by_key = {predictors.claim_key(prediction): prediction for prediction in every}
+    for row in adjusted_alone(every):
+        verdict = by_key[row.key].verdict
+        assert row.verdict == verdict or (row.verdict, verdict) == ("undecided", "supported")
+        if row.verdict == "supported":
+            assert row.p >= by_key[row.key].pearson.p
+
+
+def adjusted_alone(every: Sequence[predictors.Prediction]) -> list[Claim]:
+    rows = predictors.claims(every, SETTINGS["confidence"])
+    return [adjusted([row], SETTINGS["confidence"])[0] for row in rows]
 
 
 def test_trend() -> None:

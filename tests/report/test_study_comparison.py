@@ -25,6 +25,7 @@ from mmlib.report.comparison.study_claims import (
     full_rule,
     plain,
 )
+from mmlib.report.comparison.verdict import Claim, adjusted
 from mmlib.runtime.errors import UserError
 from tests import fake_study
 from tests.conftest import ROOT
@@ -58,6 +59,10 @@ def study(root: Path, **chosen: object) -> Study:
     found = read(root, load(root / "params.yaml"))
     assert found is not None
     return found
+
+
+def judged(root: Path, **chosen: object) -> list[Claim]:
+    return adjusted(claims(study(root, **chosen)), 0.95)
 
 
 def test_a_study_that_is_off_or_has_not_run_is_none(tmp_path: Path) -> None:
@@ -99,7 +104,7 @@ def test_rows_are_matched_by_counted_passes_or_by_epochs(tmp_path: Path) -> None
 
 
 def test_claims_follow_the_figures(tmp_path: Path) -> None:
-    found = {claim.key: claim for claim in claims(study(tmp_path))}
+    found = {claim.key: claim for claim in judged(tmp_path)}
     verdicts = {key: claim.verdict for key, claim in found.items()}
     assert verdicts["study_mixup_adversarial_epochs"] == "not supported"
     assert verdicts["study_mixup_adversarial_passes"] == "not supported"
@@ -113,12 +118,12 @@ def test_claims_follow_the_figures(tmp_path: Path) -> None:
 
 
 def test_luck_that_is_larger_than_the_effect_decides_nothing(tmp_path: Path) -> None:
-    found = {claim.key: claim for claim in claims(study(tmp_path, spread=0.5))}
+    found = {claim.key: claim for claim in judged(tmp_path, spread=0.5)}
     assert found["study_mixup_plain_epochs"].verdict == "undecided"
 
 
 def test_one_seed_decides_nothing(tmp_path: Path) -> None:
-    found = claims(study(tmp_path, seeds=(2022,)))
+    found = judged(tmp_path, seeds=(2022,))
     assert {claim.verdict for claim in found} == {"undecided"}
     assert all(claim.n == 1 and np.isnan(claim.p) for claim in found)
 

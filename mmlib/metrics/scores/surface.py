@@ -28,6 +28,9 @@ from mmlib.threats import MODALITIES, threat_on
 KEPT = (0.9, 0.75, 0.5, 0.25)
 """The shares of the clean mAP whose lines of equal damage are drawn."""
 
+SHARED = "shared"
+"""The kind of the rows under one headline budget that both modalities share."""
+
 
 class Surface(NamedTuple):
     """mAP over the plane: `axis` (M,) the multiples of both budgets, 0 first; `mean_ap` (M, M) by
@@ -75,7 +78,7 @@ def score_surface(
         condition = Condition(threat_on(attacked), HEADLINE_ATTACK, max(audio, video))
         return interval(attacks.scores(condition))
 
-    shared = table.filter(pc.equal(table["kind"], "shared"))
+    shared = table.filter(pc.equal(table["kind"], SHARED))
     shared = shared.filter(pc.is_in(shared["clip_id"], pa.array(attacks.clip_ids.tolist())))
     spent = tuple(float(pc.mean(shared[name]).as_py()) for name in ("audio", "video"))
     return Surface(
@@ -84,6 +87,17 @@ def score_surface(
         interval(_scores(path, shared, attacks)),
         (spent[0], spent[1]),
     )
+
+
+def shared_scores(path: Path, attacks: AttackScores) -> Floats32 | None:
+    """Logits (N, K) under one budget shared by both modalities, clips in order of their id.
+
+    None where data/attacks/<run>-surface.parquet is absent or empty. Raises as `score_surface`.
+    """
+    table = read_parquet(path) if path.is_file() else None
+    if table is None or not table.num_rows:
+        return None
+    return _scores(path, table.filter(pc.equal(table["kind"], SHARED)), attacks)
 
 
 def _scores(path: Path, rows: pa.Table, attacks: AttackScores) -> Floats32:

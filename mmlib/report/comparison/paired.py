@@ -22,6 +22,7 @@ from mmlib.metrics.scores.conditions import (
     CLEAN_CONDITION,
     HEADLINE_ATTACK,
 )
+from mmlib.metrics.scores.surface import SHARED, shared_scores
 from mmlib.metrics.stored import (
     CLEAN,
     NOISE,
@@ -34,7 +35,10 @@ from mmlib.runtime.errors import UserError
 
 
 class Where(NamedTuple):
-    """A run, by its role, under a condition: `multiple` is that of the headline budget."""
+    """A run, by its role, under a condition: `multiple` is that of the headline budget.
+
+    Under the attack `SHARED` both modalities share one headline budget.
+    """
 
     role: str
     threat: str = CLEAN
@@ -89,6 +93,9 @@ class PairedRuns:
         self._attacks = {
             role: AttackScores(root / f"data/attacks/{run}.parquet") for role, run in runs.items()
         }
+        self._planes = {
+            role: root / f"data/attacks/{run}-surface.parquet" for role, run in runs.items()
+        }
         first = next(iter(runs.values()))
         ids, self.labels = read_labels(root / f"data/embeddings/{first}.parquet", "eval")
         for attacks in self._attacks.values():
@@ -120,10 +127,18 @@ class PairedRuns:
 
     def has(self, *wanted: Where) -> bool:
         """Tell whether all of these were scored."""
-        return all(
-            where.role in self._attacks and where.condition in self._attacks[where.role].conditions
-            for where in wanted
-        )
+        return all(where.role in self._attacks and self._scored(where) for where in wanted)
+
+    def _scored(self, where: Where) -> bool:
+        if where.attack == SHARED:
+            return self._scores(where) is not None
+        return where.condition in self._attacks[where.role].conditions
+
+    def _scores(self, where: Where) -> Floats32 | None:
+        attacks = self._attacks[where.role]
+        if where.attack == SHARED:
+            return shared_scores(self._planes[where.role], attacks)
+        return attacks.scores(where.condition)
 
     def mean_ap(self, where: Where) -> Sampled:
         """mAP with its resamples."""
@@ -146,7 +161,9 @@ class PairedRuns:
         return Effect(interval, float(bootstrap_p(samples, estimate)))
 
     def _rank(self, where: Where) -> tuple[Ranking, Resampled]:
-        scores: Floats32 = self._attacks[where.role].scores(where.condition)
+        scores = self._scores(where)
+        if scores is None:
+            raise UserError(f"{self._planes[where.role]}: no scores for {where}; run `dvc repro`")
         return rank(self.labels, scores), rank_resampled(self.labels, scores, self._counts)
 
 

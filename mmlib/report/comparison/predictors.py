@@ -20,7 +20,9 @@ from mmlib.report.comparison.correlation import (
 )
 from mmlib.report.comparison.verdict import (
     Claim,
+    Lean,
     Verdict,
+    p_of,
 )
 from mmlib.runtime.arrays import Array
 
@@ -66,14 +68,29 @@ class Prediction:
 
     @property
     def verdict(self) -> Verdict:
-        """Supported when r is above 0, and stays so given clean AP and class size.
+        """What this row says alone, uncorrected for the number of rows.
 
-        Not supported when either is too weak to predict anything, undecided otherwise.
+        Supported when r is above 0, and stays so given clean AP and class size. Not supported when
+        either is too weak to predict anything, undecided otherwise.
         """
         found = (self.pearson, self.partial)
         if any(part.hi < WEAK for part in found):
             return "not supported"
         return "supported" if all(part.lo > 0 for part in found) else "undecided"
+
+    def judge(self, confidence: float) -> tuple[Lean, float]:
+        """Where the verdict points, and the two-sided p of that.
+
+        That both correlations are above 0 asks the larger of their p values (each the larger of
+        the t test's and the interval's); that either is below `WEAK`, the smaller of two halves.
+        """
+        found = (self.pearson, self.partial)
+        if self.verdict == "not supported":
+            below = [p for part in found if part.hi < WEAK for p in (_p(part, WEAK, confidence),)]
+            return "not supported", min(below)
+        positive = all(part.r > 0 for part in found)
+        largest = max(max(part.p, _p(part, 0.0, confidence)) for part in found)
+        return "supported", largest if positive else 1.0
 
     @property
     def sentence(self) -> str:
@@ -152,10 +169,16 @@ def trend(x: Array, y: Array) -> tuple[float, float] | None:
     return float(slope), float(intercept)
 
 
-def claims(predictions: Sequence[Prediction]) -> list[Claim]:
+def claim_key(found: Prediction) -> str:
+    """The key of a prediction's row on the claims page."""
+    return f"predicts_{found.metric}_{found.run}_{found.threat}"
+
+
+def claims(predictions: Sequence[Prediction], confidence: float) -> list[Claim]:
     """The paper's two claims about prediction as rows: kappa and rho against the relative drop.
 
-    A metric whose correlation is undefined has no row.
+    `confidence` is that of the correlations' intervals. The rows are not yet judged. A metric
+    whose correlation is undefined has no row.
     """
     papers = {
         "kappa": "claimed; r = −0.005 over 527 classes in the released outputs",
@@ -167,9 +190,10 @@ def claims(predictions: Sequence[Prediction]) -> list[Claim]:
         if found.drop != "relative" or found.metric not in papers or not found.defined:
             continue
         plain = found.pearson
+        lean, p = found.judge(confidence)
         rows.append(
             Claim(
-                key=f"predicts_{found.metric}_{found.run}_{found.threat}",
+                key=claim_key(found),
                 statement=f"Classes with a higher {METRICS[found.metric]} retain more of their AP "
                 f"under {threats.WORDS[found.threat]}.",
                 paper=papers[found.metric],
@@ -178,12 +202,17 @@ def claims(predictions: Sequence[Prediction]) -> list[Claim]:
                 unit="correlation",
                 effect=Interval(plain.r, plain.lo, plain.hi),
                 n=plain.n,
-                p=plain.p,
-                p_adjusted=float("nan"),
-                verdict=found.verdict,
+                p=p,
+                lean=lean,
             )
         )
     return rows
+
+
+def _p(found: Correlation, value: float, confidence: float) -> float:
+    """Two-sided p that the correlation is `value`, of its interval on Fisher's scale."""
+    ends = np.arctanh(np.clip([found.r, found.lo, found.hi], -1 + 1e-12, 1 - 1e-12))
+    return p_of(Interval(*map(float, ends)), confidence, float(np.arctanh(value)))
 
 
 def _figures(found: Correlation) -> str:

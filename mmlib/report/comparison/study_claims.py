@@ -3,8 +3,6 @@
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-import numpy as np
-
 from mmlib.params.retraining import AdversarialRun, MixupRun, PlainRun
 from mmlib.params.study import JointRun, StudyRun
 from mmlib.report import threats
@@ -13,10 +11,7 @@ from mmlib.report.comparison.study import (
     Study,
     StudyRow,
 )
-from mmlib.report.comparison.verdict import (
-    Claim,
-    above_zero,
-)
+from mmlib.report.comparison.verdict import Claim
 
 Kind = Callable[[StudyRun], bool]
 
@@ -152,7 +147,7 @@ def _blend(study: Study, blended: StudyRow) -> Iterator[Pair]:
 
 
 def claims(study: Study | None) -> list[Claim]:
-    """A row of the claims page for each comparison; none while the study is off.
+    """A row of the claims page for each comparison, not yet judged; none while the study is off.
 
     `n` counts seeds, and the effect's interval is the hull of those over seeds and over clips.
     """
@@ -178,6 +173,5 @@ def _claim(study: Study, pair: Pair) -> Claim:
         effect=gap.hull,
         n=min(len(row.values(pair.threat)) for row in (first, second)),
         p=gap.p,
-        p_adjusted=np.nan,
-        verdict=above_zero(gap.hull),
+        lean="supported" if gap.hull.estimate > 0 else "not supported",
     )

@@ -31,7 +31,6 @@ def claims(found: Mapping[str, Mapping[str, Any]], rows: Mapping[str, Alone]) ->
 
 def _claim(threat: str, counts: Mapping[str, Any], fused: str, alone: Alone, suffix: str) -> Claim:
     modality = SINGLE[threat]
-    nan = float("nan")
     verdict: Verdict = "supported" if counts["fused_first"] else "undecided"
     return Claim(
         key=f"theorem_{threat}{suffix}",
@@ -44,7 +43,5 @@ def _claim(threat: str, counts: Mapping[str, Any], fused: str, alone: Alone, suf
         unit="share of clips",
         effect=Interval(counts["share"], counts["share_lo"], counts["share_hi"]),
         n=counts["counted"],
-        p=nan,
-        p_adjusted=nan,
         verdict=verdict,
     )

@@ -1,21 +1,24 @@
 """A claim as a row: what was claimed, what this data says, and a verdict in words.
 
-Each claim is an effect, defined so that the claim says it is above 0. Its verdict is "supported"
-when the bootstrap interval lies above 0, "not supported" when it lies below, and "undecided" in
-between: not this many clips can tell. Claims that two figures are about equal are supported when
-the interval lies within `EQUAL` of 0 and not supported when it lies outside.
+Each claim is an effect, defined so that the claim says it is above 0. Its verdict follows from
+Holm's p over all rows of the page: below 1 - confidence it is "supported" or "not supported", as
+the effect points, else "undecided": not this many clips can tell. The interval beside it is that
+of the one row, so a row may be undecided although its interval excludes 0, never the reverse.
+Claims that two figures are about equal are tested against a difference of `EQUAL`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import copysign, nan
 from typing import Literal
 
-import numpy as np
+from scipy import stats as distributions
 
 from mmlib.metrics.intervals import (
     Interval,
     holm,
 )
+from mmlib.metrics.scores.surface import SHARED
 from mmlib.metrics.stored import (
     CLEAN,
     NOISE,
@@ -28,6 +31,9 @@ from mmlib.report.comparison.paired import (
 )
 
 Verdict = Literal["supported", "not supported", "undecided"]
+Lean = Literal["supported", "not supported"]
+Unjudged = Literal["no verdict"]
+NO_VERDICT: Unjudged = "no verdict"
 
 # "About as low as" within this much mAP. [choice]
 EQUAL = 0.05
@@ -38,9 +44,11 @@ class Claim:
     """One row of the claims page.
 
     `paper` holds the paper's figures in words ("" where it has none), `compared` what ours were
-    read off, `effect` the difference in `unit` with its interval (bounds nan where the figure is a
-    plain count), `n` the clips or classes it rests on, `p` two-sided and `p_adjusted` Holm's over
-    all rows (nan where there is no test).
+    read off, `effect` the difference in `unit` with its own interval (bounds nan where the figure
+    is a plain count), `n` the clips, classes or seeds it rests on. `lean` is the verdict if the
+    row's two-sided `p` is small enough among all rows of the page: `p_adjusted` is Holm's. Without
+    a lean nothing is tested and the verdict stands: a count, or `NO_VERDICT` on a training method
+    of which there is one model.
     """
 
     key: str
@@ -50,29 +58,58 @@ class Claim:
     unit: str
     effect: Interval
     n: int
-    p: float
-    p_adjusted: float
-    verdict: Verdict
+    p: float = nan
+    p_adjusted: float = nan
+    verdict: Verdict | Unjudged = "undecided"
+    lean: Lean | None = None
 
 
-def adjusted(rows: list[Claim]) -> list[Claim]:
-    """Fill in Holm's p over all rows that have one; again after joining rows of several sources."""
-    values = holm([row.p for row in rows])
-    return [replace(row, p_adjusted=float(p)) for row, p in zip(rows, values, strict=True)]
+Judge = Callable[[Effect, float], tuple[Lean, float]]
+"""What an effect, at a confidence, says of a claim, and the two-sided p of that."""
 
 
-def above_zero(interval: Interval) -> Verdict:
-    """The verdict on a claim that the effect is above 0."""
-    if interval.lo > 0:
-        return "supported"
-    return "not supported" if interval.hi < 0 else "undecided"
+def adjusted(rows: Sequence[Claim], confidence: float) -> list[Claim]:
+    """Judge every row that is tested by Holm's p over all of them."""
+    values = holm([nan if row.lean is None else row.p for row in rows])
+    return [_judged(row, float(p), 1 - confidence) for row, p in zip(rows, values, strict=True)]
 
 
-def about_zero(interval: Interval) -> Verdict:
-    """The verdict on a claim that the effect is within `EQUAL` of 0."""
-    if interval.lo >= -EQUAL and interval.hi <= EQUAL:
-        return "supported"
-    return "not supported" if interval.lo > EQUAL or interval.hi < -EQUAL else "undecided"
+def _judged(row: Claim, p: float, level: float) -> Claim:
+    if row.lean is None:
+        return row
+    return replace(row, p_adjusted=p, verdict=row.lean if p < level else "undecided")
+
+
+def above_zero(effect: Effect, confidence: float) -> tuple[Lean, float]:
+    """Test the claim that the effect is above 0."""
+    return ("supported" if _middle(effect.interval) > 0 else "not supported"), effect.p
+
+
+def about_zero(effect: Effect, confidence: float) -> tuple[Lean, float]:
+    """Test the claim that the effect is within `EQUAL` of 0: two one-sided tests [Schuirmann 1987].
+
+    Twice the larger p, as the interval that is shown asks for; the reverse, that it lies outside,
+    is tested in the same way.
+    """
+    middle = _middle(effect.interval)
+    p = p_of(effect.interval, confidence, copysign(EQUAL, middle))
+    return ("supported" if abs(middle) < EQUAL else "not supported"), p
+
+
+def p_of(interval: Interval, confidence: float, value: float) -> float:
+    """Two-sided p that the true effect is `value`, of the normal that the interval is made of.
+
+    Below 1 - confidence just where the interval excludes the value; nan where it has no ends.
+    """
+    reach, distance = (interval.hi - interval.lo) / 2, abs(_middle(interval) - value)
+    if reach == 0 or distance == 0:
+        return float(distance == 0)
+    z = distributions.norm.ppf(0.5 + confidence / 2)
+    return float(2 * distributions.norm.sf(distance / reach * z))
+
+
+def _middle(interval: Interval) -> float:
+    return (interval.lo + interval.hi) / 2
 
 
 def difference_row(
@@ -83,7 +120,7 @@ def difference_row(
     first: Where,
     second: Where,
     *,
-    judge: Callable[[Interval], Verdict] = above_zero,
+    judge: Judge | None = above_zero,
 ) -> Iterator[Claim]:
     """The claim that mAP is higher at `first` than at `second`; nothing if either is not there."""
     if runs.has(first, second):
@@ -103,15 +140,14 @@ def claim(
     compared: str,
     unit: str,
     effect: Effect,
-    judge: Callable[[Interval], Verdict] = above_zero,
+    judge: Judge | None = above_zero,
 ) -> Claim:
-    """A claim about an effect on the runs' clips, with its verdict."""
-    # a test of "different from 0" says nothing about a claim of "about 0"
-    p = effect.p if judge is above_zero else float("nan")
-    verdict = judge(effect.interval)
-    return Claim(
-        key, statement, paper, compared, unit, effect.interval, runs.clips, p, np.nan, verdict
-    )
+    """A claim about an effect on the runs' clips, to be judged; without a judge it never is."""
+    row = Claim(key, statement, paper, compared, unit, effect.interval, runs.clips)
+    if judge is None:
+        return replace(row, p=effect.p, verdict=NO_VERDICT)
+    lean, p = judge(effect, runs.confidence)
+    return replace(row, p=p, lean=lean)
 
 
 def words(runs: PairedRuns, where: Where) -> str:
@@ -119,6 +155,8 @@ def words(runs: PairedRuns, where: Where) -> str:
     name = runs.names[where.role]
     if where.threat == CLEAN:
         return f"{name} clean"
+    if where.attack == SHARED:
+        return f"{name} under {threats.WORDS[where.threat]} with one shared budget"
     budget = "" if where.multiple == 1 else f" at {where.multiple:g} eps"
     noise = "noise on " if where.attack == NOISE else ""
     return f"{name} under {noise}{threats.WORDS[where.threat]}{budget}"

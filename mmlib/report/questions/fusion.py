@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from mmlib.metrics.intervals import Interval
 from mmlib.report import wording
 from mmlib.report.comparison.claims import FUSED
-from mmlib.report.comparison.verdict import Claim
-from mmlib.report.evidence import side
+from mmlib.report.comparison.verdict import EQUAL, Claim
 from mmlib.report.inputs import Inputs
-from mmlib.report.questions.answer import NOT_ANSWERED, Answer, lines, retains, unscored
+from mmlib.report.questions.answer import NOT_ANSWERED, Answer, direction, lines, retains, unscored
 from mmlib.threats import SINGLE
 
 QUESTION = "Is a multi-modal model more robust than its uni-modal parts?"
@@ -16,7 +14,7 @@ ROWS = {
     "matched_A": "Audio attacked: fused − audio alone",
     "matched_V": "Video attacked: fused − video alone",
     "fused_as_low": "Fused under A+V − audio alone under A",
-    "matched_total": "The same, with half the budget on each modality",
+    "matched_total": "The same, with one budget shared by both",
 }
 
 
@@ -34,7 +32,7 @@ def missing(inputs: Inputs) -> str:
 
 def fusion(claims: Mapping[str, Claim], lacking: str) -> Answer:
     """Question 1, from the claims on attacks on one modality and on both; else `lacking`."""
-    found = {key: claims[key].effect for key in ROWS if key in claims}
+    found = {key: claims[key] for key in ROWS if key in claims}
     alone = {
         modality: found[f"matched_{threat}"]
         for threat, modality in SINGLE.items()
@@ -44,15 +42,15 @@ def fusion(claims: Mapping[str, Claim], lacking: str) -> Answer:
         return Answer(QUESTION, NOT_ANSWERED, [lacking])
     parts = [
         f"with only the {modality} attacked, {'it' if place else 'the fused model'}"
-        f" {retains(effect)} the {modality} model"
-        for place, (modality, effect) in enumerate(alone.items())
+        f" {retains(claim)} the {modality} model"
+        for place, (modality, claim) in enumerate(alone.items())
     ]
     sentences = [f"{wording.capital('; '.join(parts))}."]
     if "fused_as_low" in found:
         sentences.append(
             "With both attacked, each at the full budget, it"
-            f" {retains(found['fused_as_low'])} the audio model under an attack on audio"
-            f"{_halved(found.get('matched_total'))}."
+            f" {_falls(found['fused_as_low'])} the audio model under an attack on audio"
+            f"{_shared(found.get('matched_total'))}."
         )
     sentences += [
         f"There is no {modality} model here to compare with."
@@ -60,8 +58,9 @@ def fusion(claims: Mapping[str, Claim], lacking: str) -> Answer:
         if modality not in alone
     ]
     sentences += _theorem(claims)
-    sides = [side(effect) for effect in alone.values()]
-    verdict = _fusion_verdict(sides, found.get("fused_as_low"))
+    sides = [direction(claim) for claim in alone.values()]
+    joint = found.get("fused_as_low")
+    verdict = _fusion_verdict(sides, None if joint is None else _side(joint))
     return Answer(QUESTION, verdict, sentences, lines(ROWS, found))
 
 
@@ -82,20 +81,35 @@ def _theorem(claims: Mapping[str, Claim]) -> list[str]:
     ]
 
 
-def _halved(effect: Interval | None) -> str:
-    if effect is None:
+def _side(equal: Claim) -> int:
+    """1 or -1 where the fused model keeps more or less than about as much, else 0."""
+    if equal.verdict != "not supported":
+        return 0
+    return 1 if equal.effect.estimate > 0 else -1
+
+
+def _falls(equal: Claim) -> str:
+    gap = wording.signed(equal.effect.estimate)
+    if equal.verdict == "supported":
+        return f"falls about as low ({gap} mAP, within {EQUAL:g}) as"
+    if equal.verdict == "undecided":
+        return f"may or may not fall about as low ({gap} mAP) as"
+    return f"retains {'more' if _side(equal) > 0 else 'less'} mAP ({gap}) than"
+
+
+def _shared(claim: Claim | None) -> str:
+    if claim is None:
         return ""
-    gap = wording.signed(effect.estimate)
+    gap = wording.signed(claim.effect.estimate)
     words = {
         1: f"it retains more ({gap})",
         -1: f"it retains less ({gap})",
         0: f"the difference is not significant ({gap})",
     }
-    return f"; at half the budget each, {words[side(effect)]}"
+    return f"; when both share one budget, {words[direction(claim)]}"
 
 
-def _fusion_verdict(alone: Sequence[int], joint: Interval | None) -> str:
-    both = None if joint is None else side(joint)
+def _fusion_verdict(alone: Sequence[int], both: int | None) -> str:
     known = {*alone, *(() if both is None else (both,))}
     if known == {1}:
         return "Yes, on this data."
@@ -104,6 +118,6 @@ def _fusion_verdict(alone: Sequence[int], joint: Interval | None) -> str:
     if known == {0}:
         return "Undecided: no difference is significant."
     if set(alone) == {1}:
-        tail = "less robust" if both == -1 else "no significant difference"
-        return f"Not necessarily: more robust with one modality attacked, {tail} with both."
+        tail = "less" if both == -1 else "not clearly"
+        return f"Not necessarily: more robust with one modality attacked, {tail} so with both."
     return "Not necessarily: it depends on what is attacked."

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from mmlib.metrics.intervals import Interval
 from mmlib.report import threats, wording
-from mmlib.report.comparison.predictors import Prediction
-from mmlib.report.comparison.verdict import Verdict
+from mmlib.report.comparison.predictors import Prediction, claim_key
+from mmlib.report.comparison.verdict import Claim
 from mmlib.report.evidence import evidence
 from mmlib.report.inputs import Inputs
 from mmlib.report.questions.answer import NOT_ANSWERED, Answer
@@ -22,9 +22,15 @@ def missing(inputs: Inputs) -> str:
 
 
 def prediction(
-    found: Sequence[Prediction], everywhere: Sequence[Prediction], lacking: str
+    found: Sequence[Prediction],
+    everywhere: Sequence[Prediction],
+    claims: Mapping[str, Claim],
+    lacking: str,
 ) -> Answer:
-    """Question 2, from the correlations of one run, and a count over all; else `lacking`."""
+    """Question 2, from the correlations of one run, which `claims` judge; else `lacking`.
+
+    Beside it stands a count over all runs and threats.
+    """
     shown = {p.metric: p for p in found if p.metric in ("kappa", "rho") and p.defined}
     if not shown:
         return Answer(QUESTION, NOT_ANSWERED, [lacking])
@@ -46,15 +52,16 @@ def prediction(
         f"Over {first.pearson.n} classes of {first.run} under {threats.WORDS[first.threat]}, the"
         f" share of its AP that a class retains has a correlation of {wording.listed(plain)}; given"
         f" clean AP and class size, {wording.listed(given)}.",
-        "Over all runs and threats, the claim is supported by"
+        "Over all runs and threats, each taken alone, the claim is supported by"
         f" {verdicts.count('supported')} of {len(rows)} such correlations, not supported by"
         f" {verdicts.count('not supported')}, undecided by {verdicts.count('undecided')}.",
     ]
-    verdict = _prediction_verdict({names[m]: p.verdict for m, p in shown.items()})
+    verdict = _prediction_verdict({names[m]: claims[claim_key(p)] for m, p in shown.items()})
     return Answer(QUESTION, verdict, sentences, evidence(effects, 1.0, digits=2))
 
 
-def _prediction_verdict(verdicts: Mapping[str, Verdict]) -> str:
+def _prediction_verdict(judged: Mapping[str, Claim]) -> str:
+    verdicts = {name: claim.verdict for name, claim in judged.items()}
     kinds = set(verdicts.values())
     if len(verdicts) == 2 and len(kinds) == 1:
         return {

@@ -1,22 +1,26 @@
-"""Question 3: does metric-driven mixup protect as well as adversarial training, for less?"""
+"""Question 3: does metric-driven mixup protect as well as adversarial training, for less?
 
-from collections.abc import Mapping
+Only the study, with several seeds, answers for the methods. Without it there are two models, whose
+difference another seed could reverse: they are described, and no verdict is given.
+"""
 
-from mmlib.metrics.intervals import Interval
+from collections.abc import Mapping, Set
+
 from mmlib.report import wording
 from mmlib.report.comparison.verdict import Claim
-from mmlib.report.evidence import side
 from mmlib.report.inputs import Inputs
 from mmlib.report.questions.answer import NOT_ANSWERED, Answer, lines, retains, unscored
 
 QUESTION = "Does metric-driven mixup protect as well as adversarial training, for less?"
+ONE_SEED = "No verdict on the methods: these are two models, of one seed each."
+MATCHES = ("epochs", "passes")
 ROWS = {
-    "mixup_adversarial": "Attacked: mixup − adversarial training",
     "study_mixup_adversarial_epochs": "Over several seeds, at equal epochs",
     "study_mixup_adversarial_passes": "Over several seeds, at equal passes",
-    "mixup_protects": "Attacked: mixup − its starting model",
-    "adversarial_protects": "Attacked: adversarial training − its starting model",
-    "mixup_clean": "Clean: mixup − adversarial training",
+    "mixup_adversarial": "Two models, attacked: mixup − adversarial training",
+    "mixup_protects": "Two models, attacked: mixup − its starting model",
+    "adversarial_protects": "Two models, attacked: adversarial training − its starting model",
+    "mixup_clean": "Two models, clean: mixup − adversarial training",
 }
 
 
@@ -30,62 +34,92 @@ def missing(inputs: Inputs) -> str:
     needed = "It takes a run retrained with mixup and one retrained adversarially"
     if here := mixup or adversarial:
         needed += f", and there is only {here.name}"
-    return f"{needed}{'; the study below has both' if inputs.study else ''}."
+    return f"{needed}."
 
 
 def retraining(claims: Mapping[str, Claim], lacking: str) -> Answer:
-    """Question 3, from the claims on mixup and adversarial training; else `lacking`."""
-    found = {key: claims[key].effect for key in ROWS if key in claims}
-    if "mixup_adversarial" not in found:
+    """Question 3, from the study's claims where it has any, then two models; else `lacking`."""
+    found = {key: claims[key] for key in ROWS if key in claims}
+    against = _of_study(claims, "mixup_adversarial")
+    if not against and "mixup_adversarial" not in found:
         return Answer(QUESTION, NOT_ANSWERED, [lacking])
-    main = f"Under attack, mixup {retains(found['mixup_adversarial'])} adversarial training"
-    parts = [
-        f"{name} {_protects(found[key])}"
-        for key, name in (
-            ("mixup_protects", "mixup"),
-            ("adversarial_protects", "adversarial training"),
-        )
-        if key in found
-    ]
-    tail = f"; compared with the model they start from, {wording.listed(parts)}." if parts else "."
-    sentences = [main + tail]
-    if "mixup_clean" in found:
-        price = f"; it takes {_price(claims['mixup_cost'])}" if "mixup_cost" in claims else ""
-        sentences.append(
-            f"On clean clips, mixup {retains(found['mixup_clean'])} adversarial training{price}."
-        )
-    started = found.get("mixup_protects")
-    verdict = _retraining_verdict(
-        side(found["mixup_adversarial"]), None if started is None else side(started)
-    )
+    sentences = [_over_seeds(claims, at) for at in against] + _two_models(claims)
+    if against:
+        verdict = _verdict(against, _of_study(claims, "mixup_plain"))
+    else:
+        verdict = ONE_SEED
+        sentences.append("Several seeds per method take the study (params: study.rows).")
     return Answer(QUESTION, verdict, sentences, lines(ROWS, found))
 
 
-def _retraining_verdict(against: int, protects: int | None) -> str:
-    """`protects` is None where the model that mixup started from was not attacked."""
-    if protects == -1:
-        return "No: here mixup makes the model less robust."
-    if against < 0:
-        start = "mixup protects, but " if protects else ""
-        tail = ", and mixup gives no significant protection" if protects == 0 else ""
-        return f"No: {start}adversarial training protects better{tail}."
-    if protects == 0:
-        return "Undecided: mixup gives no significant protection."
-    if against > 0:
-        return "Yes, on this data: mixup protects better."
-    if protects is None:
-        return "Undecided: mixup and adversarial training do not differ significantly."
-    return "Mixup protects; it is not significantly different from adversarial training."
+def _of_study(claims: Mapping[str, Claim], name: str) -> dict[str, Claim]:
+    """What is matched -> the study's claim, where it has several seeds."""
+    keys = {at: f"study_{name}_{at}" for at in MATCHES}
+    return {at: claims[key] for at, key in keys.items() if key in claims and claims[key].n > 1}
 
 
-def _protects(effect: Interval) -> str:
-    gap = wording.signed(effect.estimate)
-    words = {
-        1: "gains robustness ({} mAP)",
-        -1: "loses robustness ({} mAP)",
-        0: "is not significantly different ({} mAP)",
+def _over_seeds(claims: Mapping[str, Claim], at: str) -> str:
+    main = claims[f"study_mixup_adversarial_{at}"]
+    sentence = (
+        f"Over {main.n} seeds at equal {at}, mixup {retains(main)} adversarial training under"
+        " attack"
+    )
+    rest = {
+        "than training without it": f"study_mixup_plain_{at}",
+        "than adversarial training on clean clips": f"study_mixup_clean_{at}",
     }
-    return words[side(effect)].format(gap)
+    parts = [
+        f"{wording.signed(claims[key].effect.estimate)} mAP {than} ({claims[key].verdict})"
+        for than, key in rest.items()
+        if key in claims
+    ]
+    return f"{sentence}{f'; mixup has {wording.listed(parts)}' if parts else ''}."
+
+
+def _two_models(claims: Mapping[str, Claim]) -> list[str]:
+    """The differences between the models on the page, with their intervals over clips."""
+    parts = [
+        f"{text} {_gap(claims[key])}"
+        for key, text in (
+            ("mixup_adversarial", "mixup less adversarial training, attacked,"),
+            ("mixup_protects", "mixup less the model it starts from, attacked,"),
+            ("adversarial_protects", "adversarial training less its own, attacked,"),
+            ("mixup_clean", "mixup less adversarial training, clean,"),
+        )
+        if key in claims
+    ]
+    if "mixup_adversarial" not in claims:
+        return []
+    price = f" Mixup takes {_price(claims['mixup_cost'])}." if "mixup_cost" in claims else ""
+    return [f"Of these models, one seed each, in mAP: {'; '.join(parts)}.{price}"]
+
+
+def _verdict(against: Mapping[str, Claim], protects: Mapping[str, Claim]) -> str:
+    """From whether mixup beats adversarial training, and whether it beats training without it."""
+    sides = {claim.verdict for claim in against.values()}
+    plain = {claim.verdict for claim in protects.values()}
+    seeds = f"over {min(claim.n for claim in against.values())} seeds"
+    if sides == {"not supported"}:
+        start = "mixup protects, but " if plain == {"supported"} else ""
+        tail = "" if plain in ({"supported"}, set()) else _unprotected(plain)
+        return f"No, {seeds}: {start}adversarial training protects better{tail}."
+    if sides == {"supported"} and plain <= {"supported"}:
+        return f"Yes, {seeds}: mixup protects better."
+    if len(sides) > 1:
+        return f"Not settled {seeds}: it depends on whether epochs or passes are equal."
+    return f"Undecided {seeds}."
+
+
+def _unprotected(plain: Set[str]) -> str:
+    if plain == {"not supported"}:
+        return ", and mixup makes the model less robust than training without it"
+    return ", and mixup gives no significant protection"
+
+
+def _gap(claim: Claim) -> str:
+    effect = claim.effect
+    ends = wording.interval(effect.lo, effect.hi, sign=True)
+    return f"{wording.signed(effect.estimate)} ({ends})"
 
 
 def _price(claim: Claim) -> str:

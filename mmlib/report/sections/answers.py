@@ -14,10 +14,12 @@ def answer_box(inputs: Inputs, answers: Sequence[Answer]) -> Section:
     if any(answer.evidence for answer in answers):
         confidence = wording.percent(inputs.params.score.confidence)
         note = (
-            f"Effects with {confidence} bootstrap intervals. Significant means that the interval"
-            " excludes zero, the dashed line; intervals that contain it are grey. Differences in"
-            " mAP are paired: both runs are scored on the same resampled clips. Robustness measured"
-            " by an attack is an upper bound: a stronger attack may find more."
+            f"Effects with {confidence} intervals, each of its row alone; those that contain zero,"
+            " the dashed line, are grey. Significant means that p is small enough after Holm's"
+            " correction for all claims on this page. Differences in mAP are paired: both runs are"
+            " scored on the same clips. Each model was trained once, except in the study: intervals"
+            " cover other clips, not other trainings. Robustness measured by an attack is an upper"
+            " bound: a stronger attack may find more."
         )
         blocks.append(Block("note", note))
     return Section("answers", "Answers", blocks)

@@ -74,15 +74,16 @@ def _table(inputs: Inputs, findings: Findings) -> Table | None:
             Head("r"),
             Head("rank r"),
             Head("partial r"),
-            Head("predicts", "word"),
+            Head("predicts, alone", "word"),
         ),
         rows=rows,
         caption=(
             "Correlation over classes between each metric and the share of its AP that a class"
             " retains when all modalities of the run are attacked; the paper claims that it is"
             " above 0. Partial r controls for clean AP and class size. A metric predicts when the"
-            " intervals of r and of partial r both lie above 0. Undefined: the metric is the same"
-            f" for all classes, or defined for too few. {meanings}.{_unmeasured(inputs, findings)}"
+            " intervals of r and of partial r both lie above 0, each row taken alone; the claims"
+            " below are corrected for their number. Undefined: the metric is the same for all"
+            f" classes, or defined for too few. {meanings}.{_unmeasured(inputs, findings)}"
         ),
     )
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 
 from mmlib.report import examples, wording
-from mmlib.report.comparison.verdict import EQUAL, Claim
+from mmlib.report.comparison.verdict import EQUAL, NO_VERDICT, Claim
 from mmlib.report.findings import NOISE_KEY, Findings, main_runs
 from mmlib.report.inputs import Inputs
 from mmlib.report.sections.blocks import Block, Section
@@ -14,6 +14,7 @@ VERDICTS = {
     "supported": "● supported",
     "undecided": "◐ undecided",
     "not supported": "○ not supported",
+    NO_VERDICT: "– no verdict",
 }
 SEVERAL_SEEDS = "The same over several seeds"
 CLAIM_GROUPS = (
@@ -27,7 +28,7 @@ CLAIM_GROUPS = (
 )
 
 
-def claims(findings: Findings) -> Section | None:
+def claims(findings: Findings, confidence: float) -> Section | None:
     """Each claim of the paper as a row, by question; those that lack a run are left out."""
     blocks: list[Block] = []
     untested = []
@@ -51,14 +52,19 @@ def claims(findings: Findings) -> Section | None:
         ]
     if not blocks:
         return None
+    level = 1 - confidence
     listed = wording.listed([f"“{title}”" for title in untested])
     intro = (
-        "Each effect is defined so that the claim says it is above 0. ● supported: its interval"
-        " lies above 0; ○ not supported: below 0; ◐ undecided: too few clips or classes to tell. A"
-        f" claim that two figures are about equal allows {EQUAL:g} either way. n counts clips; for"
+        "Each effect is defined so that the claim says it is above 0. ● supported: it is, ○ not"
+        " supported: it is below 0, ◐ undecided: too few clips, classes or seeds to tell. Holm's p,"
+        f" corrected for all rows with a p, decides: a verdict asks p < {level:.2g}. Intervals are"
+        " each row's own, not corrected, so that a row can be undecided although its interval"
+        f" excludes 0. A claim that two figures are about equal allows {EQUAL:g} either way. – no"
+        " verdict: two models trained in different ways, one seed: no verdict on the method, which"
+        " takes the study's several seeds. Rows without a p are counts. n counts clips; for"
         " correlations, classes; where there are several seeds, seeds. Effects are differences in"
-        " mAP unless the claim names another figure. Claims that these runs cannot"
-        f" test are left out{f': all of {listed}' if untested else ''}."
+        " mAP unless the claim names another figure. Claims that these runs cannot test are left"
+        f" out{f': all of {listed}' if untested else ''}."
     )
     return Section("claims", "The paper's claims", [Block("text", intro), *blocks])
 
@@ -67,7 +73,7 @@ def _claims(rows: Sequence[Claim], title: str) -> Table:
     texts = [Head(name, "text") for name in ("claim", "paper", "this data")]
     return Table(
         title=title,
-        head=(*texts, Head("effect"), Head("n"), Head("verdict", "word")),
+        head=(*texts, Head("effect"), Head("n"), Head("p, Holm"), Head("verdict", "word")),
         rows=[Row(claim.statement, _claim_cells(claim)) for claim in rows],
         wrap=True,
     )
@@ -80,6 +86,7 @@ def _claim_cells(claim: Claim) -> list[Cell]:
         Cell(claim.compared, kind="text"),
         Cell(wording.signed(effect.estimate), wording.interval(effect.lo, effect.hi, sign=True)),
         Cell(wording.count(claim.n)),
+        Cell(wording.p_value(claim.p_adjusted)),
         state(VERDICTS[claim.verdict]),
     ]
 

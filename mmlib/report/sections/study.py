@@ -17,17 +17,15 @@ from mmlib.report.comparison.study_claims import (
     pairs,
     plain,
 )
-from mmlib.report.evidence import side
+from mmlib.report.findings import Findings
 from mmlib.report.inputs import Inputs
 from mmlib.report.sections.blocks import Block, Section
 from mmlib.report.tables import Cell, Group, Head, Row, Table
 from mmlib.report.threats import WORDS
 
-OUTCOMES = {1: "supported", 0: "undecided", -1: "not supported"}
 
-
-def study(inputs: Inputs) -> Section | None:
-    """The study's tables; None where it is off."""
+def study(inputs: Inputs, findings: Findings) -> Section | None:
+    """The study's tables, and its claims with the verdicts of the page; None where it is off."""
     found = inputs.study
     if found is None:
         return None
@@ -35,7 +33,7 @@ def study(inputs: Inputs) -> Section | None:
     blocks = [Block("text", _intro(found)), *tables]
     if (gaps := _gaps(found)).rows:
         blocks.append(Block("table", gaps))
-    blocks += [Block("text", sentence) for sentence in _sentences(found)]
+    blocks += [Block("text", sentence) for sentence in _sentences(found, findings)]
     cells = _cells(found)
     return Section(
         "study", "Over several seeds", blocks + ([Block("table", cells)] if cells else [])
@@ -139,7 +137,8 @@ def _gaps(study: Study) -> Table:
             f" headline budget. Each interval is the hull of two {confidence} intervals: Student's"
             f" t over the seeds ({freedom} degrees of freedom), and the bootstrap over clips of the"
             " mean over the seeds. With so few seeds the first is wide: an interval that contains 0"
-            " means that this study cannot tell."
+            " means that this study cannot tell. Intervals are not corrected for their number; the"
+            " verdicts below are (Holm)."
         ),
     )
 
@@ -151,12 +150,12 @@ def _gap(study: Study, name: str, other: str | None, threat: str) -> Cell:
     return Cell(wording.signed(hull.estimate), wording.interval(hull.lo, hull.hi, sign=True))
 
 
-def _sentences(study: Study) -> list[str]:
+def _sentences(study: Study, findings: Findings) -> list[str]:
     """Every matched comparison in words."""
     return [
         f"“{pair.statement}” {pair.first} − {pair.second} = {wording.signed(hull.estimate)} mAP"
-        f" ({wording.interval(hull.lo, hull.hi, sign=True)}): {OUTCOMES[side(hull)]}. Passes:"
-        f" {_passes(study, pair.first, pair.second)}."
+        f" ({wording.interval(hull.lo, hull.hi, sign=True)}):"
+        f" {findings.claims[pair.key].verdict}. Passes: {_passes(study, pair.first, pair.second)}."
         for pair in pairs(study)
         for hull in (study.gap(pair.first, pair.second, pair.threat).hull,)
     ]
