@@ -82,6 +82,8 @@ class ChunkSweep:
         self.settings, self.seed, self.modalities = settings, seed, model.modalities
         self.clip_ids, self.inputs, self.labels = clips
         self.loss = resolve(settings.loss)
+        self.aim: str | Loss = settings.loss
+        """What points between the sweep's conditions climb: `settle` sets it after rounds."""
         self.model = model
         with torch.no_grad():
             self.embeddings = self.model.encode_all(self.inputs)

@@ -24,6 +24,8 @@ from mmlib.evaluation.sweep.methods import Solution
 from mmlib.metrics.ranking import present_mean, rank
 from mmlib.threats import SINGLE, threat_names, within
 
+FINAL_WIDTH = 0.1
+"""Width of the ranks for points that are looked for after the rounds [choice]."""
 _TURNS = ("cross_entropy", "margin", "dlr")
 _CLASSES_OF_DLR = 3
 
@@ -106,11 +108,15 @@ def stronger(search: Search, labels: Tensor, found: Solution, other: Solution) -
 
 
 def settle(sweep: ChunkSweep, whole: Whole) -> None:
-    """Let no condition end behind one that it includes: of less budget, or on fewer modalities.
+    """End the rounds: put the conditions in order, and let what follows aim at the set too.
 
+    No condition ends behind one that it includes: of less budget, or on fewer modalities.
     Multi-label: where such a condition leaves the set a lower mAP, all clips take its points.
     Single-label: each clip takes the points that broke it most. `whole` holds the last logits.
     """
+    if whole.task == "multi_label":
+        headline = whole.logits[threat_names(sweep.modalities)[-1], 1.0]
+        sweep.aim = SetPrecision(headline, whole.labels, whole.places, FINAL_WIDTH)
     scores = {condition: _mean_ap(whole, logits) for condition, logits in whole.logits.items()}
     settled: dict[Budgeted, Budgeted] = {}
     for name, multiple in sweep.conditions:

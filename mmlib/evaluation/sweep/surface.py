@@ -88,7 +88,7 @@ def _between(
         "video": sweep.threat(FULL, video)["video"],
     }
     batch, forward = frozen.cached(sweep.model, sweep.inputs, sweep.embeddings, threat)
-    search = Search(forward, batch, sweep.labels, threat, sweep.settings.loss)
+    search = Search(forward, batch, sweep.labels, threat, sweep.aim)
     axis = [0.0, *multiples]
     for place in (
         (axis[axis.index(audio) - 1], video),
@@ -127,7 +127,7 @@ def _shared(sweep: ChunkSweep) -> Point:
         steps=settings.surface.steps,
         step_size=settings.step_size,
         momentum=settings.momentum,
-        loss=settings.loss,
+        loss=sweep.aim,
         seeds=[derive(sweep.seed, clip, "shared") for clip in sweep.clip_ids],
         start=[sweep.solutions[known].points for known in starts],
     )
