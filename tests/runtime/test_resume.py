@@ -134,10 +134,18 @@ CASES = (
     Case("train", ("mid",), trained, MODELS, 1, *SLOWER),
     Case("retrain", ("again",), trained, MODELS, 1, *SLOWER),
     Case(
-        "attack", ("mid",), trained, ("data/attacks",), 1, "mmlib/runtime/seeds.py", ">> 1", ">> 2"
+        # Dies after the points and the logits of a chunk's first round.
+        "attack",
+        ("mid",),
+        trained,
+        ("data/attacks",),
+        2,
+        "mmlib/runtime/seeds.py",
+        ">> 1",
+        ">> 2",
     ),
-    # Dies after two epochs of training and a chunk of the attack.
-    Case("study", ("plain",), trained, ("metrics/study",), 3, *SLOWER),
+    # Dies after two epochs of training and a chunk's first round of the attack.
+    Case("study", ("plain",), trained, ("metrics/study",), 4, *SLOWER),
 )
 
 
