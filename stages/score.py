@@ -4,7 +4,6 @@ from pathlib import Path
 
 from mmlib.metrics.geometry.table import GeometryTable
 from mmlib.metrics.scores import tables
-from mmlib.metrics.scores.bootstrap import resample_counts
 from mmlib.metrics.scores.common import shared
 from mmlib.metrics.scores.conditions import score_run
 from mmlib.metrics.scores.matched import (
@@ -31,14 +30,13 @@ from mmlib.runtime.scratch import (
     publish_json,
     publish_text,
 )
-from mmlib.runtime.settings import Seed, StageSettings
+from mmlib.runtime.settings import StageSettings
 from mmlib.shards.ledger import LEDGER_NAME
 
 
 class Settings(StageSettings):
     """What this stage reads of params.yaml."""
 
-    seed: Seed
     score: Score
 
 
@@ -57,15 +55,12 @@ def main(arguments: list[str]) -> None:
         attacks,
         clip_ids,
         labels,
-        resamples=settings.score.resamples,
         confidence=settings.score.confidence,
-        seed=settings.seed,
     )
     plane = score_surface(
         Path(f"data/attacks/{run}-surface.parquet"),
         attacks,
         labels,
-        resample_counts(len(labels), settings.score.resamples, settings.seed),
         settings.score.confidence,
     )
     geometry = GeometryTable(Path(f"data/geometry/{run}.csv"))

@@ -36,7 +36,7 @@ THREATS = {"A": 1.0, "V": 0.5, "AV": 2.0}
 def scored(root: Path, run: str = "audio") -> RunScore:
     ids, labels = read_labels(root / f"data/embeddings/{run}.parquet", "eval")
     attacks = AttackScores(root / f"data/attacks/{run}.parquet")
-    return score_run(attacks, ids, labels, resamples=200, confidence=0.9, seed=0)
+    return score_run(attacks, ids, labels, confidence=0.9)
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -228,16 +228,16 @@ def test_faults_are_one_clear_line(finished: Path) -> None:
     write_run(finished)
     ids, labels = read_labels(path, "eval")
     with pytest.raises(UserError, match="50 clips, but embeddings of 60"):
-        score_run(other, ids, labels, resamples=100, confidence=0.9, seed=0)
+        score_run(other, ids, labels, confidence=0.9)
     mine = AttackScores(finished / "data/attacks/audio.parquet")
     with pytest.raises(UserError, match="no clip of the eval split has a label"):
-        score_run(mine, ids, labels & False, resamples=100, confidence=0.9, seed=0)
+        score_run(mine, ids, labels & False, confidence=0.9)
     path = finished / "data/attacks/audio.parquet"
     stored = pq.read_table(path)
     pq.write_table(stored.filter(pc.not_equal(stored["multiple"], 1.0)), path)
     mine = AttackScores(path)
     with pytest.raises(UserError, match="not attacked at the headline eps"):
-        score_run(mine, ids, labels, resamples=100, confidence=0.9, seed=0)
+        score_run(mine, ids, labels, confidence=0.9)
     path.write_bytes(b"junk")
     with pytest.raises(UserError, match="delete it"):
         read_labels(path, "eval")

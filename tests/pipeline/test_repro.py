@@ -35,7 +35,7 @@ STALE = {
     ("retrain.mixup.epochs", "2"): {"retrain@mixup", "check"},
     ("temperature.rule.gamma", "0.5"): {"temperature@temperature"},
     ("geometry.points", "300"): each("geometry"),
-    ("score.resamples", "150"): each("score"),
+    ("score.confidence", "0.9"): each("score") | {"theorem@mid"},
     ("shard.mel.bands", "32"): {"shard"},
     ("decode.fps", "3.0"): {"decode"},
     ("data.events.size", "72"): {"download"},
@@ -48,8 +48,7 @@ STALE = {
     ("seed", "1"): {"download", "check", "theorem@mid", "retrain@mixup", "retrain@adversarial"}
     | TRAIN
     | each("attack")
-    | each("geometry")
-    | each("score"),
+    | each("geometry"),
 }
 
 

@@ -1,7 +1,7 @@
 """A claim as a row: what was claimed, what this data says, and a verdict in words.
 
 Each claim is an effect, defined so that the claim says it is above 0. Its verdict is "supported"
-when the bootstrap interval lies above 0, "not supported" when it lies below, and "undecided" in
+when its interval lies above 0, "not supported" when it lies below, and "undecided" in
 between: not this many clips can tell. Claims that two figures are about equal are supported when
 the interval lies within `EQUAL` of 0 and not supported when it lies outside.
 """

@@ -14,9 +14,9 @@ def answer_box(inputs: Inputs, answers: Sequence[Answer]) -> Section:
     if any(answer.evidence for answer in answers):
         confidence = wording.percent(inputs.params.score.confidence)
         note = (
-            f"Effects with {confidence} bootstrap intervals. Significant means that the interval"
+            f"Effects with {confidence} intervals. Significant means that the interval"
             " excludes zero, the dashed line; intervals that contain it are grey. Differences in"
-            " mAP are paired: both runs are scored on the same resampled clips. Robustness measured"
+            " mAP are paired: both runs are scored on the same clips. Robustness measured"
             " by an attack is an upper bound: a stronger attack may find more."
         )
         blocks.append(Block("note", note))
