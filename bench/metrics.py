@@ -2,7 +2,7 @@
 
 `python -m bench.metrics` prints seconds over interleaved rounds, how many times faster ours is
 (the ratio is taken within a round), the largest difference from scikit-learn's values, and what a
-bootstrap over clips, density and convexity cost at the same size.
+mAP's pseudo-values, density and convexity cost at the same size.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from mmlib.metrics.geometry.spaces import (
     affine_space,
     measure,
 )
-from mmlib.metrics.scores import bootstrap
+from mmlib.metrics.scores.jackknife import pseudo_values
 from mmlib.runtime.arrays import Bools, Floats, Floats32
 
 Labels = Bools
@@ -73,7 +73,6 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=20_371)
     parser.add_argument("--classes", type=int, default=527)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--resamples", type=int, default=1000)
     options = parser.parse_args()
     labels, scores = data(options.clips, options.classes)
     contenders: dict[str, Contender] = {"mmlib": ours, "scikit-learn": scikit_learn}
@@ -96,9 +95,8 @@ def main() -> None:
     print(f"AP + AUC + d', {options.clips} clips x {options.classes} classes, float32, ties")
     print(table(["", "seconds", "times ours", "largest gap"], rows))
     start = time.perf_counter()
-    counts = bootstrap.resample_counts(options.clips, options.resamples, 0)
-    bootstrap.rank_resampled(labels, scores, counts)
-    print(f"bootstrap, {options.resamples} resamples: {time.perf_counter() - start:.1f} s")
+    pseudo_values(labels, scores)
+    print(f"pseudo-values of mAP: {time.perf_counter() - start:.1f} s")
     for task in ("multi_label", "single_label"):
         print(f"density and convexity, {task}: {geometry(labels, scores, task):.1f} s")
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from mmlib.metrics.geometry.table import GeometryTable
 from mmlib.metrics.scores import tables
-from mmlib.metrics.scores.bootstrap import resample_counts
 from mmlib.metrics.scores.common import shared
 from mmlib.metrics.scores.conditions import score_run
+from mmlib.metrics.scores.figures import compared, figures_csv
 from mmlib.metrics.scores.matched import (
     equal_damages,
     matched_total,
@@ -31,19 +31,18 @@ from mmlib.runtime.scratch import (
     publish_json,
     publish_text,
 )
-from mmlib.runtime.settings import Seed, StageSettings
+from mmlib.runtime.settings import StageSettings
 from mmlib.shards.ledger import LEDGER_NAME
 
 
 class Settings(StageSettings):
     """What this stage reads of params.yaml."""
 
-    seed: Seed
     score: Score
 
 
 def main(arguments: list[str]) -> None:
-    """Write metrics/<run>.json, and <run>.csv of metrics/classwise, curves, surface, isodamage."""
+    """Write metrics/<run>.json, and <run>.csv of figures, classwise, curves, surface, isodamage."""
     run = stage.row(arguments, "score")
     settings = Settings.load()
     clip_ids, labels = read_labels(Path(f"data/embeddings/{run}.parquet"), "eval")
@@ -57,26 +56,24 @@ def main(arguments: list[str]) -> None:
         attacks,
         clip_ids,
         labels,
-        resamples=settings.score.resamples,
         confidence=settings.score.confidence,
-        seed=settings.seed,
     )
     plane = score_surface(
         Path(f"data/attacks/{run}-surface.parquet"),
         attacks,
         labels,
-        resample_counts(len(labels), settings.score.resamples, settings.seed),
         settings.score.confidence,
     )
     geometry = GeometryTable(Path(f"data/geometry/{run}.csv"))
     classwise = tables.classwise_csv(scores, geometry)
-    headline = tables.headline(scores) | {"equal_damage": equal_damages(scores)}
-    headline["worst_case"] = worst_cases(scores, attacks, labels)
+    figures = tables.headline(scores) | {"equal_damage": equal_damages(scores)}
+    figures["worst_case"] = worst_cases(scores, attacks, labels)
     if plane is not None:
-        headline["matched_total"] = matched_total(plane)
+        figures["matched_total"] = matched_total(plane)
     restricted = not bool(chosen.all())
-    headline = evaluated(headline, attacks, labels, missing, restricted=restricted)
-    publish_json(headline, Path(f"metrics/{run}.json"))
+    figures = evaluated(figures, attacks, labels, missing, restricted=restricted)
+    publish_json(compared(figures), Path(f"metrics/{run}.json"))
+    publish_text(figures_csv(figures), Path(f"metrics/figures/{run}.csv"))
     publish_text(classwise, Path(f"metrics/classwise/{run}.csv"))
     publish_text(tables.curves_csv(scores), Path(f"metrics/curves/{run}.csv"))
     publish_text(surface_csv(plane, scores.eps), Path(f"metrics/surface/{run}.csv"))

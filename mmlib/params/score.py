@@ -8,8 +8,7 @@ from mmlib.runtime.settings import Section
 
 
 class Score(Section):
-    """Metrics with bootstrap intervals (stage score)."""
+    """Metrics with intervals over clips (stage score)."""
 
-    resamples: Annotated[int, Field(ge=100)]
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
     common_with: str

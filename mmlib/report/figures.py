@@ -119,7 +119,7 @@ def trade_off(
         axes = figure.subplots()
         for point in points:
             colour, marker = theme.series_colour(point.run), theme.series_marker(point.run)
-            # not an error bar: the interval of a biased bootstrap need not hold the estimate
+            # not an error bar: an interval that allows for bias need not hold the estimate
             axes.vlines(point.x, point.lo, point.hi, color=colour, linewidth=1.4)
             axes.plot(point.x, point.y, color=colour, marker=marker, markersize=6.5)
         axes.margins(0.18, 0.16)

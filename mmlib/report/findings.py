@@ -74,9 +74,7 @@ def find(inputs: Inputs) -> Findings:
         runs = PairedRuns(
             inputs.root,
             {role: run.name for role, run in compared.items()},
-            resamples=inputs.params.report.resamples,
             confidence=inputs.params.score.confidence,
-            seed=inputs.params.seed,
             common_with=inputs.root / inputs.params.score.common_with,
         )
         costs = {role: run.cost for role, run in compared.items() if run.cost}

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mmlib.metrics.scores.figures import read_figures
 from mmlib.metrics.scores.tables import budget
 from mmlib.params.retraining import AdversarialRun, MixupRun
 from mmlib.params.whole.file import Params
@@ -111,13 +112,16 @@ def band(run: Run, condition: str, headline: float) -> tuple[float, float] | Non
 def load(params: Params, root: Path) -> Inputs:
     """Read the artefacts below `root` of every run in params.runs, which may be none.
 
-    A run without metrics/<run>.json is left out and named in `missing`. Raises UserError when runs
+    A run without metrics/<run>.json is left out and named in `missing`; figures/<run>.csv beside it
+    has all of its figures. Raises UserError when runs
     are named but none has metrics, or when a file is there but cannot be read.
     """
     runs, missing = [], []
     for index, name in enumerate(params.runs):
         metrics = _json(root / f"metrics/{name}.json")
+        figures = root / f"metrics/figures/{name}.csv"
         if metrics:
+            metrics = read_figures(figures) if figures.is_file() else metrics
             runs.append(_run(params, root, name, index, metrics))
         else:
             missing.append(name)

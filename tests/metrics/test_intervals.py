@@ -7,14 +7,6 @@ from hypothesis import strategies as st
 from scipy import stats as reference
 
 from mmlib.metrics import intervals
-from mmlib.metrics.ranking import (
-    present_mean,
-    rank,
-)
-from mmlib.metrics.scores.bootstrap import (
-    rank_resampled,
-    resample_counts,
-)
 
 
 @given(st.integers(1, 500), st.data())
@@ -56,50 +48,29 @@ def test_bootstrap_interval_by_hand_leaves_out_undefined_resamples() -> None:
     assert intervals.bootstrap_interval([0.3] * 9, 0.3, 0.95) == pytest.approx((0.3, 0.3, 0.3))
 
 
-def test_bootstrap_p_agrees_with_the_interval_and_knows_the_edges() -> None:
-    samples = np.random.default_rng(0).normal(0.3, 0.1, (2, 400))
-    (p, _) = intervals.bootstrap_p(samples, [0.3, 0.3])
-    assert intervals.bootstrap_interval(samples[0], 0.3, 1 - p).lo == pytest.approx(0, abs=1e-9)
-    equal = np.array([[0.0] * 99, [0.5] * 99, [np.nan] * 99])
-    np.testing.assert_allclose(
-        intervals.bootstrap_p(equal, [0.0, 0.5, 0.5]), [1.0, 2 / 100, np.nan]
-    )
+def test_jackknife_interval_by_hand() -> None:
+    values = np.array([0.2, 0.4, 0.6])
+    error = np.hypot(0.2 / np.sqrt(3), intervals.BIAS_ERROR * 0.1)
+    expected = (0.5, 0.4 - 1.959963984540054 * error, 0.4 + 1.959963984540054 * error)
+    assert intervals.jackknife_interval(values, 0.5, 0.95) == pytest.approx(expected)
+    assert np.isnan(intervals.jackknife_interval([0.3], 0.3, 0.95)[1:]).all()
+    assert np.isnan(intervals.jackknife_interval([np.nan] * 3, np.nan, 0.95)[1:]).all()
 
 
-@pytest.mark.parametrize("shifts", [(1.0, 1.0), (2.0, 1.0)], ids=["one mAP", "a difference"])
-def test_intervals_of_a_map_hold_the_truth_as_often_as_they_say(
-    shifts: tuple[float, float],
-) -> None:
-    """A percentile interval of the same resamples does so in about 70 % of the draws."""
-    one = shifts[0] == shifts[1]
-    means = [_true_ap(shift) for shift in shifts]
-    truth = means[0] if one else means[0] - means[1]
-    held, draws = 0, 200
-    for draw in range(draws):
-        rng = np.random.default_rng(draw)
-        labels = rng.random((200, 6)) < 0.17
-        noise = rng.standard_normal((200, 6))
-        counts = resample_counts(200, 200, draw)
-        found = [
-            (
-                present_mean(rank(labels, noise + shift * labels).average_precision),
-                rank_resampled(labels, noise + shift * labels, counts).mean_average_precision(),
-            )
-            for shift in shifts
-        ]
-        estimate, samples = found[0]
-        if not one:
-            estimate, samples = estimate - found[1][0], samples - found[1][1]
-        interval = intervals.bootstrap_interval(samples, estimate, 0.95)
-        held += interval.lo <= truth <= interval.hi
-    assert 0.89 * draws <= held <= 0.99 * draws
+@given(st.lists(st.floats(-1, 1), min_size=2, max_size=30), st.floats(-1, 1))
+def test_jackknife_p_agrees_with_its_interval(values: list[float], estimate: float) -> None:
+    p = intervals.jackknife_p(values, estimate)
+    found = intervals.jackknife_interval(values, estimate, 0.95)
+    assert 0 <= p <= 1
+    if abs(p - 0.05) > 1e-6:
+        assert (p < 0.05) == (found.lo > 0 or found.hi < 0)
 
 
-def _true_ap(shift: float) -> float:
-    """AP of so many clips that its own error does not count."""
-    rng = np.random.default_rng(0)
-    labels = rng.random((200_000, 1)) < 0.17
-    return present_mean(rank(labels, rng.standard_normal(labels.shape) + shift * labels)[0])
+def test_jackknife_p_knows_the_edges() -> None:
+    assert intervals.jackknife_p([0.0] * 9, 0.0) == 1
+    assert intervals.jackknife_p([0.3] * 9, 0.3) == 0
+    assert intervals.jackknife_interval([0.3] * 9, 0.3, 0.95) == pytest.approx((0.3, 0.3, 0.3))
+    assert np.isnan(intervals.jackknife_p([np.nan, np.nan], np.nan))
 
 
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=20)

@@ -16,6 +16,7 @@ from mmlib.metrics.scores.conditions import (
     RunScore,
     score_run,
 )
+from mmlib.metrics.scores.figures import compared, figures_csv, read_figures
 from mmlib.metrics.stored import (
     AttackScores,
     Condition,
@@ -36,7 +37,7 @@ THREATS = {"A": 1.0, "V": 0.5, "AV": 2.0}
 def scored(root: Path, run: str = "audio") -> RunScore:
     ids, labels = read_labels(root / f"data/embeddings/{run}.parquet", "eval")
     attacks = AttackScores(root / f"data/attacks/{run}.parquet")
-    return score_run(attacks, ids, labels, resamples=200, confidence=0.9, seed=0)
+    return score_run(attacks, ids, labels, confidence=0.9)
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -183,7 +184,7 @@ def test_stages_write_their_outs_alike_twice(finished: Path) -> None:
 def test_metrics_say_which_clips_they_are_of(finished: Path) -> None:
     geometry.main(["audio"])
     score.main(["audio"])
-    before = json.loads((finished / "metrics/audio.json").read_text())
+    before = read_figures(finished / "metrics/figures/audio.csv")
     ids = [f"clip-{i:03d}" for i in range(60)]
     assert before["set"] == {
         "hash": ids_hash(ids)[:12],
@@ -200,15 +201,44 @@ def test_metrics_say_which_clips_they_are_of(finished: Path) -> None:
     lines = ["clip_id,status,error", *(f"{name},ok," for name in ids[:50]), "other,ok,"]
     (finished / "theirs.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     score.main(["audio"])
-    after = json.loads((finished / "metrics/audio.json").read_text())
+    after = read_figures(finished / "metrics/figures/audio.csv")
     assert after["set"]["hash"] == ids_hash(ids[:50])[:12]
     assert (after["set"]["scored"], after["clips"]) == (50, 50)
-    assert after["clean"]["mAP_lowest"] == after["clean"]["mAP"] == after["clean"]["mAP_highest"]
+    assert not {"mAP_lowest", "mAP_highest"} & set(after["clean"])
     labels = labels_of(60, "multi_label").astype(bool)[:50]
     attacks = AttackScores(finished / "data/attacks/audio.parquet")
     scores = attacks.scores(Condition("A", "pgd", 1.0))[:50]
     expected = np.mean([average_precision_score(labels[:, k], scores[:, k]) for k in range(3)])
     assert after["A"]["mAP"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_few_figures_that_revisions_are_compared_by(finished: Path) -> None:
+    geometry.main(["audio"])
+    score.main(["audio"])
+    few = json.loads((finished / "metrics/audio.json").read_text())
+    every = read_figures(finished / "metrics/figures/audio.csv")
+    assert set(few) == {"clean", "A", "noise", "quantised", "clips", "skipped_classes"}
+    assert set(few["A"]) == {"mAP", "AUC", "dprime"}
+    assert few == compared(every)
+    assert {"relative_drop", "mAP_lowest"} <= set(every["A"])
+    assert {"worst_case", "set"} <= set(every)
+    counted = [value for value in few.values() if not isinstance(value, dict)]
+    counted += [value for part in few.values() if isinstance(part, dict) for value in part.values()]
+    assert len(counted) <= 20
+
+
+def test_figures_are_read_as_they_were_written(tmp_path: Path) -> None:
+    figures = {
+        "clean": {"mAP": 0.5, "dprime": None},
+        "worst_case": {"A": {"top_kept": 1.0, "attacks": 5}},
+        "set": {"hash": "0123456789e1", "scored": 3},
+    }
+    path = tmp_path / "run.csv"
+    path.write_text(figures_csv(figures), encoding="utf-8")
+    assert read_figures(path) == figures
+    path.write_text("figure,value\nclean.mAP,much\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"run\.csv: cannot be read as figures of a run"):
+        read_figures(path)
 
 
 def test_faults_are_one_clear_line(finished: Path) -> None:
@@ -228,16 +258,16 @@ def test_faults_are_one_clear_line(finished: Path) -> None:
     write_run(finished)
     ids, labels = read_labels(path, "eval")
     with pytest.raises(UserError, match="50 clips, but embeddings of 60"):
-        score_run(other, ids, labels, resamples=100, confidence=0.9, seed=0)
+        score_run(other, ids, labels, confidence=0.9)
     mine = AttackScores(finished / "data/attacks/audio.parquet")
     with pytest.raises(UserError, match="no clip of the eval split has a label"):
-        score_run(mine, ids, labels & False, resamples=100, confidence=0.9, seed=0)
+        score_run(mine, ids, labels & False, confidence=0.9)
     path = finished / "data/attacks/audio.parquet"
     stored = pq.read_table(path)
     pq.write_table(stored.filter(pc.not_equal(stored["multiple"], 1.0)), path)
     mine = AttackScores(path)
     with pytest.raises(UserError, match="not attacked at the headline eps"):
-        score_run(mine, ids, labels, resamples=100, confidence=0.9, seed=0)
+        score_run(mine, ids, labels, confidence=0.9)
     path.write_bytes(b"junk")
     with pytest.raises(UserError, match="delete it"):
         read_labels(path, "eval")

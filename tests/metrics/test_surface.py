@@ -22,7 +22,6 @@ from mmlib.metrics.ranking import (
     average_precision,
     present_mean,
 )
-from mmlib.metrics.scores.bootstrap import resample_counts
 from mmlib.metrics.scores.conditions import score_run
 from mmlib.metrics.scores.matched import (
     equal_damage,
@@ -196,7 +195,7 @@ def scored(root: Path, damage: float = 1.0) -> Surface | None:
     }
     path = root / "data/attacks/audio-surface.parquet"
     save(path, columns, {"classes": CLASSES})
-    return score_surface(path, attacks, labels, resample_counts(len(ids), 100, 0), 0.9)
+    return score_surface(path, attacks, labels, 0.9)
 
 
 def test_scores_of_the_plane_follow_their_definition(tmp_path: Path) -> None:
@@ -230,7 +229,7 @@ def test_equal_damages_of_a_run(tmp_path: Path) -> None:
     write_run(tmp_path, threats={"A": 1.0, "V": 0.5, "AV": 2.0})
     attacks = AttackScores(tmp_path / "data/attacks/audio.parquet")
     ids, labels = read_labels(tmp_path / "data/embeddings/audio.parquet", "eval")
-    scores = score_run(attacks, ids, labels, resamples=100, confidence=0.9, seed=0)
+    scores = score_run(attacks, ids, labels, confidence=0.9)
     found = equal_damages(scores)
     assert found["as_A"]["AV"] == pytest.approx(0.5, abs=1e-6)
     assert found["as_V"]["A"] == pytest.approx(0.5, abs=1e-6)
@@ -238,7 +237,7 @@ def test_equal_damages_of_a_run(tmp_path: Path) -> None:
     write_run(tmp_path, threats={"A": 1.0})
     one = score_run(
         AttackScores(tmp_path / "data/attacks/audio.parquet"),
-        ids, labels, resamples=100, confidence=0.9, seed=0,
+        ids, labels, confidence=0.9,
     )  # fmt: skip
     assert equal_damages(one) == {}
 
@@ -250,4 +249,4 @@ def test_another_set_of_clips_is_refused(tmp_path: Path) -> None:
     attacks = AttackScores(tmp_path / "data/attacks/audio.parquet")
     _, labels = read_labels(tmp_path / "data/embeddings/audio.parquet", "eval")
     with pytest.raises(UserError, match="lacks clips"):
-        score_surface(path, attacks, labels, resample_counts(60, 100, 0), 0.9)
+        score_surface(path, attacks, labels, 0.9)

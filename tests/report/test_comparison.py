@@ -11,13 +11,14 @@ from scipy import stats as scipy
 
 from mmlib.metrics.intervals import (
     Interval,
-    bootstrap_interval,
+    jackknife_interval,
+    jackknife_p,
 )
 from mmlib.metrics.ranking import (
     average_precision,
     present_mean,
 )
-from mmlib.metrics.scores.bootstrap import resample_counts
+from mmlib.metrics.scores.jackknife import pseudo_values
 from mmlib.metrics.stored import (
     AttackScores,
     Condition,
@@ -69,7 +70,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def runs(root: Path) -> PairedRuns:
-    return PairedRuns(root, ROLES, resamples=300, confidence=0.95, seed=0)
+    return PairedRuns(root, ROLES, confidence=0.95)
 
 
 @pytest.fixture(scope="module")
@@ -88,22 +89,16 @@ def test_differences_are_paired(root: Path, runs: PairedRuns) -> None:
         scores.scores(condition)
         for condition in (Condition("clean", "clean", 0.0), Condition("A", "pgd", 1.0))
     ]
-    counts = resample_counts(200, 300, 0)
-    gaps = []
-    for column in range(300):
-        picks = np.repeat(np.arange(200), counts[:, column].astype(int))
-        one, two = (present_mean(average_precision(labels[picks], s[picks])) for s in pair)
-        gaps.append(one - two)
-    whole = (present_mean(average_precision(labels, s)) for s in pair)
-    expected = bootstrap_interval(gaps, next(whole) - next(whole), 0.95)
-    assert effect.interval == pytest.approx(expected)
+    one, two = (pseudo_values(labels, scores) for scores in pair)
+    before, after = (present_mean(average_precision(labels, scores)) for scores in pair)
+    assert effect.interval == jackknife_interval(one - two, before - after, 0.95)
+    assert effect.p == jackknife_p(one - two, before - after)
     # the same clips are hard for both: the paired interval is narrower than an unpaired one
-    apart = np.hypot(*(runs.mean_ap(where).samples.std() for where in (clean, attacked)))
-    assert np.std(gaps) < apart
+    assert (one - two).std() < np.hypot(one.std(), two.std())
 
 
 def test_a_run_against_itself_differs_by_nothing(root: Path) -> None:
-    twice = PairedRuns(root, {"a": "mid", "b": "mid"}, resamples=100, confidence=0.95, seed=0)
+    twice = PairedRuns(root, {"a": "mid", "b": "mid"}, confidence=0.95)
     effect = twice.difference(twice.mean_ap(Where("a")), twice.mean_ap(Where("b")))
     np.testing.assert_array_equal(effect.interval, 0)
     assert effect.p == 1.0
@@ -114,6 +109,13 @@ def test_relative_drop_and_noise(runs: PairedRuns) -> None:
     drop = runs.relative_drop(attacked)
     clean = runs.mean_ap(Where("fusion")).estimate
     assert drop.estimate == pytest.approx(1 - runs.mean_ap(attacked).estimate / clean)
+    # of one run the ratio's error lies below that of its parts: to first order as differences say
+    rest = 1 - drop.pseudo.mean()
+    parts = (runs.mean_ap(where).pseudo for where in (attacked, Where("fusion")))
+    top, bottom = parts
+    assert rest == pytest.approx(top.mean() / bottom.mean())
+    moved = (top.sum() - top) / (bottom.sum() - bottom)
+    assert drop.pseudo.std() == pytest.approx(199 * moved.std(), rel=0.02)
     assert runs.mean_ap(noise_of(attacked)).estimate > runs.mean_ap(attacked).estimate
 
 
@@ -171,7 +173,7 @@ def test_models_of_one_seed_have_a_difference_and_no_verdict(rows: dict[str, Cla
 
 def test_one_budget_for_both_is_claimed_of_the_attacker_who_shares_it(root: Path) -> None:
     """Half of each budget is no such attacker: without a plane there is no claim."""
-    runs = PairedRuns(root, ROLES, resamples=100, confidence=0.95, seed=0)
+    runs = PairedRuns(root, ROLES, confidence=0.95)
     assert "matched_total" not in {row.key for row in claims(runs)}
     path = root / "data/attacks/mid-surface.parquet"
     empty = path.read_bytes()
@@ -179,7 +181,7 @@ def test_one_budget_for_both_is_claimed_of_the_attacker_who_shares_it(root: Path
     ids = [f"clip-{row:03d}" for row in range(200)]
     columns = {"clip_id": ids, "kind": ["shared"] * 200, "scores": packed(scores)}
     save(path, columns, {"classes": CLASSES})
-    runs = PairedRuns(root, ROLES, resamples=100, confidence=0.95, seed=0)
+    runs = PairedRuns(root, ROLES, confidence=0.95)
     found = {row.key: row for row in claims(runs)}
     path.write_bytes(empty)
     assert found["matched_total"].effect == found["matched_A"].effect
@@ -187,13 +189,13 @@ def test_one_budget_for_both_is_claimed_of_the_attacker_who_shares_it(root: Path
 
 
 def test_claims_that_lack_a_run_are_left_out(root: Path) -> None:
-    only = PairedRuns(root, {"audio": "audio"}, resamples=100, confidence=0.95, seed=0)
+    only = PairedRuns(root, {"audio": "audio"}, confidence=0.95)
     assert [row.key for row in claims(only)] == ["noise_audio_A"]
 
 
 def test_a_retrained_run_is_held_against_its_own_start_alone(root: Path) -> None:
     names = {"fusion": "mid", "mixup": "mixup"}
-    runs = PairedRuns(root, names, resamples=100, confidence=0.95, seed=0)
+    runs = PairedRuns(root, names, confidence=0.95)
     assert not any(row.key == "mixup_protects" for row in claims(runs))
     (row,) = (r for r in claims(runs, starts={"mixup": "fusion"}) if r.key == "mixup_protects")
     assert row.compared.startswith("mixup under A+V 0.")
@@ -205,7 +207,7 @@ def test_retrained_runs_of_one_modality_are_compared_under_its_attack(tmp_path: 
         threat = "V" if name == "seen" else "A"
         write_run(tmp_path, name, threats={threat: 1.0}, seed=seed)
     names = {"audio": "audio", "mixup": "mixed", "adversarial": "hardened", "plain": "seen"}
-    runs = PairedRuns(tmp_path, names, resamples=100, confidence=0.95, seed=0)
+    runs = PairedRuns(tmp_path, names, confidence=0.95)
     rows = {row.key: row for row in claims(runs, COSTS, starts={"mixup": "audio"})}
     expected = "Of these two models, mixed (mixup) retains more mAP under A than "
     assert rows["mixup_adversarial"].statement.startswith(expected)
@@ -217,7 +219,7 @@ def test_retrained_runs_of_one_modality_are_compared_under_its_attack(tmp_path: 
 
 def test_models_of_other_modalities_are_not_compared(root: Path) -> None:
     names = {"mixup": "audio", "adversarial": "hardened"}
-    runs = PairedRuns(root, names, resamples=100, confidence=0.95, seed=0)
+    runs = PairedRuns(root, names, confidence=0.95)
     assert not any(row.key.startswith("mixup") for row in claims(runs, COSTS))
 
 
@@ -273,6 +275,6 @@ def test_runs_on_other_clips_are_refused(root: Path, tmp_path: Path) -> None:
     for name, clips in (("one", 40), ("two", 50)):
         write_run(tmp_path, name, clips=clips)
     with pytest.raises(UserError, match="other eval clips than those of one"):
-        PairedRuns(tmp_path, {"a": "one", "b": "two"}, resamples=100, confidence=0.9, seed=0)
+        PairedRuns(tmp_path, {"a": "one", "b": "two"}, confidence=0.9)
     with pytest.raises(UserError, match="no runs"):
-        PairedRuns(root, {}, resamples=100, confidence=0.9, seed=0)
+        PairedRuns(root, {}, confidence=0.9)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats as scipy
 
 from mmlib.metrics.intervals import (
+    jackknife_interval,
     t_interval,
     t_p,
 )
@@ -78,9 +79,10 @@ def test_a_difference_is_paired_by_seed_and_by_clip(tmp_path: Path) -> None:
     values = found.rows["pgd"].values("AV") - found.rows["plain"].values("AV")
     assert gap.seeds == t_interval(values, found.confidence)
     assert gap.p >= t_p(values)
-    # what moves both rows alike is not in the difference: far narrower than a row's own resamples
-    own = np.ptp(found.rows["pgd"].resamples["AV"][2022])
-    assert gap.clips.hi - gap.clips.lo < own / 4
+    # what moves both rows alike is not in the difference: far narrower than a row's own interval
+    pseudo = found.rows["pgd"].pseudo["AV"][2022]
+    own = jackknife_interval(pseudo, pseudo.mean(), found.confidence)
+    assert gap.clips.hi - gap.clips.lo < (own.hi - own.lo) / 3
     assert gap.hull.lo == min(gap.seeds.lo, gap.clips.lo)
     assert gap.hull.hi == max(gap.seeds.hi, gap.clips.hi)
     back = found.gap("plain", "pgd", "AV")

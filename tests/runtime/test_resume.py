@@ -89,7 +89,6 @@ def trained(folder: Path, values: dict[str, Any]) -> None:
     values["retrain"] = {"again": row}
     values["attack"] |= {"steps": 2, "batch_size": 4, "examples": 0}
     values["attack"]["surface"]["runs"] = []
-    values["score"] |= {"resamples": 100}
     table = values["study"]["table"] | {"rows": []}
     values["study"] = {"seeds": 1, "table": table, "rows": {"plain": row}}
     splits = {name: MemoryClips(16, seed=seed) for seed, name in enumerate(("train", "val"))}

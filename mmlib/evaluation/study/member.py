@@ -9,15 +9,12 @@ import numpy as np
 from mmlib.evaluation.attacked.run import SPLIT
 from mmlib.evaluation.sweep.attack import attack_split
 from mmlib.metrics.ranking import summary
-from mmlib.metrics.scores.bootstrap import (
-    rank_resampled,
-    resample_counts,
-)
 from mmlib.metrics.scores.common import shared
 from mmlib.metrics.scores.conditions import (
     CLEAN_CONDITION,
     HEADLINE_ATTACK,
 )
+from mmlib.metrics.scores.jackknife import pseudo_values
 from mmlib.metrics.stored import (
     CLEAN,
     AttackScores,
@@ -64,9 +61,9 @@ def headline(attack: AttackMethod) -> Attack:
 def score(
     fitted: Fitted, settings: StudySettings, data: Path, scratch: Scratch, name: str
 ) -> tuple[list[Line], Mapping[str, Floats]]:
-    """Attack the eval split under every threat; return one line per threat, and its resampled mAP.
+    """Attack the eval split under every threat; return a line per threat, and mAP's pseudo-values.
 
-    The resamples are those of stage score's seed: the same clips for every row and seed.
+    These are of the same clips, in the same order, for every row and seed.
     """
     model = scratch.path(name)
     checkpoint.save(fitted.model, model, fitted.description)
@@ -77,16 +74,15 @@ def score(
     labels = eval_labels(data / "shards", scores.clip_ids)
     chosen = shared(scores.clip_ids, labels, Path(settings.score.common_with))
     labels = labels[chosen]
-    counts = resample_counts(len(labels), settings.score.resamples, settings.seed)
-    lines, resampled = [], {}
+    lines, pseudo = [], {}
     for threat in (CLEAN, *scores.threats):
         eps = 0.0 if threat == CLEAN else scores.eps
         at = CLEAN_CONDITION if threat == CLEAN else Condition(threat, HEADLINE_ATTACK, 1.0)
         logits = scores.scores(at)[chosen]
         steps = 0 if threat == CLEAN else settings.attack.total_steps
         lines.append(line("headline", threat, eps, steps, labels, logits, scores.task))
-        resampled[threat] = rank_resampled(labels, logits, counts).mean_average_precision()
-    return lines, resampled
+        pseudo[threat] = pseudo_values(labels, logits)
+    return lines, pseudo
 
 
 def line(

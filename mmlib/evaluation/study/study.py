@@ -27,8 +27,8 @@ def run_row(name: str, settings: StudySettings, data: Path, out: Path) -> None:
     """Train, attack and score the row under every seed; write `out`/<name>.csv and .parquet.
 
     The csv has one line per seed and condition, with the costs of the seed's training; the Parquet
-    file the mAP of every resample of the eval clips, one row per seed and threat at the headline
-    budget. A stopped row goes on from its last finished epoch or chunk of clips.
+    file mAP's pseudo-values, one an eval clip, in a row per seed and threat at the headline budget.
+    A stopped row goes on from its last finished epoch or chunk of clips.
     """
     row, models = settings.row, data / "models"
     table = settings.table if name in settings.table.rows else None
@@ -54,7 +54,7 @@ def run_row(name: str, settings: StudySettings, data: Path, out: Path) -> None:
             _member(name, seed, settings, data, scratch, with_table=first and table is not None)
         pieces.append(read_json(scratch.path(f"{seed}.json")))
     publish_text(_csv(pieces), out / f"{name}.csv")
-    publish_file(lambda path: _write_resamples(path, pieces), out / f"{name}.parquet")
+    publish_file(lambda path: _write_pseudo(path, pieces), out / f"{name}.parquet")
     scratch.finish()
 
 
@@ -63,7 +63,7 @@ def _member(
 ) -> None:
     row = settings.row
     fitted = member.fit(row, settings, data, name=f"study-{name}-{seed}", seed=seed)
-    lines, resampled = member.score(fitted, settings, data, scratch, f"{name}-{seed}")
+    lines, pseudo = member.score(fitted, settings, data, scratch, f"{name}-{seed}")
     if with_table:
         lines += cells(scratch.path(f"{name}-{seed}"), settings, data, scratch)
     lines.append(on_val(scratch.path(f"{name}-{seed}"), settings, data, scratch))
@@ -74,9 +74,9 @@ def _member(
     print(f"{name}, seed {seed}: mAP {figures}; {costs['seconds']:.0f} s", file=sys.stderr)
     found = {
         "lines": [{"seed": seed, **line, **costs} for line in lines],
-        "resampled": [
-            {"seed": seed, "threat": threat, "mAP": values.tolist()}
-            for threat, values in resampled.items()
+        "pseudo": [
+            {"seed": seed, "threat": threat, "pseudo_mAP": values.tolist()}
+            for threat, values in pseudo.items()
         ],
     }
     # d' is infinite where the AUC is 1, which Python's JSON can say and publish_json refuses.
@@ -93,6 +93,6 @@ def _cell(value: Any) -> str:
     return f"{value:.9g}" if isinstance(value, float) else str(value)
 
 
-def _write_resamples(path: Path, pieces: Sequence[Piece]) -> None:
-    rows = [row for piece in pieces for row in piece["resampled"]]
+def _write_pseudo(path: Path, pieces: Sequence[Piece]) -> None:
+    rows = [row for piece in pieces for row in piece["pseudo"]]
     pq.write_table(pa.Table.from_pylist(rows), path)

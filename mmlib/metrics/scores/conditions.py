@@ -7,7 +7,7 @@ import numpy as np
 
 from mmlib.metrics.intervals import (
     Interval,
-    bootstrap_interval,
+    jackknife_interval,
 )
 from mmlib.metrics.ranking import (
     Ranking,
@@ -16,12 +16,8 @@ from mmlib.metrics.ranking import (
     rank,
     summarise,
 )
-from mmlib.metrics.scores.bootstrap import (
-    Counts,
-    rank_resampled,
-    resample_counts,
-)
 from mmlib.metrics.scores.common import Labels
+from mmlib.metrics.scores.jackknife import pseudo_values
 from mmlib.metrics.stored import (
     CLEAN,
     NOISE,
@@ -72,9 +68,7 @@ def score_run(
     clip_ids: Texts,
     labels: Labels,
     *,
-    resamples: int,
     confidence: float,
-    seed: int,
 ) -> RunScore:
     """Score every condition of a run; `labels` (N, K) belong to `clip_ids`, sorted.
 
@@ -82,11 +76,10 @@ def score_run(
     budget was not attacked, or no class has a positive.
     """
     _refuse(attacks, clip_ids, labels)
-    counts = resample_counts(len(labels), resamples, seed)
 
     def score(condition: Condition) -> Score:
         scores = _finite(attacks, condition)
-        return score_condition(labels, scores, attacks.task, counts, confidence)
+        return score_condition(labels, scores, attacks.task, confidence)
 
     def mean_ap(condition: Condition, quantised: bool = False) -> float:
         scores = _finite(attacks, condition, quantised)
@@ -131,17 +124,15 @@ def _refuse(attacks: AttackScores, clip_ids: Texts, labels: Labels) -> None:
             )
 
 
-def score_condition(
-    labels: Labels, scores: Reals, task: str, counts: Counts, confidence: float
-) -> Score:
-    """Score one set of scores (N, K), with the interval that the resampled clips give."""
+def score_condition(labels: Labels, scores: Reals, task: str, confidence: float) -> Score:
+    """Score one set of scores (N, K), with the interval of its mAP over clips."""
     ranking = rank(labels, scores)
     figures = summarise(ranking)
     if task == "single_label":
         figures["accuracy"] = accuracy(labels, scores)
-    samples = rank_resampled(labels, scores, counts).mean_average_precision()
-    mean, lo, hi = bootstrap_interval(samples, figures["mAP"], confidence)
-    return Score(figures, ranking, Interval(mean, max(lo, 0.0), min(hi, 1.0)))
+    mean, lo, hi = jackknife_interval(pseudo_values(labels, scores), figures["mAP"], confidence)
+    lo, hi = (float(np.clip(end, 0, 1)) for end in (lo, hi))
+    return Score(figures, ranking, Interval(mean, lo, hi))
 
 
 def _finite(attacks: AttackScores, condition: Condition, quantised: bool = False) -> Floats32:

@@ -137,7 +137,7 @@ def evaluated(
     *,
     restricted: bool,
 ) -> dict[str, Any]:
-    """The figures of metrics/<run>.json with the set of clips behind them and their bounds.
+    """The run's figures with the set of clips behind them and, where one is missing, their bounds.
 
     Adds `set`: the hash of the scored clips' ids and how many were requested, scored and missing;
     to clean and each threat `mAP_lowest` and `mAP_highest`, and `accuracy_...` for one label a
@@ -146,7 +146,7 @@ def evaluated(
     """
     absent = missing.labels[:0] if restricted else missing.labels
     found = dict(headline)
-    for name in (CLEAN, *attacks.threats):
+    for name in (CLEAN, *attacks.threats) if len(absent) else ():
         condition = Condition(name, HEADLINE_ATTACK, 1.0)
         scores = attacks.scores(CLEAN_CONDITION if name == CLEAN else condition)
         ends = {"mAP": mean_ap_bounds(labels, scores, absent)}

@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmlib.metrics.intervals import Interval
-from mmlib.metrics.scores.bootstrap import Counts
 from mmlib.metrics.scores.common import Labels
 from mmlib.metrics.scores.conditions import (
     CLEAN_CONDITION,
@@ -50,7 +49,7 @@ class Surface(NamedTuple):
 
 
 def score_surface(
-    path: Path, attacks: AttackScores, labels: Labels, counts: Counts, confidence: float
+    path: Path, attacks: AttackScores, labels: Labels, confidence: float
 ) -> Surface | None:
     """Score data/attacks/<run>-surface.parquet, the axes and the diagonal from the sweep itself.
 
@@ -62,7 +61,7 @@ def score_surface(
         return None
 
     def interval(scores: Floats32) -> Interval:
-        return score_condition(labels, scores, attacks.task, counts, confidence).mean_ap
+        return score_condition(labels, scores, attacks.task, confidence).mean_ap
 
     grid = table.filter(pc.equal(table["kind"], "grid"))
     axis = (0.0, *sorted(set(grid["audio"].to_pylist())))

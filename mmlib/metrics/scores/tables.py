@@ -18,7 +18,7 @@ HEADLINE_KEYS = ("mAP", "AUC", "dprime", "dprime_class_mean")
 
 
 def headline(scores: RunScore) -> dict[str, Any]:
-    """The figures of metrics/<run>.json: clean, each threat at the headline budget, the floors.
+    """The run's figures by name: clean, each threat at the headline budget, the floors.
 
     Six decimals; None where a figure is not finite (d' of a class ranked perfectly).
     """

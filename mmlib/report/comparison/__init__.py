@@ -1,1 +1,1 @@
-"""Runs compared in pairs on the same resampled clips, and the paper's claims put to that test."""
+"""Runs compared in pairs on the same clips, and the paper's claims put to that test."""

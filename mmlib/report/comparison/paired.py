@@ -1,4 +1,4 @@
-"""mAP of several runs on the same resampled clips, so that differences are paired ones."""
+"""mAP of several runs on the same clips, so that differences are paired ones."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,20 +8,16 @@ import numpy as np
 
 from mmlib.metrics.intervals import (
     Interval,
-    bootstrap_interval,
-    bootstrap_p,
+    jackknife_interval,
+    jackknife_p,
 )
-from mmlib.metrics.ranking import Ranking, present_mean, rank
-from mmlib.metrics.scores.bootstrap import (
-    Resampled,
-    rank_resampled,
-    resample_counts,
-)
+from mmlib.metrics.ranking import average_precision, present_mean
 from mmlib.metrics.scores.common import shared
 from mmlib.metrics.scores.conditions import (
     CLEAN_CONDITION,
     HEADLINE_ATTACK,
 )
+from mmlib.metrics.scores.jackknife import pseudo_values
 from mmlib.metrics.scores.surface import SHARED, shared_scores
 from mmlib.metrics.stored import (
     CLEAN,
@@ -53,15 +49,15 @@ class Where(NamedTuple):
         return Condition(self.threat, self.attack, self.multiple)
 
 
-class Sampled(NamedTuple):
-    """A figure of the eval clips, and of each of their resamples, (R,)."""
+class Jackknifed(NamedTuple):
+    """A figure of the eval clips with its pseudo-values, one a clip, (N,)."""
 
     estimate: float
-    samples: Floats
+    pseudo: Floats
 
 
 class Effect(NamedTuple):
-    """A difference with its interval and its two-sided bootstrap p."""
+    """A difference with its interval and its two-sided p."""
 
     interval: Interval
     p: float
@@ -71,7 +67,7 @@ class PairedRuns:
     """The attacked scores of runs that share their eval clips.
 
     `runs` maps roles (audio, video, fusion, gblend, mixup, adversarial, or any other) to the names
-    of runs below `root`. Scores are read and resampled when first asked for. `common_with` names a
+    of runs below `root`. Scores are read and ranked when first asked for. `common_with` names a
     manifest: only clips that it lists too are compared (see `scoring.common`). Raises UserError
     when a file is absent or the runs' eval clips differ.
     """
@@ -81,9 +77,7 @@ class PairedRuns:
         root: Path,
         runs: Mapping[str, str],
         *,
-        resamples: int,
         confidence: float,
-        seed: int,
         common_with: Path | None = None,
     ) -> None:
         if not runs:
@@ -108,8 +102,7 @@ class PairedRuns:
             ids, self.labels = ids[chosen], self.labels[chosen]
             for attacks in self._attacks.values():
                 attacks.restrict(ids)
-        self._counts = resample_counts(len(ids), resamples, seed)
-        self._means: dict[Where, Sampled] = {}
+        self._means: dict[Where, Jackknifed] = {}
 
     @property
     def clips(self) -> int:
@@ -140,31 +133,34 @@ class PairedRuns:
             return shared_scores(self._planes[where.role], attacks)
         return attacks.scores(where.condition)
 
-    def mean_ap(self, where: Where) -> Sampled:
-        """mAP with its resamples."""
+    def mean_ap(self, where: Where) -> Jackknifed:
+        """mAP with its pseudo-values."""
         if where not in self._means:
-            ranking, resampled = self._rank(where)
-            estimate = present_mean(ranking.average_precision)
-            self._means[where] = Sampled(estimate, resampled.mean_average_precision())
+            scores = self._scores(where)
+            if scores is None:
+                plane = self._planes[where.role]
+                raise UserError(f"{plane}: no scores for {where}; run `dvc repro`")
+            estimate = present_mean(average_precision(self.labels, scores))
+            self._means[where] = Jackknifed(estimate, pseudo_values(self.labels, scores))
         return self._means[where]
 
-    def relative_drop(self, where: Where) -> Sampled:
-        """The share of its clean mAP that the run loses under the condition."""
+    def relative_drop(self, where: Where) -> Jackknifed:
+        """The share of its clean mAP that the run loses under the condition.
+
+        Its pseudo-values are those of the ratio's linear part (delta method).
+        """
         clean, attacked = self.mean_ap(Where(where.role)), self.mean_ap(where)
-        return Sampled(1 - attacked.estimate / clean.estimate, 1 - attacked.samples / clean.samples)
+        before = clean.pseudo.mean()
+        kept = attacked.pseudo.mean() / before
+        pseudo = 1 - kept - (attacked.pseudo - kept * clean.pseudo) / before
+        return Jackknifed(1 - attacked.estimate / clean.estimate, pseudo)
 
-    def difference(self, first: Sampled, second: Sampled) -> Effect:
-        """first - second, resample by resample."""
-        samples = first.samples - second.samples
+    def difference(self, first: Jackknifed, second: Jackknifed) -> Effect:
+        """first - second, clip by clip."""
+        pseudo = first.pseudo - second.pseudo
         estimate = first.estimate - second.estimate
-        interval = bootstrap_interval(samples, estimate, self.confidence)
-        return Effect(interval, float(bootstrap_p(samples, estimate)))
-
-    def _rank(self, where: Where) -> tuple[Ranking, Resampled]:
-        scores = self._scores(where)
-        if scores is None:
-            raise UserError(f"{self._planes[where.role]}: no scores for {where}; run `dvc repro`")
-        return rank(self.labels, scores), rank_resampled(self.labels, scores, self._counts)
+        interval = jackknife_interval(pseudo, estimate, self.confidence)
+        return Effect(interval, jackknife_p(pseudo, estimate))
 
 
 def noise_of(where: Where) -> Where:

@@ -1,8 +1,8 @@
 """The study's rows: what each keeps, over seeds, and paired differences between rows.
 
 A difference has two intervals. That over seeds is Student's t, on the differences of seeds that
-both rows have: other seeds, these clips. That over clips is the bootstrap of the mean over those
-seeds, on the same resamples for both: other clips, these models. A verdict asks both, so it rests
+both rows have: other seeds, these clips. That over clips is the jackknife of the mean over those
+seeds, clip by clip for both: other clips, these models. A verdict asks both, so it rests
 on the hull of the two; with 3 seeds the first has 2 degrees of freedom, and is wide.
 """
 
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmlib.metrics.intervals import Interval, bootstrap_interval, bootstrap_p, t_interval, t_p
+from mmlib.metrics.intervals import Interval, jackknife_interval, jackknife_p, t_interval, t_p
 from mmlib.params.study import StudyRun
 from mmlib.params.whole.file import Params
 from mmlib.runtime.arrays import Floats
@@ -29,15 +29,15 @@ MATCHED = 0.01
 class StudyRow:
     """One row of params.study with its figures.
 
-    `figures`: threat -> figure -> seed -> value; `resamples`: threat -> seed -> mAP of each
-    resample (R,); `costs`: means over the seeds; `cells`: (eps, steps) -> mAP of the first seed on
-    the table's clips; `val`: seed -> mAP on val, all modalities attacked.
+    `figures`: threat -> figure -> seed -> value; `pseudo`: threat -> seed -> mAP's pseudo-values,
+    one per clip, (N,); `costs`: means over the seeds; `cells`: (eps, steps) -> mAP of the first
+    seed on the table's clips; `val`: seed -> mAP on val, all modalities attacked.
     """
 
     name: str
     run: StudyRun
     figures: Mapping[str, Mapping[str, Mapping[int, float]]]
-    resamples: Mapping[str, Mapping[int, Floats]]
+    pseudo: Mapping[str, Mapping[int, Floats]]
     costs: Mapping[str, float]
     cells: Mapping[tuple[float, int], float]
     val: Mapping[int, float]
@@ -91,9 +91,9 @@ class Study:
         values = np.array(
             [one.figures[threat]["mAP"][s] - two.figures[threat]["mAP"][s] for s in both]
         )
-        samples = np.mean([one.resamples[threat][s] - two.resamples[threat][s] for s in both], 0)
-        over_clips = bootstrap_interval(samples, float(values.mean()), self.confidence)
-        p = float(np.maximum(t_p(values), bootstrap_p(samples, values.mean())))
+        pseudo = np.mean([one.pseudo[threat][s] - two.pseudo[threat][s] for s in both], 0)
+        over_clips = jackknife_interval(pseudo, float(values.mean()), self.confidence)
+        p = float(np.maximum(t_p(values), jackknife_p(pseudo, float(values.mean()))))
         return Gap(t_interval(values, self.confidence), over_clips, p)
 
 
@@ -130,8 +130,9 @@ def _row(name: str, run: StudyRun, path: Path) -> StudyRow:
                     found.setdefault(figure, {})[seed] = float(line[figure])
             for cost in COSTS:
                 costs[cost][seed] = float(line[cost])
-    resamples: dict[str, dict[int, Floats]] = {}
-    for part in read_parquet(path.with_suffix(".parquet"), ("seed", "threat", "mAP")).to_pylist():
-        resamples.setdefault(part["threat"], {})[part["seed"]] = np.array(part["mAP"])
+    pseudo: dict[str, dict[int, Floats]] = {}
+    columns = ("seed", "threat", "pseudo_mAP")
+    for part in read_parquet(path.with_suffix(".parquet"), columns).to_pylist():
+        pseudo.setdefault(part["threat"], {})[part["seed"]] = np.array(part["pseudo_mAP"])
     means = {cost: float(np.mean(list(values.values()))) for cost, values in costs.items()}
-    return StudyRow(name, run, figures, resamples, means, cells, val)
+    return StudyRow(name, run, figures, pseudo, means, cells, val)

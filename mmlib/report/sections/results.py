@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from mmlib.evaluation.threat_card import scales
+from mmlib.metrics.scores.jackknife import FEW_POSITIVES
 from mmlib.report import figures, threats, wording
 from mmlib.report.figures import Line
 from mmlib.report.inputs import Inputs, Run, band
@@ -12,6 +13,7 @@ from mmlib.report.sections.blocks import Block, Panel, Section, legend, rule
 from mmlib.report.sections.perceptibility import perceptibility
 from mmlib.report.sections.worst_case import worst_case
 from mmlib.report.tables import PAPER, PAPER_ROWS, Cell, Group, Head, Row, Table
+from mmlib.runtime.arrays import Array
 
 STORED = {"log_mel": "float16 log-mel", "waveform": "int16 samples"}
 
@@ -79,8 +81,9 @@ def _scores_table(inputs: Inputs) -> Table:
 
 def _scores_caption(inputs: Inputs, partial: bool, compared: bool) -> str:
     text = (
-        f"Beside mAP: the {wording.percent(inputs.params.score.confidence)} bootstrap interval over"
-        " clips. Stored: mAP after the attacked clip is rounded to uint8 frames and"
+        f"Beside mAP: the {wording.percent(inputs.params.score.confidence)} interval over clips of"
+        f" what a larger set would give.{_few_positives(inputs)} Stored: mAP after the attacked"
+        " clip is rounded to uint8 frames and"
         f" {STORED[inputs.params.attack.domain]}. d′ is √2 Φ⁻¹(AUC)."
     )
     if partial:
@@ -89,6 +92,22 @@ def _scores_caption(inputs: Inputs, partial: bool, compared: bool) -> str:
             " badly, or as well, as possible."
         )
     return text + (" The paper's attacked d′ do not follow from its AUC." if compared else "")
+
+
+def _few_positives(inputs: Inputs) -> str:
+    """A warning where classes have too few positives for their AP to be believed."""
+    positives = _positives(inputs)
+    if positives is None:
+        return ""
+    there = positives[positives > 0]
+    few = int((there < FEW_POSITIVES).sum())
+    if not few:
+        return ""
+    return (
+        f" {wording.count(few)} of {wording.count(len(there))} classes have fewer than"
+        f" {FEW_POSITIVES} positive clips: that raises mAP, which can then lie above its interval;"
+        " the interval allows for it only as far as so few clips can tell."
+    )
 
 
 def _whole(run: Run, condition: str) -> Cell:
@@ -126,8 +145,8 @@ def robustness(inputs: Inputs) -> Section | None:
         return None
     caption = (
         "mAP on the eval clips against the budget of the attack: the higher a line stays, the more"
-        f" robust the model. Bands: {wording.percent(inputs.params.score.confidence)} bootstrap"
-        " intervals over clips. Dotted: random noise of equal norm; the gap between a dotted line"
+        f" robust the model. Bands: {wording.percent(inputs.params.score.confidence)} intervals"
+        " over clips. Dotted: random noise of equal norm; the gap between a dotted line"
         " and its solid one is what the attack gains over noise. Below chance, true tags are ranked"
         " last."
         f"{scales(inputs.params.attack)}"
@@ -148,10 +167,15 @@ def _line(run: Run, threat: str) -> Line:
     return Line(run.index, run.curve["eps"], run.curve[threat], *ends)
 
 
+def _positives(inputs: Inputs) -> Array | None:
+    """How many eval clips have each class, (K,), if that is known."""
+    return next((r.classwise["n_eval"] for r in inputs.runs if "n_eval" in r.classwise), None)
+
+
 def _chance(inputs: Inputs) -> float | None:
     """mAP of a random ranking: the mean share of positives over the classes that have any."""
     clips = inputs.manifest.get("clips", {}).get("eval", {}).get("count")
-    positives = next((r.classwise["n_eval"] for r in inputs.runs if "n_eval" in r.classwise), None)
+    positives = _positives(inputs)
     if not clips or positives is None or not (positives > 0).any():
         return None
     return float(np.mean(positives[positives > 0]) / clips)
