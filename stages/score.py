@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mmlib.metrics.geometry.table import GeometryTable
 from mmlib.metrics.scores import tables
+from mmlib.metrics.scores.area import areas
 from mmlib.metrics.scores.common import shared
 from mmlib.metrics.scores.conditions import score_run
 from mmlib.metrics.scores.figures import compared, figures_csv
@@ -33,6 +34,7 @@ from mmlib.runtime.scratch import (
 )
 from mmlib.runtime.settings import StageSettings
 from mmlib.shards.ledger import LEDGER_NAME
+from mmlib.storage import rounded
 
 
 class Settings(StageSettings):
@@ -67,6 +69,9 @@ def main(arguments: list[str]) -> None:
     geometry = GeometryTable(Path(f"data/geometry/{run}.csv"))
     classwise = tables.classwise_csv(scores, geometry)
     figures = tables.headline(scores) | {"equal_damage": equal_damages(scores)}
+    for threat, area in areas(attacks, labels, settings.score.confidence).items():
+        named = {"area": area.estimate, "area_lo": area.lo, "area_hi": area.hi}
+        figures[threat] |= {name: rounded(value) for name, value in named.items()}
     figures["worst_case"] = worst_cases(scores, attacks, labels)
     if plane is not None:
         figures["matched_total"] = matched_total(plane)

@@ -218,7 +218,7 @@ def test_the_few_figures_that_revisions_are_compared_by(finished: Path) -> None:
     few = json.loads((finished / "metrics/audio.json").read_text())
     every = read_figures(finished / "metrics/figures/audio.csv")
     assert set(few) == {"clean", "A", "noise", "quantised", "clips", "skipped_classes"}
-    assert set(few["A"]) == {"mAP", "AUC", "dprime"}
+    assert set(few["A"]) == {"mAP", "AUC", "dprime", "area"}
     assert few == compared(every)
     assert {"relative_drop", "mAP_lowest"} <= set(every["A"])
     assert {"worst_case", "set"} <= set(every)

@@ -13,7 +13,7 @@ from mmlib.threats import THREATS
 
 HEADS = ("figure", "value")
 # Of clean and of each threat; none follows from another but d' from AUC, the paper's form of it.
-COMPARED = ("mAP", "AUC", "dprime", "accuracy")
+COMPARED = ("mAP", "AUC", "dprime", "accuracy", "area")
 WHOLE = (NOISE, "quantised", "clips", "skipped_classes")
 # Cells that are text though they may look like numbers.
 TEXT = ("set.hash",)

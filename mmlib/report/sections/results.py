@@ -55,6 +55,7 @@ def _scores_table(inputs: Inputs) -> Table:
             cells += [_whole(run, condition)] if partial else []
             cells.append(Cell(wording.number(run.value("quantised", condition))))
             cells.append(Cell(wording.percent(run.value(condition, "relative_drop"))))
+            cells.append(_area(run, condition))
             paper = _paper(run).get(condition, (None, None, None))
             cells += [Cell(wording.number(value)) for value in paper if compared]
             rows.append(Row(run.name if first else "", cells, run.index if first else None, first))
@@ -62,7 +63,7 @@ def _scores_table(inputs: Inputs) -> Table:
         title="Scores, clean and attacked",
         groups=(
             Group("", 2),
-            Group("this data", len(names) + 2 + partial),
+            Group("this data", len(names) + 3 + partial),
             *([Group("paper, AudioSet", 3)] if compared else []),
         ),
         head=(
@@ -72,6 +73,7 @@ def _scores_table(inputs: Inputs) -> Table:
             *([Head("all clips")] if partial else []),
             Head("stored"),
             Head("mAP lost"),
+            Head("area"),
             *(Head(name) for name in ("mAP", "AUC", "d′") if compared),
         ),
         rows=rows,
@@ -79,12 +81,21 @@ def _scores_table(inputs: Inputs) -> Table:
     )
 
 
+def _area(run: Run, condition: str) -> Cell:
+    """The normalised area under the run's curve, with its interval."""
+    ends = (run.value(condition, "area_lo"), run.value(condition, "area_hi"))
+    note = f"{wording.number(ends[0])}–{wording.number(ends[1])}" if None not in ends else ""
+    return Cell(wording.number(run.value(condition, "area")), note)
+
+
 def _scores_caption(inputs: Inputs, partial: bool, compared: bool) -> str:
     text = (
         f"Beside mAP: the {wording.percent(inputs.params.score.confidence)} interval over clips of"
         f" what a larger set would give.{_few_positives(inputs)} Stored: mAP after the attacked"
         " clip is rounded to uint8 frames and"
-        f" {STORED[inputs.params.attack.domain]}. d′ is √2 Φ⁻¹(AUC)."
+        f" {STORED[inputs.params.attack.domain]}. d′ is √2 Φ⁻¹(AUC). Area: the mean of mAP over the"
+        " logarithm of the budget, from the smallest to the largest of the sweep, as a share of"
+        " clean mAP."
     )
     if partial:
         text += (
