@@ -33,8 +33,8 @@ from mmlib.runtime.scratch import (
     publish_text,
 )
 from mmlib.runtime.settings import StageSettings
-from mmlib.shards.ledger import LEDGER_NAME
-from mmlib.storage import rounded
+from mmlib.runtime.storage import rounded
+from mmlib.shards.rows.ledger import LEDGER_NAME
 
 
 class Settings(StageSettings):

@@ -6,8 +6,8 @@ from mmlib.params.shard import Shard
 from mmlib.runtime import stage
 from mmlib.runtime.scratch import publish_file
 from mmlib.runtime.settings import StageSettings
-from mmlib.shards.ledger import LEDGER_NAME, write_manifest_csv
 from mmlib.shards.make.shard import make_shards
+from mmlib.shards.rows.ledger import LEDGER_NAME, write_manifest_csv
 
 
 class Settings(StageSettings):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mmlib.shards.ledger import LEDGER_SCHEMA
+from mmlib.shards.rows.ledger import LEDGER_SCHEMA
 
 
 def row(

@@ -15,7 +15,6 @@ from tools.profiles import round_trip_yaml
 
 UNITS = (
     "runtime",
-    "storage.py",
     "threats.py",
     "params/data.py",
     "params/decode.py",
@@ -34,7 +33,6 @@ UNITS = (
     "media",
     "shards/rows",
     "shards/retry",
-    "shards/ledger.py",
     "shards/decode_clip.py",
     "shards/decode.py",
     "shards/read",

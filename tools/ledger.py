@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmlib.runtime import stage
-from mmlib.shards.ledger import (
-    LEDGER_NAME,
-    read_rows,
-)
 from mmlib.shards.rows.clips import (
     OK,
     SPLITS,
+)
+from mmlib.shards.rows.ledger import (
+    LEDGER_NAME,
+    read_rows,
 )
 
 LEDGER = Path("data/shards") / LEDGER_NAME

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from mmlib.runtime.arrays import Bools, Floats32, Indices, Texts
 from mmlib.runtime.errors import UserError
-from mmlib.storage import (
+from mmlib.runtime.storage import (
     numbers_of,
     open_parquet,
     read_groups,

@@ -14,7 +14,7 @@ from mmlib.runtime.scratch import (
     publish_file,
     publish_json,
 )
-from mmlib.storage import read_json
+from mmlib.runtime.storage import read_json
 
 REQUIRED = ("architecture", "inputs", "classes", "task")
 

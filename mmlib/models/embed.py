@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from mmlib.models.predict import Prediction
 from mmlib.runtime.scratch import write_whole
-from mmlib.storage import binary_column, metadata
+from mmlib.runtime.storage import binary_column, metadata
 
 # Bytes of a row group: small enough to stream a large set, large enough to scan at full speed.
 _GROUP_BYTES = 32 << 20

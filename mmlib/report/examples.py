@@ -11,7 +11,7 @@ from mmlib.params.shard import Mel
 from mmlib.report import wording
 from mmlib.report.shown import Picture, Sound, sounds, spectrograms, strips
 from mmlib.runtime.arrays import Bytes, Floats, Floats32
-from mmlib.storage import numbers_of, read_metadata, read_parquet
+from mmlib.runtime.storage import numbers_of, read_metadata, read_parquet
 
 
 class Example(NamedTuple):

@@ -13,7 +13,7 @@ from mmlib.report.comparison.study_claims import (
 from mmlib.report.findings import Findings
 from mmlib.report.inputs import Inputs, band
 from mmlib.report.questions.answer import Answer
-from mmlib.storage import csv_text, decimals
+from mmlib.runtime.storage import csv_text, decimals
 
 
 def results_text(inputs: Inputs, answers: Sequence[Answer]) -> str:

@@ -13,7 +13,7 @@ from mmlib.params.retraining import AdversarialRun, MixupRun
 from mmlib.params.whole.file import Params
 from mmlib.report.comparison import study
 from mmlib.runtime.errors import UserError
-from mmlib.storage import Table, read_json, read_table
+from mmlib.runtime.storage import Table, read_json, read_table
 from mmlib.threats import SINGLE, THREATS
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mmlib.report.inputs import Inputs
-from mmlib.storage import Table, csv_text, significant
+from mmlib.runtime.storage import Table, csv_text, significant
 
 
 def tables(inputs: Inputs) -> dict[str, str]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from mmlib.runtime.arrays import Floats
 from mmlib.runtime.errors import UserError
-from mmlib.storage import read_json
+from mmlib.runtime.storage import read_json
 
 
 @dataclass(frozen=True)

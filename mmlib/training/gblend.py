@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mmlib.runtime.errors import UserError
-from mmlib.storage import read_json, read_table, reading
+from mmlib.runtime.storage import read_json, read_table, reading
 from mmlib.threats import THREATS
 
 HEADS = tuple(THREATS)

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from mmlib.models.base import Model
-from mmlib.storage import records_csv, significant
+from mmlib.runtime.storage import records_csv, significant
 from mmlib.training.objectives import Row
 
 

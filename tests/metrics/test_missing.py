@@ -24,7 +24,7 @@ from mmlib.metrics.stored import (
     Condition,
 )
 from mmlib.runtime.errors import UserError
-from mmlib.shards.ledger import (
+from mmlib.shards.rows.ledger import (
     read_manifest_csv,
     write_ledger,
 )

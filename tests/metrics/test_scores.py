@@ -24,8 +24,8 @@ from mmlib.metrics.stored import (
     read_labels,
 )
 from mmlib.runtime.errors import UserError
-from mmlib.shards.ledger import write_ledger
 from mmlib.shards.read.manifest import ids_hash
+from mmlib.shards.rows.ledger import write_ledger
 from stages import geometry, score
 from tests.conftest import ROOT
 from tests.fake_run import CLASSES, EPS, SWEEP, labels_of, save, write_run

@@ -17,7 +17,7 @@ from mmlib.models.predict import (
     predict_heads,
     predict_splits,
 )
-from mmlib.storage import read_metadata
+from mmlib.runtime.storage import read_metadata
 from tests.memory_clips import MemoryClips
 from tests.models.examples import small
 

@@ -10,8 +10,8 @@ from mmlib.report.inputs import Inputs
 from mmlib.report.sections.results import scores
 from mmlib.report.tables import Table
 from mmlib.runtime.scratch import publish_json
-from mmlib.storage import read_csv as rows_of
-from mmlib.storage import read_json, records_csv
+from mmlib.runtime.storage import read_csv as rows_of
+from mmlib.runtime.storage import read_json, records_csv
 
 
 def table(found: Inputs) -> Table:

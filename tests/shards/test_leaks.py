@@ -12,11 +12,6 @@ from scipy.signal import lfilter
 
 from mmlib.runtime.arrays import Bytes, Floats, Ints16, Records
 from mmlib.runtime.errors import UserError
-from mmlib.shards.ledger import (
-    LEDGER_NAME,
-    PICTURE,
-    SOUND,
-)
 from mmlib.shards.make.leaks.hashes import (
     pack,
     picture_hash,
@@ -31,6 +26,11 @@ from mmlib.shards.make.shard import make_shards
 from mmlib.shards.read.loader import ShardSet
 from mmlib.shards.read.manifest import read_manifest
 from mmlib.shards.rows.clips import DecodedClip
+from mmlib.shards.rows.ledger import (
+    LEDGER_NAME,
+    PICTURE,
+    SOUND,
+)
 from mmlib.shards.rows.tally import Ledger
 from tests.decoded_shards import (
     CLASSES,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mmlib.shards.ledger import (
+from mmlib.shards.rows.ledger import (
     write_ledger,
     write_manifest_csv,
 )

@@ -13,7 +13,7 @@ from mmlib.evaluation.attacked.budgets import threat_at
 from mmlib.evaluation.attacked.run import AttackedRun
 from mmlib.evaluation.checks import stored
 from mmlib.evaluation.checks.outcome import Outcome
-from mmlib.storage import numbers_of, read_metadata, read_parquet
+from mmlib.runtime.storage import numbers_of, read_metadata, read_parquet
 from mmlib.threats import THREATS
 
 

@@ -18,7 +18,7 @@ from mmlib.runtime.scratch import (
     publish_file,
     publish_text,
 )
-from mmlib.storage import read_json, records_csv
+from mmlib.runtime.storage import read_json, records_csv
 
 Piece = Mapping[str, Any]
 

@@ -29,7 +29,7 @@ from mmlib.evaluation.sweep.methods import Solution
 from mmlib.evaluation.sweep.table import packed
 from mmlib.runtime.scratch import publish_file
 from mmlib.runtime.seeds import derive
-from mmlib.storage import metadata, read_parquet
+from mmlib.runtime.storage import metadata, read_parquet
 from mmlib.threats import FULL, MODALITIES, SINGLE, THREATS
 
 GRID, SHARED = "grid", "shared"

@@ -12,7 +12,7 @@ from mmlib.evaluation.sweep.chunk import (
     Example,
     Record,
 )
-from mmlib.storage import (
+from mmlib.runtime.storage import (
     binary_column,
     metadata,
     open_parquet,

@@ -7,7 +7,7 @@ import numpy as np
 
 from mmlib.metrics.intervals import share_interval
 from mmlib.runtime.arrays import Floats
-from mmlib.storage import csv_text, rounded, significant
+from mmlib.runtime.storage import csv_text, rounded, significant
 
 
 class Radii(NamedTuple):

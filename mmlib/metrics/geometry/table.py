@@ -11,7 +11,7 @@ from scipy.special import expit
 from mmlib.metrics.geometry.spaces import ClassGeometry
 from mmlib.runtime.arrays import Floats
 from mmlib.runtime.errors import UserError
-from mmlib.storage import read_table, records_csv, significant
+from mmlib.runtime.storage import read_table, records_csv, significant
 
 # The space that stands for a run: the vector that its head reads.
 TEXT = ("class", "embedding", "split", "kappa_split", "flags")

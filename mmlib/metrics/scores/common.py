@@ -6,7 +6,7 @@ import numpy as np
 
 from mmlib.runtime.arrays import Bools, Texts
 from mmlib.runtime.errors import UserError
-from mmlib.shards.ledger import read_manifest_csv
+from mmlib.shards.rows.ledger import read_manifest_csv
 
 Ids = Texts
 Labels = Bools

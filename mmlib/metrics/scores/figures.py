@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmlib.metrics.stored import CLEAN, NOISE
-from mmlib.storage import csv_text, read_csv, reading
+from mmlib.runtime.storage import csv_text, read_csv, reading
 from mmlib.threats import THREATS
 
 HEADS = ("figure", "value")

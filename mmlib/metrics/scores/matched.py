@@ -6,7 +6,7 @@ from typing import Any
 
 from mmlib.metrics.scores.conditions import RunScore
 from mmlib.metrics.scores.surface import Surface
-from mmlib.storage import rounded
+from mmlib.runtime.storage import rounded
 from mmlib.threats import MODALITIES, THREATS
 
 

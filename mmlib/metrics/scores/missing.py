@@ -23,10 +23,10 @@ from mmlib.metrics.stored import (
     Condition,
 )
 from mmlib.runtime.arrays import Floats, Ints, Reals
-from mmlib.shards.ledger import read_rows
+from mmlib.runtime.storage import rounded
 from mmlib.shards.read.manifest import ids_hash
 from mmlib.shards.rows.clips import OK
-from mmlib.storage import rounded
+from mmlib.shards.rows.ledger import read_rows
 
 # Of the SHA-256 of the ids: enough to tell sets apart, short enough for a table.
 HASH_DIGITS = 12

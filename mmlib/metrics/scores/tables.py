@@ -12,7 +12,7 @@ from mmlib.metrics.stored import (
     NOISE,
 )
 from mmlib.runtime.arrays import Floats
-from mmlib.storage import decimals, records_csv, rounded, significant
+from mmlib.runtime.storage import decimals, records_csv, rounded, significant
 
 HEADLINE_KEYS = ("mAP", "AUC", "dprime", "dprime_class_mean")
 

@@ -26,7 +26,7 @@ from mmlib.metrics.stored import (
     Condition,
 )
 from mmlib.runtime.arrays import Bools, Floats, Floats32
-from mmlib.storage import rounded
+from mmlib.runtime.storage import rounded
 from mmlib.threats import within
 
 Logits = Floats32

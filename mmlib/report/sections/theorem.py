@@ -9,7 +9,7 @@ from mmlib.report.figures import SMALL, WIDE
 from mmlib.report.inputs import Inputs, Run, table_at
 from mmlib.report.sections.blocks import Block, Panel, Section, legend
 from mmlib.runtime.arrays import Floats
-from mmlib.storage import Table
+from mmlib.runtime.storage import Table
 from mmlib.threats import SINGLE
 
 

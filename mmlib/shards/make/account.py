@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmlib.params.shard import Shard
-from mmlib.shards.ledger import DROPPED
+from mmlib.runtime.storage import read_parquet, write_csv
 from mmlib.shards.make.leaks.audit import (
     KINDS,
     PARAMS,
@@ -25,8 +25,8 @@ from mmlib.shards.rows.clips import (
     FAILED,
     SPLITS,
 )
+from mmlib.shards.rows.ledger import DROPPED
 from mmlib.shards.rows.tally import Ledger
-from mmlib.storage import read_parquet, write_csv
 
 LEAKS_NAME = "leaks.csv"
 LEAK_HEADS = ("kind", "distance", "group", "clip_id", "split", "later_clip_id", "later_split")

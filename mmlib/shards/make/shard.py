@@ -20,10 +20,6 @@ from mmlib.runtime.scratch import (
     fingerprint,
 )
 from mmlib.runtime.workers import map_ordered
-from mmlib.shards.ledger import (
-    LEDGER_NAME,
-    write_ledger,
-)
 from mmlib.shards.make.account import (
     LEAKS_NAME,
     count,
@@ -56,6 +52,10 @@ from mmlib.shards.rows.clips import (
     read_facts,
     read_vocabulary,
     shard_paths,
+)
+from mmlib.shards.rows.ledger import (
+    LEDGER_NAME,
+    write_ledger,
 )
 from mmlib.shards.rows.splits import check_splits
 from mmlib.shards.rows.tally import Ledger

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from mmlib.runtime.arrays import Bools, Ints, Ints8, Ints32
 from mmlib.runtime.errors import UserError
-from mmlib.shards.ledger import LEDGER_SCHEMA
+from mmlib.runtime.storage import read_parquet
 from mmlib.shards.make.leaks.hashes import (
     pack,
     picture_hash,
@@ -27,7 +27,7 @@ from mmlib.shards.rows.clips import (
     Vocabulary,
     read_decoded,
 )
-from mmlib.storage import read_parquet
+from mmlib.shards.rows.ledger import LEDGER_SCHEMA
 
 _GROUP_ROWS = 256
 _COLUMNS = ["clip_id", "source_id", "split", "status", "sha256", "audio_present", "video_present"]

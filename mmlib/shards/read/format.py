@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from mmlib.runtime.arrays import Array, Bools, Bytes, Floats16, Ints16
-from mmlib.storage import METADATA_KEY, binary_column, numbers_of, reading, require_rows
+from mmlib.runtime.storage import METADATA_KEY, binary_column, numbers_of, reading, require_rows
 
 ROW_GROUP_CLIPS = 16
 PAYLOADS = {"audio": "log_mel", "video": "frames"}

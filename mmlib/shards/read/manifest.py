@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mmlib.runtime.errors import UserError
-from mmlib.storage import read_json
+from mmlib.runtime.storage import read_json
 
 MANIFEST_NAME = "manifest.json"
 _KEYS = {"classes", "task", "mel", "audio", "video", "clips", "failed"}

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from mmlib.runtime.scratch import publish_json
+from mmlib.runtime.storage import read_json
 from mmlib.shards.rows.clips import (
     FAILED,
     read_columns,
     read_facts,
     shard_paths,
 )
-from mmlib.storage import read_json
 
 # Error classes that may pass by themselves: the network's, a busy machine's, a lost disk's.
 PASSING = frozenset(

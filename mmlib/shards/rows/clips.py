@@ -15,7 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmlib.runtime.errors import UserError
-from mmlib.storage import metadata, read_groups, read_json, read_metadata, read_schema, reading
+from mmlib.runtime.storage import (
+    metadata,
+    read_groups,
+    read_json,
+    read_metadata,
+    read_schema,
+    reading,
+)
 
 SPLITS = ("train", "val", "eval")
 OK, FAILED = "ok", "failed"

@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 from mmlib.params.data import Data
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.scratch import publish_json
+from mmlib.runtime.storage import read_json
 from mmlib.sources.base import Fetched, FetchError, Request
 from mmlib.sources.youtube.gate import Gate
 from mmlib.sources.youtube.outcomes import NO_ANSWER, TRANSIENT, Failure
 from mmlib.sources.youtube.pacing import Pacing, pacing
 from mmlib.sources.youtube.visit import Section, empty_folder, require_yt_dlp, visit
-from mmlib.storage import read_json
 
 _ID = re.compile(r"[A-Za-z0-9_-]{11}")
 _STATE = Path("scratch/youtube")

@@ -11,13 +11,13 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from mmlib.runtime.arrays import Bools, Floats32, Indices, Ints, Ints8, Ints32, Records
-from mmlib.shards.ledger import (
+from mmlib.runtime.storage import numbers_of, read_parquet
+from mmlib.shards.make.leaks.search import near_pairs, pictures, sounds
+from mmlib.shards.rows.clips import SPLITS
+from mmlib.shards.rows.ledger import (
     PICTURE,
     SOUND,
 )
-from mmlib.shards.make.leaks.search import near_pairs, pictures, sounds
-from mmlib.shards.rows.clips import SPLITS
-from mmlib.storage import numbers_of, read_parquet
 
 KINDS = ("same_source", "identical", "near_duplicate_sound", "near_duplicate_picture")
 # The kind that each param of shard.leaks decides about.

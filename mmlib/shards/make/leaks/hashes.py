@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mmlib.runtime.arrays import Bools, Bytes, Floats32, Indices, Ints8, Ints16, Words
-from mmlib.shards.ledger import (
+from mmlib.shards.rows.ledger import (
     PICTURE,
     PICTURE_CHANGES,
     PICTURE_VECTOR,

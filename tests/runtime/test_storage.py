@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmlib import storage
+from mmlib.runtime import storage
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.scratch import publish_text
 

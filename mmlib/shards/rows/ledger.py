@@ -14,11 +14,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.storage import read_csv, reading, require_rows, write_csv
 from mmlib.shards.rows.clips import (
     FAILED,
     OK,
 )
-from mmlib.storage import read_csv, reading, require_rows, write_csv
 
 LEDGER_NAME = "ledger.parquet"
 DROPPED = "dropped"
