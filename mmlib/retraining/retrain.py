@@ -34,7 +34,7 @@ ATTACK_LOSS = {"multi_label": "bce", "single_label": "cross_entropy"}
 
 
 def retrain(row: RetrainRun, learning: Learning, data: Path, *, name: str, seed: int) -> Fitted:
-    """Go on training the run `init` of `data`/models by the row's method; else as `fitting.train`.
+    """Go on training the run `init` of `data`/models by the row's method; else as `training.train`.
 
     Raises UserError when init, guide or shards do not fit the row.
     """
