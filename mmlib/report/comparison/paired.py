@@ -68,8 +68,8 @@ class PairedRuns:
 
     `runs` maps roles (audio, video, fusion, gblend, mixup, adversarial, or any other) to the names
     of runs below `root`. Scores are read and ranked when first asked for. `common_with` names a
-    manifest: only clips that it lists too are compared (see `metrics.scores.common`). Raises UserError
-    when a file is absent or the runs' eval clips differ.
+    manifest: only clips that it lists too are compared (see `metrics.scores.common`). Raises
+    UserError when a file is absent or the runs' eval clips differ.
     """
 
     def __init__(
