@@ -6,8 +6,10 @@ import subprocess
 from tests.moments import kill_at_piece
 from tests.pipeline.project import STAGE_TIMEOUT_S, Project
 
-# In the order in which DVC runs them; their scratch folders begin with these names.
-LONG_STAGES = ("download", "decode", "shard", "train-mid", "retrain-adversarial", "attack-mid")
+# Each needs the one before; their scratch folders begin with these names.
+LONG_STAGES = (
+    "download", "decode", "shard", "train-mid", "retrain-adversarial", "attack-adversarial",
+)  # fmt: skip
 TARGETS = ("score@mid", "score_retrained@adversarial")
 """What is reproduced: all that the long stages lead to, and no more."""
 
