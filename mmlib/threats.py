@@ -28,5 +28,10 @@ def within(threat: str, other: str) -> bool:
     return set(THREATS[threat]) <= set(THREATS[other])
 
 
+def parts_of(threat: str) -> list[str]:
+    """The threats on one modality that a joint threat takes in; none for a single one."""
+    return [part for part in SINGLE if part != threat and within(part, threat)]
+
+
 FULL = threat_on(MODALITIES)
 """The threat on every modality."""

@@ -69,7 +69,7 @@ def main(arguments: list[str]) -> None:
     geometry = GeometryTable(Path(f"data/geometry/{run}.csv"))
     classwise = tables.classwise_csv(scores, geometry)
     figures = tables.headline(scores) | {"equal_damage": equal_damages(scores)}
-    for threat, area in areas(attacks, labels, settings.score.confidence).items():
+    for threat, area in areas(scores, settings.score.confidence).items():
         named = {"area": area.estimate, "area_lo": area.lo, "area_hi": area.hi}
         figures[threat] |= {name: rounded(value) for name, value in named.items()}
     figures["worst_case"] = worst_cases(scores, attacks, labels)

@@ -24,16 +24,8 @@ from mmlib.runtime.scratch import Scratch
 from mmlib.runtime.seeds import derive
 from mmlib.training.augment import augment
 from mmlib.training.average import WeightAverage
-from mmlib.training.history import (
-    Costs,
-    History,
-    PassCounter,
-)
-from mmlib.training.objectives import (
-    Objective,
-    Row,
-    task_loss,
-)
+from mmlib.training.history import Costs, History, PassCounter
+from mmlib.training.objectives import Objective, Row, task_loss
 
 CHECKPOINT = "checkpoint.pt"
 

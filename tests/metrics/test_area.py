@@ -7,6 +7,7 @@ import pytest
 
 from mmlib.metrics.ranking import summary
 from mmlib.metrics.scores.area import areas, log_weights
+from mmlib.metrics.scores.conditions import score_run
 from mmlib.metrics.stored import AttackScores, Condition, read_labels
 from tests.fake_run import write_run
 
@@ -23,9 +24,9 @@ def test_weights_are_those_of_trapezoids_on_a_logarithmic_axis() -> None:
 def test_the_area_is_the_share_of_clean_map_that_the_curve_keeps(tmp_path: Path) -> None:
     write_run(tmp_path, "mid")
     attacks = AttackScores(tmp_path / "data/attacks/mid.parquet")
-    _, labels = read_labels(tmp_path / "data/embeddings/mid.parquet", "eval")
+    ids, labels = read_labels(tmp_path / "data/embeddings/mid.parquet", "eval")
     clean = summary(labels, attacks.scores(Condition("clean", "clean", 0.0)), "multi_label")["mAP"]
-    found = areas(attacks, labels, 0.95)
+    found = areas(score_run(attacks, ids, labels, confidence=0.95), 0.95)
     assert list(found) == list(attacks.threats)
     for threat, area in found.items():
         multiples = np.array(sorted(attacks.sweep(threat, "pgd")))

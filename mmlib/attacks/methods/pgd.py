@@ -78,6 +78,11 @@ def lengths(
     return [first * (1 - step / steps) for step in range(steps)]
 
 
+def lengths_of_round(number: int, rounds: int, steps: int, step_size: float) -> list[float]:
+    """The steps of round `number`, from 0, of a path of `rounds` times `steps` falling steps."""
+    return lengths(rounds * steps, step_size)[steps * number :][:steps]
+
+
 def climb(
     search: Search,
     points: Points,

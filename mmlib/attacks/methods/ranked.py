@@ -9,7 +9,7 @@ from mmlib.attacks.core.average_precision import SetPrecision, width_of_round
 from mmlib.attacks.core.losses import multi_hot
 from mmlib.attacks.core.search import Points, Search, Start
 from mmlib.attacks.core.threat import Threat, clip_seeds, rows
-from mmlib.attacks.methods.pgd import climb, lengths
+from mmlib.attacks.methods.pgd import climb, lengths_of_round
 from mmlib.batch import Batch, Forward
 
 
@@ -49,8 +49,8 @@ def ranked(
     assert first.best_logits is not None
     logits = first.best_logits
     truth = multi_hot(labels, logits.shape[1])
-    path = lengths(rounds * steps, step_size)
     for number in range(rounds):
+        path = lengths_of_round(number, rounds, steps, step_size)
         found: list[tuple[Points, Tensor]] = []
         for part in torch.split(places, batch_size):
             loss = SetPrecision(logits, truth, part, width_of_round(number, rounds))
@@ -63,7 +63,7 @@ def ranked(
                 [each[row] for row in part.tolist()],
             )
             search.offer({name: value[part] for name, value in points.items()}, logits[part])
-            climb(search, search.best, path[steps * number :][:steps], momentum=momentum)
+            climb(search, search.best, path, momentum=momentum)
             assert search.best_logits is not None
             found.append((search.best, search.best_logits))
         points = {name: torch.cat([part[name] for part, _ in found]) for name in points}

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from mmlib.attacks.core.losses import Loss
 from mmlib.attacks.core.search import Search
-from mmlib.attacks.methods.pgd import climb, lengths
+from mmlib.attacks.methods.pgd import climb, lengths, lengths_of_round
 from mmlib.evaluation.checks import scores as score_checks
 from mmlib.evaluation.checks.outcome import Outcome
 from mmlib.evaluation.checks.probe import Probe
@@ -75,7 +75,7 @@ def again(
         following = search_for(loss_of_round(current, condition, number, refine.rounds))
         following.offer(search.best, _logits(search))
         each = factor * refine.steps
-        path = lengths(each * refine.rounds, refine.step_size)[each * number :][:each]
+        path = lengths_of_round(number, refine.rounds, each, refine.step_size)
         climb(following, following.best, path, momentum=refine.momentum)
         search = following
     return _logits(search)

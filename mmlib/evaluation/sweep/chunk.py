@@ -35,7 +35,7 @@ from mmlib.evaluation.sweep.methods import (
 from mmlib.models.base import Model
 from mmlib.params.attacks import Attack
 from mmlib.runtime.seeds import derive
-from mmlib.threats import SINGLE, threat_names, within
+from mmlib.threats import parts_of, threat_names
 
 Budgeted = tuple[str, float]
 """A threat at a multiple of attack.eps."""
@@ -171,7 +171,7 @@ class ChunkSweep:
             before = self.solutions[name, max(smaller)]
             search.offer(before.points, before.logits)
             begin = stretched(search, before.points, multiple / max(smaller))
-        parts = [part for part in SINGLE if part != name and within(part, name)]
+        parts = parts_of(name)
         if parts:
             joined: Points = {}
             for part in parts:

@@ -16,13 +16,13 @@ from torch import Tensor
 from mmlib.attacks.core.average_precision import SetPrecision, width_of_round
 from mmlib.attacks.core.losses import Loss, resolve
 from mmlib.attacks.core.search import Points, Search
-from mmlib.attacks.methods.pgd import lengths
+from mmlib.attacks.methods.pgd import lengths_of_round
 from mmlib.attacks.methods.rechecked import climb_rechecked
 from mmlib.evaluation.attacked import frozen
 from mmlib.evaluation.sweep.chunk import Budgeted, ChunkSweep, stretched
 from mmlib.evaluation.sweep.methods import Solution
-from mmlib.metrics.ranking import present_mean, rank
-from mmlib.threats import SINGLE, threat_names, within
+from mmlib.metrics.ranking import average_precision, present_mean
+from mmlib.threats import parts_of, threat_names
 
 FINAL_WIDTH = 0.1
 """Width of the ranks for points that are looked for after the rounds [choice]."""
@@ -64,7 +64,7 @@ def _advance(sweep: ChunkSweep, whole: Whole, number: int, name: str, multiple: 
     for points in _others(sweep, search, name, multiple) if number == 0 else ():
         search.losses(points)
     steps = settings.steps if multiple == 1 else settings.sweep_steps
-    path = lengths(steps * settings.rounds, settings.step_size)[steps * number :][:steps]
+    path = lengths_of_round(number, settings.rounds, steps, settings.step_size)
     rough = frozen.rough(search.model, sweep.labels.device)
     climb_rechecked(search, rough, search.best, path, settings.momentum)
     assert search.best_logits is not None
@@ -79,7 +79,7 @@ def _others(sweep: ChunkSweep, search: Search, name: str, multiple: float) -> It
     if nearer:
         neighbour = sweep.solutions[name, nearer[0]].points
         yield stretched(search, neighbour, multiple / nearer[0])
-    parts = [part for part in SINGLE if part != name and within(part, name)]
+    parts = parts_of(name)
     if parts:
         joined: Points = {}
         for part in parts:
@@ -117,12 +117,12 @@ def settle(sweep: ChunkSweep, whole: Whole) -> None:
     if whole.task == "multi_label":
         headline = whole.logits[threat_names(sweep.modalities)[-1], 1.0]
         sweep.aim = SetPrecision(headline, whole.labels, whole.places, FINAL_WIDTH)
-    scores = {condition: _mean_ap(whole, logits) for condition, logits in whole.logits.items()}
+        scores = {condition: _mean_ap(whole, logits) for condition, logits in whole.logits.items()}
     settled: dict[Budgeted, Budgeted] = {}
     for name, multiple in sweep.conditions:
         less = [other for other in sweep.settings.sweep if other < multiple]
         smaller = [(name, max(less))] if less else []
-        parts = [(part, multiple) for part in SINGLE if part != name and within(part, name)]
+        parts = [(part, multiple) for part in parts_of(name)]
         # What a smaller condition ends with may itself come from a smaller one.
         rivals = [settled[rival] for rival in (*smaller, *parts)]
         own = (name, multiple)
@@ -149,4 +149,5 @@ def _compete(sweep: ChunkSweep, own: Budgeted, other: Budgeted) -> None:
 
 
 def _mean_ap(whole: Whole, logits: Tensor) -> float:
-    return present_mean(rank(whole.labels.numpy() > 0.5, logits.numpy()).average_precision)
+    labels = whole.labels.cpu().numpy() > 0.5
+    return present_mean(average_precision(labels, logits.cpu().numpy()))

@@ -24,7 +24,7 @@ from mmlib.metrics.stored import (
     AttackScores,
     Condition,
 )
-from mmlib.runtime.arrays import Floats32, Ints, Reals, Texts
+from mmlib.runtime.arrays import Floats, Floats32, Ints, Reals, Texts
 from mmlib.runtime.errors import UserError
 
 HEADLINE_ATTACK = "pgd"
@@ -33,11 +33,15 @@ CLEAN_CONDITION = Condition(CLEAN, CLEAN, 0.0)
 
 @dataclass(frozen=True)
 class Score:
-    """One condition: its figures by name, its classes' AP and AUC (K,), mAP with its interval."""
+    """One condition: its figures by name, its classes' AP and AUC (K,), mAP with its interval.
+
+    `pseudo` (N,) are the pseudo-values that the interval is made of.
+    """
 
     figures: Mapping[str, float]
     ranking: Ranking
     mean_ap: Interval
+    pseudo: Floats
 
 
 @dataclass(frozen=True)
@@ -130,9 +134,10 @@ def score_condition(labels: Labels, scores: Reals, task: str, confidence: float)
     figures = summarise(ranking)
     if task == "single_label":
         figures["accuracy"] = accuracy(labels, scores)
-    mean, lo, hi = jackknife_interval(pseudo_values(labels, scores), figures["mAP"], confidence)
+    pseudo = pseudo_values(labels, scores)
+    mean, lo, hi = jackknife_interval(pseudo, figures["mAP"], confidence)
     lo, hi = (float(np.clip(end, 0, 1)) for end in (lo, hi))
-    return Score(figures, ranking, Interval(mean, lo, hi))
+    return Score(figures, ranking, Interval(mean, lo, hi), pseudo)
 
 
 def _finite(attacks: AttackScores, condition: Condition, quantised: bool = False) -> Floats32:

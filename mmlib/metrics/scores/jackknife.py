@@ -37,6 +37,13 @@ def pseudo_values(labels: ArrayLike, scores: ArrayLike) -> Floats:
     return np.asarray((total - (len(truth) - 1) * changes) / len(present))
 
 
+def ratio(over: Floats, under: Floats) -> Floats:
+    """Pseudo-values (N,) of the ratio of two figures: of its linear part (delta method)."""
+    middle = under.mean()
+    share = over.mean() / middle
+    return np.asarray(share + (over - share * under) / middle)
+
+
 def delete_each(truth: Bools, values: Reals) -> tuple[float, Floats]:
     """Return T of one class, and by how much it changes when each clip is deleted, (N,).
 

@@ -17,7 +17,7 @@ from mmlib.metrics.scores.conditions import (
     CLEAN_CONDITION,
     HEADLINE_ATTACK,
 )
-from mmlib.metrics.scores.jackknife import pseudo_values
+from mmlib.metrics.scores.jackknife import pseudo_values, ratio
 from mmlib.metrics.scores.surface import SHARED, shared_scores
 from mmlib.metrics.stored import (
     CLEAN,
@@ -150,10 +150,8 @@ class PairedRuns:
         Its pseudo-values are those of the ratio's linear part (delta method).
         """
         clean, attacked = self.mean_ap(Where(where.role)), self.mean_ap(where)
-        before = clean.pseudo.mean()
-        kept = attacked.pseudo.mean() / before
-        pseudo = 1 - kept - (attacked.pseudo - kept * clean.pseudo) / before
-        return Jackknifed(1 - attacked.estimate / clean.estimate, pseudo)
+        kept = ratio(attacked.pseudo, clean.pseudo)
+        return Jackknifed(1 - attacked.estimate / clean.estimate, 1 - kept)
 
     def difference(self, first: Jackknifed, second: Jackknifed) -> Effect:
         """first - second, clip by clip."""
