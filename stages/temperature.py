@@ -6,10 +6,11 @@ from typing import Annotated
 
 from mmlib.params.retraining import MixupGuide, MixupRule
 from mmlib.retraining.guide import to_json
-from mmlib.retraining.temperature import FUSED, MODALITIES, Measured, make_guide
+from mmlib.retraining.temperature import FUSED, Measured, make_guide
 from mmlib.runtime import stage
 from mmlib.runtime.scratch import publish_text
 from mmlib.runtime.settings import At, StageSettings
+from mmlib.threats import MODALITIES
 
 
 class Settings(StageSettings):

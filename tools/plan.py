@@ -1,6 +1,7 @@
 """`make plan`: what the run that params.yaml describes would take; reads lists, changes nothing."""
 
 import argparse
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -64,6 +65,11 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if not 0 <= options.available <= 1:
         raise UserError(f"--available {options.available:g}: a share from 0 to 1 is needed")
+    for name in ("sample", "classes"):
+        if getattr(options, name) < 0:
+            raise UserError(f"--{name} {getattr(options, name)}: a count of 0 or more is needed")
+    if options.clip_kb is not None and not 0 < options.clip_kb < math.inf:
+        raise UserError(f"--clip-kb {options.clip_kb:g}: a size above 0 is needed")
     return options
 
 

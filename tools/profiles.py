@@ -2,13 +2,16 @@
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 
-from mmlib.params.whole.file import load
+from mmlib.params.whole.file import Params, load
+from mmlib.params.whole.names import ROWS
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.scratch import publish_text
+from mmlib.runtime.settings import read
 
 
 def round_trip_yaml() -> YAML:
@@ -30,19 +33,23 @@ def names(folder: Path) -> list[str]:
 def apply(chosen: str, folder: Path, params: Path) -> list[str]:
     """Lay profiles over the params file, each over the one before; `chosen` has names and spaces.
 
-    Returns one line `key: old -> new` for each change. A profile is a part of the params tree. Keys
-    that the params file lacks are errors, and so is a result that does not pass the checks of
-    mmlib.params; the file is then left as it was. Tables of rows are exempt: one that is empty,
-    `{}`, takes all the rows of a profile, and `{}` in a profile empties it again.
+    Returns one line `key: old -> new` for each change, and one for each row that is left out. A
+    profile is a part of the params tree. Keys that the params file lacks are errors, and so is a
+    result that does not pass the checks of mmlib.params; the file is then left as it was. Rows have
+    names of the user's choice (`names.ROWS`): one that the file lacks is added where the
+    profile has the whole of it, and left out where it only changes some of its keys. `{}` for a
+    table of rows empties it, null for a row removes it.
     """
+    read(params)  # says in one line what is no YAML
     yaml = round_trip_yaml()
     document = yaml.load(params.read_text(encoding="utf-8"))
     before = _flat(document)
+    left_out: list[str] = []
     for name in chosen.split():
         source = folder / f"{name}.yaml"
         if not source.is_file():
             raise UserError(f"no profile {name!r}; there are: {', '.join(names(folder))}")
-        _lay(document, YAML(typ="safe").load(source.read_text(encoding="utf-8")), "", source)
+        left_out += _lay(document, read(source), "", source)
     after = _flat(document)
     changes = [
         f"{key}: {before.get(key, 'none')} -> {after.get(key, 'none')}"
@@ -59,7 +66,7 @@ def apply(chosen: str, folder: Path, params: Path) -> list[str]:
             trial.replace(params)
     finally:
         trial.unlink(missing_ok=True)
-    return changes
+    return changes + left_out
 
 
 def _flat(document: Any, where: str = "") -> dict[str, str]:
@@ -72,20 +79,45 @@ def _flat(document: Any, where: str = "") -> dict[str, str]:
     return flat
 
 
-def _lay(document: Any, values: dict[str, Any], where: str, source: Path) -> None:
+def _lay(document: Any, values: dict[str, Any], where: str, source: Path) -> list[str]:
+    """Lay a part of a profile over the same part of the params; a line for each row left out."""
+    table = where.removesuffix(".")
+    left_out: list[str] = []
     for key, value in values.items():
         name = f"{where}{key}"
         if key not in document:
-            raise UserError(f"{source}: {name} is no key of params.yaml")
-        if value == {} or document[key] == {}:
+            if table not in ROWS:
+                raise UserError(f"{source}: {name} is no key of params.yaml")
+            if value is not None and _is_whole(table, value):
+                document[key] = value
+            elif value is not None:
+                left_out.append(
+                    f"{name}: no such row here; the profile changes only some of its keys"
+                )
+        elif value is None and table in ROWS:
+            del document[key]
+        elif value == {}:
             document[key].clear()
-            document[key].update(value)
         elif isinstance(value, dict):
-            _lay(document[key], value, f"{name}.", source)
+            left_out += _lay(document[key], value, f"{name}.", source)
         elif isinstance(value, list) and isinstance(document[key], list):
             _replace(document[key], value)
         elif document[key] != value:
             document[key] = value
+    return left_out
+
+
+def _is_whole(table: str, row: Any) -> bool:
+    """Tell whether a row says all that a row of that table must say."""
+    section: Any = Params
+    for step in table.split("."):
+        section = section.model_fields[step].annotation
+    _, kind = get_args(section)
+    try:
+        TypeAdapter(kind).validate_python(row)
+    except ValidationError:
+        return False
+    return True
 
 
 def _replace(old: Any, new: list[Any]) -> None:

@@ -11,7 +11,7 @@ from mmlib.models.csn import Csn
 from mmlib.models.fusion import Early, Fusion, Gated, Late, Mid, Sum
 from mmlib.models.layers import Normalise
 from mmlib.models.r2plus1d import R2plus1d
-from mmlib.params.training import ModelSizes, TrainRun
+from mmlib.params.training import ModelSizes, TrainRun, misfit
 from mmlib.runtime.errors import UserError
 
 Values = Mapping[str, Any]
@@ -78,6 +78,9 @@ def _assemble(architecture: Values, classes: int, manifest: Values) -> Model:
 
 
 def _encoder(modality: str, net: Values, manifest: Values) -> Encoder:
+    shape = manifest[modality]
+    if modality == "audio" and (why := misfit(net["name"], shape["frames"], shape["bands"])):
+        raise UserError(f"{net['name']}, {why}")
     return _known(f"{modality} net", net["name"], NETS[modality])(net, manifest)
 
 
@@ -91,13 +94,7 @@ def _csn(net: Values, manifest: Values) -> Encoder:
     )
 
 
-def _cnn14(net: Values, manifest: Values) -> Encoder:
-    frames, bands = manifest["audio"]["frames"], manifest["audio"]["bands"]
-    if min(frames, bands) < 32:
-        raise UserError(
-            f"cnn14 halves time and bands five times: it needs at least 32 x 32, not {frames} x "
-            f"{bands}; see shard.mel"
-        )
+def _cnn14(net: Values, _: Values) -> Encoder:
     return Cnn14(width=net["width"], dropout=net["dropout"])
 
 

@@ -6,7 +6,6 @@ from torch import Tensor, nn
 
 from mmlib.models.base import Encoder
 from mmlib.models.layers import conv_bn_relu
-from mmlib.runtime.errors import UserError
 
 POOLS = ((2, 2), (2, 2), (1, 2), (1, 2), (1, 2))
 """(time, band) pooling after every second convolution."""
@@ -39,10 +38,6 @@ class Csn(Encoder):
         dropout: float = 0.2,
     ) -> None:
         super().__init__()
-        if bands % 2 ** len(POOLS):
-            raise UserError(
-                f"csn needs a multiple of 32 mel bands, not {bands}: set shard.mel.bands"
-            )
         layers: list[nn.Module] = []
         channels = 1
         for level, pool in enumerate(POOLS):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from mmlib.runtime.settings import Count, Floats, NotNegative, Section, listed
+from mmlib.runtime.settings import Count, Floats, NotNegative, Section, listed, refuse_twice
 
 Method = Literal["pgd", "apgd", "fgsm", "mim", "square"]
 Domain = Literal["log_mel", "waveform"]
@@ -38,8 +38,8 @@ class Surface(Section):
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
-        if len(set(self.named)) < len(self.named):
-            raise ValueError("runs names one run twice")
+        refuse_twice("runs", self.named)
+        refuse_twice("multiples", self.multiples)
         return self
 
 
@@ -77,8 +77,7 @@ class AttackMethod(Section):
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
-        if len(set(self.methods)) < len(self.methods):
-            raise ValueError("methods names one attack twice")
+        refuse_twice("methods", self.methods)
         return self
 
 
@@ -94,8 +93,9 @@ class Attack(AttackMethod):
     def _consistent(self) -> "Attack":
         if 1.0 not in self.sweep:
             raise ValueError("sweep must hold 1.0: that is the headline attack.eps")
-        if min(self.sweep) <= 0 or len(set(self.sweep)) < len(self.sweep):
-            raise ValueError("sweep must hold distinct positive multiples of attack.eps")
+        if min(self.sweep) <= 0:
+            raise ValueError("sweep must hold positive multiples of attack.eps")
+        refuse_twice("sweep", self.sweep)
         missing = set(self.surface.multiples) - set(self.sweep)
         if missing:
             raise ValueError(f"surface.multiples holds {min(missing):g}, which sweep does not")

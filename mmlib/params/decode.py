@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from mmlib.runtime.settings import Count, Positive, Section, Share
+from mmlib.runtime.settings import Count, Section, Share
 
 
 class Decode(Section):
@@ -14,7 +14,7 @@ class Decode(Section):
     fps: Annotated[float, Field(gt=0, le=120)]
     size: Annotated[int, Field(ge=16, le=1024)]
     max_pixels: Count
-    max_seconds: Positive
-    timeout_s: Positive
-    memory_mb: Annotated[int, Field(ge=100)]
+    max_seconds: Annotated[float, Field(gt=0, le=86400)]
+    timeout_s: Annotated[float, Field(gt=0, le=86400)]
+    memory_mb: Annotated[int, Field(ge=100, le=1 << 20)]
     max_failed_share: Share

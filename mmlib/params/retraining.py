@@ -1,11 +1,19 @@
 """How runs are retrained for robustness: sections temperature and retrain."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from mmlib.params.training import Parts
-from mmlib.runtime.settings import Count, NotNegative, Positive, Section, Share, listed
+from mmlib.runtime.settings import (
+    Count,
+    NotNegative,
+    Positive,
+    Section,
+    Share,
+    listed,
+    refuse_twice,
+)
 
 
 class MixupRule(Section):
@@ -26,6 +34,11 @@ class MixupRule(Section):
     rho_slope: NotNegative
     threshold_quantile: Share
     tau: Annotated[float, Field(gt=0, lt=1)] | None
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        refuse_twice("partner_spaces", self.partner_spaces)
+        return self
 
 
 class MixupGuide(Parts):

@@ -1,5 +1,6 @@
 """What the nets will hear and see, and which clips: section shard."""
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -13,23 +14,62 @@ class Mel(Section):
     sample_rate_hz: Annotated[int, Field(ge=4000, le=192000)]
     window: Count
     hop: Count
-    n_fft: Count
-    bands: Count
+    n_fft: Annotated[int, Field(ge=2, le=1 << 18)]
+    bands: Annotated[int, Field(ge=1, le=4096)]
     min_hz: NotNegative
     max_hz: Positive
-    floor_db: Positive
+    floor_db: Annotated[float, Field(ge=1, le=300)]
     frames: Count
+
+    @property
+    def edges_hz(self) -> list[float]:
+        """Where each triangle begins, peaks (where the next begins) and ends: bands + 2 of them."""
+        low, high = _mel(self.min_hz), _mel(self.max_hz)
+        return [_hz(low + (high - low) * k / (self.bands + 1)) for k in range(self.bands + 2)]
+
+    @property
+    def silent_bands(self) -> int:
+        """How many triangles hold no FFT bin, and so would always be silent."""
+        edges = self.edges_hz
+        bin_hz = self.sample_rate_hz / self.n_fft
+        return sum(
+            math.floor(begin / bin_hz) + 1 >= end / bin_hz
+            for begin, end in zip(edges, edges[2:], strict=False)
+        )
 
     @model_validator(mode="after")
     def _consistent(self) -> "Mel":
         if self.n_fft < self.window:
             raise ValueError(f"n_fft ({self.n_fft}) is shorter than window ({self.window})")
+        if self.n_fft % 2:
+            raise ValueError(f"n_fft is {self.n_fft}: an even number is needed")
         if not self.min_hz < self.max_hz <= self.sample_rate_hz / 2:
             raise ValueError(
                 f"min_hz < max_hz <= {self.sample_rate_hz / 2:g} Hz (half the rate) is needed, "
                 f"not {self.min_hz:g} and {self.max_hz:g}"
             )
+        if silent := self.silent_bands:
+            raise ValueError(
+                f"{silent} of {self.bands} bands are narrower than an FFT bin and would always be "
+                "silent: take fewer bands or a larger n_fft"
+            )
         return self
+
+
+_KNEE_HZ, _KNEE_MEL, _MELS_PER_E = 1000.0, 15.0, 27 / math.log(6.4)
+
+
+def _mel(hz: float) -> float:
+    """Slaney's scale: linear up to 1 kHz, then logarithmic."""
+    if hz < _KNEE_HZ:
+        return hz * _KNEE_MEL / _KNEE_HZ
+    return _KNEE_MEL + _MELS_PER_E * math.log(hz / _KNEE_HZ)
+
+
+def _hz(mel: float) -> float:
+    if mel < _KNEE_MEL:
+        return mel * _KNEE_HZ / _KNEE_MEL
+    return _KNEE_HZ * math.exp((mel - _KNEE_MEL) / _MELS_PER_E)
 
 
 class ClipTensor(Section):
@@ -55,7 +95,7 @@ class Leaks(Section):
 class Shard(Section):
     """Decoded clips to training shards (stage shard)."""
 
-    seconds: Positive
+    seconds: Annotated[float, Field(gt=0, le=86400)]
     missing_modality: Literal["keep", "drop"]
     untrained_classes: Literal["stop", "drop", "keep"]
     leaks: Leaks

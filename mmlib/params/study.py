@@ -18,6 +18,7 @@ from mmlib.runtime.settings import (
     Seed,
     StageSettings,
     listed,
+    refuse_twice,
 )
 
 
@@ -60,6 +61,8 @@ class Study(Section):
             raise ValueError(f"table.rows names {absent[0]!r}, which has no row in study.rows")
         if min(self.table.multiples) <= 0:
             raise ValueError("table.multiples must be above 0; the clean clips come by themselves")
+        for name in ("rows", "multiples", "steps"):
+            refuse_twice(f"table.{name}", getattr(self.table, name))
         return self
 
 

@@ -11,6 +11,22 @@ FRESH = Path("data/none/start.json")
 """As a run's `audio_start` or `video_start`: fresh weights (a file, since DVC needs one)."""
 
 
+_LEAST = {"csn": (4, 32), "cnn14": (32, 32)}
+"""The fewest frames and bands that an audio net's poolings leave something of."""
+
+
+def misfit(net: str, frames: int, bands: int) -> str | None:
+    """Say why an audio net cannot read a log-mel of so many frames and bands; None when it can."""
+    least_frames, least_bands = _LEAST.get(net, (1, 1))
+    if frames < least_frames:
+        return f"which needs at least {least_frames} mel frames, not {frames}: see shard.mel"
+    if bands < least_bands:
+        return f"which needs at least {least_bands} mel bands, not {bands}: set shard.mel.bands"
+    if net == "csn" and bands % 32:
+        return f"which needs a multiple of 32 mel bands, not {bands}: set shard.mel.bands"
+    return None
+
+
 class Csn(Section):
     """Convolutional self-attention network for audio."""
 

@@ -23,7 +23,7 @@ SMALL = 7.5
 
 
 class Line(NamedTuple):
-    """A curve: its run's place in params.runs, x, y; where known the band and the noise floor."""
+    """A curve: its run's place in params.yaml, x, y; where known the band and the noise floor."""
 
     run: int
     x: Floats

@@ -19,9 +19,9 @@ from mmlib.threats import SINGLE, THREATS
 
 @dataclass(frozen=True)
 class Run:
-    """One of params.runs with its artefacts; an artefact that is absent is empty.
+    """One run of params.yaml with its artefacts; an artefact that is absent is empty.
 
-    `index` is the run's place in params.runs and so its colour; `role` is what it is compared as:
+    `index` is the run's place in params.yaml and so its colour; `role` is what it is compared as:
     audio, video, fusion, gblend, plain, mixup or adversarial; `init` is the run that it was
     retrained from. A run without a row in train or retrain was trained elsewhere: what it reads
     follows from what it was attacked under.
@@ -110,7 +110,7 @@ def band(run: Run, condition: str, headline: float) -> tuple[float, float] | Non
 
 
 def load(params: Params, root: Path) -> Inputs:
-    """Read the artefacts below `root` of every run in params.runs, which may be none.
+    """Read the artefacts below `root` of every run in params.yaml, which may be none.
 
     A run without metrics/<run>.json is left out and named in `missing`; figures/<run>.csv beside it
     has all of its figures. Raises UserError when runs
@@ -127,7 +127,7 @@ def load(params: Params, root: Path) -> Inputs:
             missing.append(name)
     if missing and not runs:
         raise UserError(
-            f"{root / 'metrics'}: no run of params.runs has metrics there; run `dvc repro`"
+            f"{root / 'metrics'}: no run of params.yaml has metrics there; run `dvc repro`"
         )
     guides = {name: _json(root / f"data/guides/{name}.json") for name in _guides(params)}
     return Inputs(

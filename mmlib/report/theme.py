@@ -57,12 +57,12 @@ _STYLE: Any = {
 
 
 def series_colour(index: int) -> str:
-    """The place-holder colour of the run at this place of params.runs; wraps after eight."""
+    """The place-holder colour of the run at this place of params.yaml; wraps after eight."""
     return f"#0a00{index % len(LIGHT):02x}"
 
 
 def series_marker(index: int) -> str:
-    """The matplotlib marker of the run at this place of params.runs; wraps after eight."""
+    """The matplotlib marker of the run at this place of params.yaml; wraps after eight."""
     return MARKERS[index % len(MARKERS)]
 
 

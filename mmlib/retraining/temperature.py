@@ -23,8 +23,8 @@ from mmlib.retraining.rule import (
 )
 from mmlib.runtime.arrays import Bools, Floats
 from mmlib.runtime.errors import UserError
+from mmlib.threats import MODALITIES
 
-MODALITIES = ("audio", "video")
 FUSED = "fused"
 
 

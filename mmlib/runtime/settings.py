@@ -11,6 +11,7 @@ them: a test holds them against the stage's `params:` in dvc.yaml. Editing a sec
 stale the stages that read it, and no others. The whole file is checked by `mmlib.params.whole`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
@@ -30,6 +31,14 @@ def listed(value: Any) -> Any:
     return [value] if isinstance(value, int | float | str) else value
 
 
+def refuse_twice(key: str, values: Sequence[object]) -> None:
+    """ValueError when one value stands twice in a list of params."""
+    twice = [value for value in values if values.count(value) > 1]
+    if twice:
+        shown = f"{twice[0]:g}" if isinstance(twice[0], float) else repr(twice[0])
+        raise ValueError(f"{key} holds {shown} twice")
+
+
 class Section(BaseModel):
     """A frozen section of params.yaml; unknown keys, wrong types, NaN and infinity are errors."""
 
@@ -39,8 +48,10 @@ class Section(BaseModel):
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0)]
+LARGEST = 2**31 - 1
+"""Of any count: what C libraries behind the packages take."""
+Count = Annotated[int, Field(ge=1, le=LARGEST)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Floats = Annotated[tuple[float, ...], BeforeValidator(listed), Field(min_length=1)]
 Counts = Annotated[tuple[Count, ...], BeforeValidator(listed), Field(min_length=1)]
 Task = Literal["multi_label", "single_label"]
@@ -105,6 +116,10 @@ def read(path: Path = PARAMS) -> dict[str, Any]:
         values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run from the folder that holds it") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 at byte {error.start}: save it as UTF-8") from None
+    except RecursionError:
+        raise UserError(f"{path}: nested too deeply to be read") from None
     except YAMLError as error:
         line = " ".join(str(error).split())
         raise UserError(f"{path}: not YAML: {line}") from None
@@ -120,7 +135,7 @@ def validate(
     try:
         return cls.model_validate(values)
     except ValidationError as error:
-        raise UserError(f"{path}: {_first_fault(error, keys or {})}") from None
+        raise UserError(f"{path}: {_first_fault(error, values, keys or {})}") from None
 
 
 def _mark(cls: type[BaseModel], name: str) -> At | Part | None:
@@ -157,10 +172,10 @@ def _value(
     return found
 
 
-def _first_fault(error: ValidationError, keys: dict[str, str]) -> str:
+def _first_fault(error: ValidationError, values: Any, keys: dict[str, str]) -> str:
     faults = error.errors()
     first = faults[0]
-    parts = [str(part) for part in first["loc"]]
+    parts = _written(first["loc"], values, absent=first["type"] == "missing")
     if parts and parts[0] in keys:
         parts[0] = keys[parts[0]]
     key = f"{'.'.join(parts)}: " if parts else ""
@@ -169,3 +184,19 @@ def _first_fault(error: ValidationError, keys: dict[str, str]) -> str:
     shown = f" (it is {value!r})" if isinstance(value, str | int | float | bool | None) else ""
     more = f"; and {len(faults) - 1} more" if len(faults) > 1 else ""
     return f"{key}{message}{shown}{more}"
+
+
+def _written(where: tuple[Any, ...], values: Any, *, absent: bool) -> list[str]:
+    """The parts of a place that stand in the file, without the kinds of row that pydantic names.
+
+    `absent`: the last part is a key that should be there and is not.
+    """
+    parts = []
+    for place, part in enumerate(where):
+        inside = part in values if isinstance(values, dict) else isinstance(part, int)
+        if inside and isinstance(values, dict | list):
+            values = values[part]
+        elif not (absent and place == len(where) - 1):
+            continue
+        parts.append(str(part))
+    return parts

@@ -217,7 +217,7 @@ def test_what_does_not_fit_is_refused() -> None:
         build(describe(SMALL_CSN, SMALL_R2PLUS1D, "middle"), 5, manifest())
     with pytest.raises(UserError, match="multiple of 32 mel bands, not 40"):
         build(describe(SMALL_CSN), 5, manifest(bands=40))
-    with pytest.raises(UserError, match="needs at least 32 x 32, not 20 x 32"):
+    with pytest.raises(UserError, match="cnn14, which needs at least 32 mel frames, not 20"):
         build(describe(SMALL_CNN14), 5, manifest(frames=20))
     with pytest.raises(UserError, match="one for video"):
         build(describe(SMALL_CSN, heads=True), 5, manifest())

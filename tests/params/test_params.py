@@ -1,11 +1,18 @@
 """params.yaml is read as YAML 1.2 and checked to the last key."""
 
+import warnings
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from ruamel.yaml import YAML
+from torchaudio.functional import melscale_fbanks
 
-from mmlib.params.whole.file import check, load
+from mmlib.params.shard import Mel
+from mmlib.params.whole.file import Params, check, load
 from mmlib.runtime.errors import UserError
 from tests.conftest import ROOT
 
@@ -61,19 +68,20 @@ def test_a_scalar_in_the_place_of_a_list_is_a_list_of_one(tmp_path: Path) -> Non
         ("  source: events", "  source: foo", "data.source"),
         (
             "\n  seconds: 3.0",
-            "\n  seconds: 1e9",
-            "shard.seconds (1e+09) is above",
+            "\n  seconds: 61.0",
+            "shard.seconds (61) is above",
         ),
+        ("\n  seconds: 3.0", "\n  seconds: 1e9", "shard.seconds: "),
         ("    guide: blend", "    guide: ../x", "train.gblend.guide is '../x': name a guide"),
         ("  loss: bce", "  loss: dlr", "attack.loss is dlr"),
-        ("    threat: AV", "    threat: B", "retrain.adversarial.adversarial.threat"),
+        ("    threat: AV", "    threat: B", "retrain.adversarial.threat: "),
         (
             "data/models/audio.safetensors",
             "data/models/oudio.safetensors",
             "train has no row 'oudio'",
         ),
         (AUDIO, "data/models/video.safetensors", "has no audio net"),
-        (AUDIO, "data/models/mid.safetensors", "start from itself"),
+        (AUDIO, "data/models/mid.safetensors", "mid starts from mid: no run can wait for itself"),
         (AUDIO, "audio.pt", "name a .safetensors file"),
         (
             "      fused: mid",
@@ -83,8 +91,24 @@ def test_a_scalar_in_the_place_of_a_list_is_a_list_of_one(tmp_path: Path) -> Non
         ("    mid:\n      audio: audio", "    mid:\n      audio: mid", "theorem.fused.mid.audio"),
         ("    tau: null", "    tau: 0.7", "temperature.rule.tau"),
         ("  gblend:\n", "  mixup:\n", "run 'mixup' is in both train and retrain"),
-        ("      - gblend\n", "      - gblend\n      - gblend\n", "runs names one run twice"),
+        ("      - gblend\n", "      - gblend\n      - gblend\n", "runs holds 'gblend' twice"),
         ("      - gblend\n", "      - audio\n", "'audio', a run of audio, not of audio and video"),
+        ("    sweep_steps: 2", "    sweep_steps: 0", "attack.refine.sweep_steps: "),
+        ("    runs:\n      - gblend\n", "    runs: 5\n", "attack.surface.runs: "),
+        ("    beta: null", "    beta: -1", "retrain.mixup.beta: "),
+        ("    - 0.25\n", "    - 1.0\n", "sweep holds 1 twice"),
+        ("  memory_mb: 1500", "  memory_mb: 10000000000000", "decode.memory_mb: "),
+        ("  timeout_s: 60.0", "  timeout_s: 1e300", "decode.timeout_s: "),
+        ("  max_pixels: 8847360", "  max_pixels: 1", "data.events.size (96) makes frames"),
+        ("    n_fft: 2048", "    n_fft: 2049", "an even number"),
+        (
+            "    bands: 64",
+            "    bands: 40",
+            "train.audio.audio is csn, which needs a multiple of 32",
+        ),
+        ("    bands: 64", "    bands: 2048", "narrower than an FFT bin"),
+        ("    frames: null", "    frames: 1", "needs at least 4 mel frames, not 1"),
+        ("    audio: csn\n", "    audio: cnn14\n", "mid.audio_start is data/models/audio"),
     ],
 )
 def test_what_is_wrong_is_named_in_one_line(tmp_path: Path, old: str, new: str, named: str) -> None:
@@ -92,6 +116,93 @@ def test_what_is_wrong_is_named_in_one_line(tmp_path: Path, old: str, new: str, 
         load(changed(tmp_path, old, new))
     assert named in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def load_changed(tmp_path: Path, changes: dict[str, Any]) -> Params:
+    """The project's own params with some of its keys set."""
+    values = YAML(typ="safe").load(TEXT)
+    for key, value in changes.items():
+        *above, last = key.split(".")
+        section = values
+        for part in above:
+            section = section[part]
+        section[last] = value
+    path = tmp_path / "params.yaml"
+    with path.open("w", encoding="utf-8") as stream:
+        YAML().dump(values, stream)
+    return load(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"train.gblend.guide": "temperature"},
+            "train.gblend.guide is 'temperature', which steers",
+        ),
+        ({"train.audio.guide": "blend"}, "train.audio.guide is 'blend', which weighs the heads"),
+        ({"train.gblend.fusion": "early"}, "train.gblend.audio_start is data/models/audio"),
+        ({"retrain.adversarial.guide": "temperature"}, "adversarial takes one of blend or none"),
+        ({"retrain.adversarial.guide": "blend"}, "its init 'mid' was trained without them"),
+        ({"retrain.mixup.guide": "blend"}, "mixup takes one of temperature"),
+        (
+            {"blend.guides.blend.fused": "gblend"},
+            "gblend waits for the guide blend, which is made from gblend: no run can wait for",
+        ),
+        (
+            {
+                "train.mid.audio_start": "data/models/gblend.safetensors",
+                "train.gblend.audio_start": "data/none/start.json",
+            },
+            "mid starts from gblend; gblend waits for the guide blend, which is made from mid",
+        ),
+        ({"train.audio.video_start": "nofile"}, "the run has no video net: set it to data/none"),
+        (
+            {"blend.guides.blend_reference": {"audio": "audio", "video": "video", "fused": "mid"}},
+            "'blend_reference' is taken",
+        ),
+        ({"geometry.convexity_split": "eval"}, "geometry.convexity_split is eval, but temperature"),
+        ({"shard.seconds": 1.0, "decode.max_seconds": 2.0}, "data.events.seconds (3) is above"),
+        ({"blend.from_epoch": 100}, "blend.from_epoch is 100, but run 'audio' has epochs 0 to 9"),
+        ({"blend.to_epoch": 7}, "blend.to_epoch is 7, but run 'mid' has epochs 0 to 4"),
+        ({"blend.from_epoch": 3, "blend.to_epoch": 3}, "must lie before the last epoch"),
+        ({"study.table.multiples": [1.0, 1.0]}, "study: table.multiples holds 1 twice"),
+        ({"temperature.rule.partner_spaces": ["audio", "audio"]}, "holds 'audio' twice"),
+    ],
+)
+def test_what_rows_and_sections_say_of_one_another_must_fit(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UserError, match=r"params\.yaml: ") as caught:
+        load_changed(tmp_path, changes)
+    assert said in str(caught.value)
+
+
+def test_a_retrained_run_goes_on_with_the_heads_of_its_init(tmp_path: Path) -> None:
+    changes = {"retrain.adversarial.init": "gblend", "retrain.adversarial.guide": "blend"}
+    assert load_changed(tmp_path, changes).retrain["adversarial"].guide == "blend"
+
+
+@given(
+    bands=st.integers(1, 400),
+    n_fft=st.sampled_from([256, 512, 1024, 2048, 4096]),
+    low=st.floats(0, 2000),
+    span=st.floats(500, 6000),
+)
+def test_a_silent_band_is_one_without_weights(
+    bands: int, n_fft: int, low: float, span: float
+) -> None:
+    """The count that params refuse, against torchaudio's triangles."""
+    mel = Mel.model_construct(
+        sample_rate_hz=16000, n_fft=n_fft, bands=bands, min_hz=low, max_hz=low + span
+    )
+    at = np.array(mel.edges_hz) * n_fft / 16000
+    assume(np.abs(at - at.round()).min() > 1e-3)  # torchaudio's float32 has its own view there
+    with warnings.catch_warnings(action="ignore"):
+        filters = melscale_fbanks(
+            n_fft // 2 + 1, low, low + span, bands, 16000, norm="slaney", mel_scale="slaney"
+        )
+    assert mel.silent_bands == int((filters.sum(0) == 0).sum())
 
 
 @pytest.mark.parametrize(
@@ -151,6 +262,11 @@ def test_one_row_more_is_one_run_more(tmp_path: Path) -> None:
             "train.mid.audio_start",
         ),
         ("    guide: blend\n", "    guide: bland\n", "train.gblend.guide is 'bland'"),
+        (
+            "    guide: temperature\n",
+            "    guide: blend_reference\n",
+            "takes a guide of temperature",
+        ),
         ("  source: events", "  source: folder", "data.path is missing"),
     ],
 )
@@ -181,7 +297,7 @@ def test_any_set_of_runs_passes(tmp_path: Path, kept: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "frames", "found"), [("5.0", "null", 83), ("5.0", "84", 84), ("0.001", "null", 1)]
+    ("seconds", "frames", "found"), [("5.0", "null", 83), ("5.0", "84", 84), ("0.3", "null", 5)]
 )
 def test_as_many_frames_as_the_seconds_need(
     tmp_path: Path, seconds: str, frames: str, found: int
@@ -212,4 +328,10 @@ def test_a_missing_file_and_a_broken_one(tmp_path: Path) -> None:
         load(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text("a: [1\n", encoding="utf-8")
     with pytest.raises(UserError, match="not YAML"):
+        load(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_bytes("title: é\n".encode("latin-1"))
+    with pytest.raises(UserError, match="not UTF-8 at byte 7"):
+        load(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("[" * 5000, encoding="utf-8")
+    with pytest.raises(UserError, match=r"nested too deeply|not YAML"):
         load(tmp_path / "params.yaml")

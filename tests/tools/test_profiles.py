@@ -59,6 +59,7 @@ def test_an_empty_table_takes_the_rows_of_a_profile_and_gives_them_back(params: 
     changes = profiles.apply("demo", FOLDER, params)
     assert "study.rows.plain.epochs: 4 -> none" in changes
     assert load(params).study.rows == {}
+    assert set(load(params).temperature.guides) == {"temperature"}
 
 
 def test_rows_of_the_study_cost_what_they_say(params: Path) -> None:
@@ -70,6 +71,33 @@ def test_rows_of_the_study_cost_what_they_say(params: Path) -> None:
     passes = robust.epochs * (1 + robust.adversarial_share * robust.steps)
     assert {rows[name].epochs for name in ("plain_long", "mixup_long")} == {passes}
     assert rows["plain"].epochs == rows["mixup"].epochs == robust.epochs
+
+
+def test_a_row_that_is_not_there_is_left_out_and_said(params: Path) -> None:
+    """After a row was renamed or removed, every profile still applies."""
+    text = params.read_text(encoding="utf-8").replace("  adversarial:\n", "  robust:\n", 1)
+    params.write_text(text, encoding="utf-8")
+    for name in profiles.names(FOLDER):
+        said = profiles.apply(name, FOLDER, params)
+        if name in ("demo", "tiny", "small", "folder"):
+            assert any(line.startswith("retrain.adversarial: no such row") for line in said)
+        assert "robust" in load(params).retrain
+        assert "adversarial" not in load(params).retrain
+
+
+def test_profiles_apply_where_parts_are_switched_off(params: Path) -> None:
+    text = params.read_text(encoding="utf-8")
+    start, end = text.index("\nretrain:\n") + 1, text.index("\nattack:\n")
+    params.write_text(text[:start] + "retrain: {}\n" + text[end:], encoding="utf-8")
+    for name in ("demo", "small", "tiny", "demo"):
+        profiles.apply(name, FOLDER, params)
+        assert load(params).retrain == {}
+
+
+def test_broken_params_are_said_in_a_line(params: Path) -> None:
+    params.write_text("a: [1\n", encoding="utf-8")
+    with pytest.raises(UserError, match="not YAML"):
+        profiles.apply("demo", FOLDER, params)
 
 
 def test_one_label_a_clip(params: Path) -> None:

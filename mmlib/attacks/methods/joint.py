@@ -63,18 +63,31 @@ def shared(
     starts = [start] if isinstance(start, Mapping) else list(start or [])
     run = partial(attack, model, batch, labels, loss=loss, seeds=seeds, **settings)
     tried = partial(_tried, search=search, threat=threat, pair=pair, starts=starts, run=run)
-    best = torch.zeros(len(labels), dtype=torch.float64, device=labels.device)
+    suggested = _suggested(search, gradients, pair) if threat[pair[0]].norm == "l2" else None
+    best = _best_split(tried, torch.zeros_like(search.best_losses), splits, refinements, suggested)
+    if last_steps:
+        tried(best, best, run=partial(run, steps=last_steps))
+    return search.result()
+
+
+def _best_split(
+    tried: Callable[[Tensor, Tensor], Tensor],
+    first: Tensor,
+    splits: int,
+    refinements: int,
+    suggested: Tensor | None,
+) -> Tensor:
+    """The split (B,) that hurts each clip most, by `tried`: on a grid, then around the best."""
+    best = first.double()
     for split in torch.linspace(0, 1, splits, dtype=torch.float64).tolist():
         best = tried(torch.full_like(best, split), best)
-    if threat[pair[0]].norm == "l2":
-        best = tried(_suggested(search, gradients, pair), best)
+    if suggested is not None:
+        best = tried(suggested, best)
     for refinement in range(1, refinements + 1):
         middle, step = best, 2.0**-refinement / max(1, splits - 1)
         for nearby in ((middle - step).clamp_min(0), (middle + step).clamp_max(1)):
             best = tried(nearby, best)
-    if last_steps:
-        tried(best, best, run=partial(run, steps=last_steps))
-    return search.result()
+    return best
 
 
 def _tried(

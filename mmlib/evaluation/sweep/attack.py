@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -72,11 +73,19 @@ def attack_split(shards: Path, model: Path, out: Path, settings: Attack, seed: i
         "norm": settings.norm,
         "domain": settings.domain,
     }
+    _publish(chunks, scratch, metadata, out)
+
+
+def _publish(
+    chunks: Sequence[Chunk], scratch: Scratch, metadata: dict[str, Any], out: Path
+) -> None:
+    """Join the pieces of all chunks to the three outs, and end the scratch."""
+    run = metadata["run"]
     pieces = [scratch.path(chunk.name) for chunk in chunks]
     shown = [scratch.path(chunk.examples_name) for chunk in chunks if chunk.shown]
     publish_file(lambda p: table.join_pieces(pieces, p, metadata), out / f"{run}.parquet")
     planes = [scratch.path(chunk.surface_name) for chunk in chunks if chunk.surface]
-    surface.publish(planes, out / f"{run}-surface.parquet", len(clips.classes), metadata)
+    surface.publish(planes, out / f"{run}-surface.parquet", len(metadata["classes"]), metadata)
     publish_file(lambda p: table.join_examples(shown, p, metadata), out / f"{run}-examples.parquet")
     scratch.finish()
 

@@ -126,11 +126,9 @@ def measure(
 
     `labels` (N, K) and `logits` (N, K) are those of the clips whose convexity is measured; `dense`
     holds those whose density is. `bars` (K,) are the logits from which a point belongs to each
-    class, None for argmax; `taus` and `p` are the density's. A
-    class's pairs depend on the seed, its place and its members only: runs on the same clips, and
-    the spaces of a run, are measured on the same pairs.
+    class, None for argmax; `taus` and `p` are the density's. A class's pairs depend on the seed,
+    its place and its members only: runs on the same clips, and the spaces of a run, share them.
     """
-
     rule = rule_for(bars)
 
     def one(space: Space, column: int) -> ClassGeometry:

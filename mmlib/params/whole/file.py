@@ -4,7 +4,7 @@
 in dvc.yaml, but for the report: it decides whether a stage runs, never what the stage writes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import model_validator
@@ -20,14 +20,10 @@ from mmlib.params.score import Score
 from mmlib.params.shard import Shard
 from mmlib.params.study import Study
 from mmlib.params.training import Augment, Blend, ModelSizes, Optimiser, TrainRun
-from mmlib.params.whole import names, rows
+from mmlib.params.whole import guides, names, rows, sections, starts
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.settings import PARAMS, Section, Seed, read, validate
-
-TASK_LOSSES = {
-    "multi_label": ("bce", "balanced_bce", "ranking", "margin"),
-    "single_label": ("cross_entropy", "dlr", "margin"),
-}
+from mmlib.runtime.storage import read_json
 
 
 class Params(Section):
@@ -65,8 +61,9 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Params":
-        for fault in (*_signals(self), *rows.faults(self)):
-            raise ValueError(fault)
+        for part in (rows, starts, guides, sections):
+            for fault in part.faults(self):
+                raise ValueError(fault)
         return self
 
 
@@ -97,39 +94,25 @@ def check() -> None:
             f"train.{name}.{modality}_start": str(file)
             for name, row in params.train.items()
             for modality, file in row.starts.items()
-            if not rows.is_made(file)
+            if not starts.is_made(file)
         },
     }
     for key, file in files.items():
         if not Path(file).is_file():
             raise UserError(f"{PARAMS}: {key} names {file}, which is no file")
-    for key, guide in rows.given_guides(params):
-        if not Path(f"data/guides/{guide}.json").is_file():
-            known = ", ".join(("none", *params.blend.guides, *params.temperature.guides))
+    for key, guide, mixes in guides.given_guides(params):
+        path = guides.FOLDER / f"{guide}.json"
+        if not path.is_file():
+            known = ", ".join((guides.UNGUIDED, *params.blend.guides, *params.temperature.guides))
             raise UserError(
                 f"{PARAMS}: {key} is {guide!r}: no guide of blend or temperature, and no file "
-                f"data/guides/{guide}.json; known are {known}"
+                f"{path}; known are {known}"
             )
-
-
-def _signals(params: Params) -> Iterable[str]:
-    shard, decode, data = params.shard, params.decode, params.data
-    if shard.mel.sample_rate_hz != decode.sample_rate_hz:
-        yield (
-            f"shard.mel.sample_rate_hz ({shard.mel.sample_rate_hz}) differs from "
-            f"decode.sample_rate_hz ({decode.sample_rate_hz})"
-        )
-    if shard.seconds > decode.max_seconds:
-        yield (
-            f"shard.seconds ({shard.seconds:g}) is above decode.max_seconds "
-            f"({decode.max_seconds:g}): no clip can be that long"
-        )
-    losses = TASK_LOSSES[data.task]
-    if params.attack.loss not in losses:
-        yield (
-            f"attack.loss is {params.attack.loss}, which data.task {data.task} has no use for; "
-            f"choose one of {', '.join(losses)}"
-        )
-    tau = params.temperature.rule.tau
-    if tau is not None and tau not in params.geometry.tau:
-        yield f"temperature.rule.tau is {tau:g}, which geometry.tau does not measure"
+        holds = read_json(path, "name another guide")
+        wanted = "beta" if mixes else "heads"
+        if wanted not in holds:
+            has = "heads' weights" if "heads" in holds else "no heads' weights"
+            raise UserError(
+                f"{PARAMS}: {key} is {guide!r}, but {path} holds {has}; "
+                f"{'mixup takes a guide of temperature' if mixes else 'name a guide of blend'}"
+            )

@@ -10,6 +10,7 @@ ROWS = ("train", "retrain", "study.rows", "blend.guides", "temperature.guides", 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 # metrics/<run>.json and data/attacks/<run>-examples.parquet stand beside files of these names.
 _TAKEN = ("checks", "none")
+_TAKEN_GUIDES = ("blend_reference",)
 _ENDINGS = ("-examples", "-surface")
 
 
@@ -33,7 +34,8 @@ def _faults(key: str, names: list[Any]) -> Iterable[str]:
                 "quotes if digits alone)"
             )
             continue
-        if name in _TAKEN or name.endswith(_ENDINGS):
+        taken = name in (*_TAKEN, *(_TAKEN_GUIDES if key.endswith("guides") else ()))
+        if taken or name.endswith(_ENDINGS):
             yield f"{key}: the name {name!r} is taken by a file of the pipeline; choose another"
         if (other := seen.setdefault(name.lower(), name)) != name:
             yield (

@@ -75,7 +75,7 @@ def survivors(radii: Floats, reach: float) -> tuple[Floats, Floats]:
 def survival(
     radii: dict[int, Floats], *, headline: float, reach: float, name: str, label: str
 ) -> Markup:
-    """Draw security curves: a run's place in params.runs -> radii in multiples of `headline`."""
+    """Draw security curves: a run's place in params.yaml -> radii in multiples of `headline`."""
     with theme.style():
         figure = theme.new_figure(WIDE, 2.75)
         axes = figure.subplots()

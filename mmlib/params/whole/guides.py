@@ -1,0 +1,113 @@
+"""Guides of blend and temperature: who may train with which, and that none waits for itself."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmlib.params.retraining import MixupRun, RetrainBase
+from mmlib.params.study import JointRun
+from mmlib.params.training import TrainRun
+from mmlib.params.whole.starts import is_made
+
+if TYPE_CHECKING:
+    from mmlib.params.whole.file import Params
+
+UNGUIDED = "none"
+FOLDER = Path("data/guides")
+Row = TrainRun | RetrainBase
+_STEERS = "which steers mixup"
+_WEIGHS = "which weighs the heads A, V and AV"
+
+
+def all_rows(params: "Params") -> Iterable[tuple[str, Row]]:
+    """Every row that may have a guide, with its key."""
+    for section, found in (
+        ("train", params.train),
+        ("retrain", params.retrain),
+        ("study.rows", params.study.rows),
+    ):
+        yield from ((f"{section}.{name}", row) for name, row in found.items())
+
+
+def given_guides(params: "Params") -> list[tuple[str, str, bool]]:
+    """Key and name of each guide that no stage makes, and whether it is to steer mixup."""
+    made = {UNGUIDED, *params.blend.guides, *params.temperature.guides}
+    return [
+        (f"{key}.guide", row.guide, isinstance(row, MixupRun))
+        for key, row in all_rows(params)
+        if row.guide not in made
+    ]
+
+
+def faults(params: "Params") -> Iterable[str]:
+    """Whatever does not fit, a line each that begins with the key."""
+    both = set(params.blend.guides) & set(params.temperature.guides)
+    if both:
+        yield f"guide {min(both)!r} is in both blend.guides and temperature.guides: rename one"
+    for key, row in all_rows(params):
+        if "/" in row.guide or row.guide in ("", ".", ".."):
+            yield f"{key}.guide is {row.guide!r}: name a guide, not a path"
+        elif fault := _misfit(params, row):
+            yield f"{key}.guide is {row.guide!r}, {fault}"
+    yield from _circles(params)
+    eval_split = [
+        name
+        for name in ("convexity_split", "density_split")
+        if getattr(params.geometry, name) == "eval"
+    ]
+    if params.temperature.guides and eval_split:
+        yield (
+            f"geometry.{eval_split[0]} is eval, but temperature.guides would train on what it "
+            "measures: set it to train or val, or temperature.guides to {}"
+        )
+
+
+def _misfit(params: "Params", row: Row) -> str | None:
+    """Why the row cannot train with its guide."""
+    if row.guide == UNGUIDED:
+        return None
+    if isinstance(row, MixupRun):
+        kind = f"{_WEIGHS}; mixup takes one of temperature"
+        return kind if row.guide in params.blend.guides else None
+    kind = "a row of train" if isinstance(row, TrainRun) else getattr(row, "method", "it")
+    if row.guide in params.temperature.guides:
+        return f"{_STEERS}; {kind} takes one of blend or {UNGUIDED}"
+    trained = row if isinstance(row, TrainRun) else params.train.get(row.init)
+    if trained is None:
+        return None  # said of its init
+    if trained.fusion in (None, "early"):
+        return f"{_WEIGHS}: that takes both encoders, with fusion mid, sum, gated or late"
+    if not isinstance(row, TrainRun | JointRun) and trained.guide == UNGUIDED:
+        assert isinstance(row, RetrainBase)
+        return f"{_WEIGHS}: its init {row.init!r} was trained without them"
+    return None
+
+
+def _circles(params: "Params") -> Iterable[str]:
+    """Runs that would have to be trained before themselves, the first circle that is found."""
+    waits: dict[str, list[tuple[str, str]]] = {}
+    for name, row in params.train.items():
+        starts = [f.stem for f in row.starts.values() if is_made(f)]
+        waits[name] = [(start, f"{name} starts from {start}") for start in starts]
+        for made in (params.blend.guides, params.temperature.guides):
+            if parts := made.get(row.guide):
+                said = f"{name} waits for the guide {row.guide}, which is made from"
+                waits[name] += [
+                    (run, f"{said} {run}") for run in (parts.audio, parts.video, parts.fused)
+                ]
+    for name in waits:
+        if circle := _circle(waits, name, name, ()):
+            yield f"train.{name}: {'; '.join(circle)}: no run can wait for itself"
+            return
+
+
+def _circle(
+    waits: dict[str, list[tuple[str, str]]], at: str, goal: str, seen: tuple[str, ...]
+) -> tuple[str, ...]:
+    """How `at` comes to wait for `goal`, step by step; empty when it does not."""
+    for other, said in waits.get(at, ()):
+        if other == goal:
+            return (said,)
+        if other not in seen and (rest := _circle(waits, other, goal, (*seen, other))):
+            return (said, *rest)
+    return ()
