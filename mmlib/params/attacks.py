@@ -48,9 +48,14 @@ class Refine(Section):
 
     rounds: Annotated[int, Field(ge=0)] = 0
     steps: Count = 4
+    sweep_rounds: Annotated[int, Field(ge=0)] = 2
     sweep_steps: Count = 2
     step_size: Annotated[float, Field(gt=0, le=2)] = 1.0
     momentum: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+    def joins(self, multiple: float) -> int:
+        """The round, from 0, that a budget joins: the headline the first, others the last ones."""
+        return 0 if multiple == 1 else max(0, self.rounds - self.sweep_rounds)
 
 
 class AttackMethod(Section):

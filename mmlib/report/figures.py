@@ -63,7 +63,7 @@ def robustness(
             _remark(axes, "chance", (points[0], chance), (-6, -8))
         axes.set_ylim(0, _ceiling(lines))
         axes.set_ylabel("mAP")
-        axes.set_xlabel("budget ε, share of full scale")
+        axes.set_xlabel("budget ε, thousandths of full scale")
         return theme.to_svg(figure, name, label)
 
 
@@ -167,7 +167,8 @@ def _eps_axis(axes: Axes, points: Sequence[float]) -> None:
     positive = [x for x in points if x > 0]
     if positive:
         axes.set_xscale("symlog", linthresh=positive[0], linscale=0.35)
-        axes.set_xticks(points, [f"{x:.3g}".removeprefix("0") or "0" for x in points])
+        ticks = [f"{1000 * x:.3g}" for x in points]
+        axes.set_xticks(points, [tick.removeprefix("0") or "0" for tick in ticks])
         axes.minorticks_off()
 
 

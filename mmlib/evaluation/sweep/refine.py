@@ -45,10 +45,12 @@ class Whole(NamedTuple):
 def refine(sweep: ChunkSweep, whole: Whole, number: int) -> None:
     """Take the sweep's solutions through round `number`, from 0.
 
-    The headline budget goes first. Every other one also tries the points of its neighbour towards
-    the headline, stretched to its own radius; the threat on both modalities those on one of them.
+    The headline budget goes first and through all rounds. The others join for the last ones, each
+    with the points of its neighbour towards the headline, stretched to its own radius, as one of
+    its starts; the threat on both modalities joins with those on one of them.
     """
-    budgets = sorted(sweep.settings.sweep, key=lambda m: (m != 1, m > 1, abs(m - 1)))
+    joined = [m for m in sweep.settings.sweep if sweep.settings.refine.joins(m) <= number]
+    budgets = sorted(joined, key=lambda m: (m != 1, m > 1, abs(m - 1)))
     for name in threat_names(sweep.modalities):
         for multiple in budgets:
             sweep.solutions[name, multiple] = _advance(sweep, whole, number, name, multiple)
@@ -57,14 +59,17 @@ def refine(sweep: ChunkSweep, whole: Whole, number: int) -> None:
 def _advance(sweep: ChunkSweep, whole: Whole, number: int, name: str, multiple: float) -> Solution:
     """One condition's solution after the round."""
     settings, before = sweep.settings.refine, sweep.solutions[name, multiple]
-    loss = loss_of_round(whole, (name, multiple), number, settings.rounds)
+    first = settings.joins(multiple)
+    # A larger budget opens what its neighbour's points have not tried: its ranks begin wide again.
+    skipped = first if multiple > 1 else 0
+    loss = loss_of_round(whole, (name, multiple), number - skipped, settings.rounds - skipped)
     search, _ = sweep.begin(name, multiple, loss, "refine", number)
     search.offer(before.points, before.logits)
     # Later on, a condition's own points are ahead of its neighbours'.
-    for points in _others(sweep, search, name, multiple) if number == 0 else ():
+    for points in _others(sweep, search, name, multiple) if number == first else ():
         search.losses(points)
     steps = settings.steps if multiple == 1 else settings.sweep_steps
-    path = lengths_of_round(number, settings.rounds, steps, settings.step_size)
+    path = lengths_of_round(number - first, settings.rounds - first, steps, settings.step_size)
     rough = frozen.rough(search.model, sweep.labels.device)
     climb_rechecked(search, rough, search.best, path, settings.momentum)
     assert search.best_logits is not None

@@ -86,4 +86,4 @@ def _worded(found: Outcomes, statuses: Sequence[str]) -> list[Row]:
 
 def _details(title: str, rows: Sequence[Row]) -> Table:
     heads = (Head("check", "word"), Head("state", "word"), Head("finding", "text"))
-    return Table(title=title, head=heads, rows=rows, wrap=True)
+    return Table(title=title, head=heads, rows=rows)
