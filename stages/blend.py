@@ -48,7 +48,9 @@ def main(arguments: list[str]) -> None:
     )
     epochs = settings.from_epoch, settings.to_epoch
     found = guide_of(fitted.history.clips, *epochs, seed=derive(seed, "bootstrap"))
-    publish_json({**found, "init": init}, DATA / f"guides/{guide}.json")
+    costs = fitted.history.costs
+    passes = {"forward": costs.forward_passes, "backward": costs.backward_passes}
+    publish_json({**found, "init": init, "passes": passes}, DATA / f"guides/{guide}.json")
     print(f"{guide}: {found['why']}", file=sys.stderr)
     fitted.scratch.finish()
 

@@ -170,7 +170,8 @@ def weights(
 def _reach(values: Sequence[float], intervals: Sequence[Sequence[float]]) -> Floats:
     """How far intervals reach below and above values, (2, N); not at all where outside them."""
     ends = np.asarray(intervals, np.float64).T
-    return np.maximum(np.stack([values - ends[0], ends[1] - values]), 0.0)
+    reach: Floats = np.maximum(np.stack([values - ends[0], ends[1] - values]), 0.0)
+    return reach
 
 
 def _draw(axes: Axes, line: Line, every: int = 1) -> None:

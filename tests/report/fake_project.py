@@ -153,6 +153,7 @@ BLEND = {
     "confidence": 0.95,
     "resamples": 1000,
     "init": "mid",
+    "passes": {"forward": 960.0, "backward": 920.0},
 }
 
 

@@ -85,6 +85,7 @@ def test_weights_of_the_heads_stand_with_their_intervals(tmp_path: Path) -> None
         assert shown in text
     assert "Guide “blend”: V and A share their weight: their intervals overlap." in text
     assert "Run gblend is trained with it." in text
+    assert "It took 960 passes forward and 920 backward" in text
     assert "from where run mid began, and measured after epochs 1 and 5 on 60 clips of val" in text
     third = dict.fromkeys(("A", "V", "AV"), 1 / 3)
     uniform = fake_project.BLEND | {"heads": third, "why": "uniform weights: they overlap"}

@@ -84,7 +84,7 @@ def beside(found: Inputs, run: str) -> list[str]:
 def note(found: Inputs) -> str:
     section = scores(found)
     assert section is not None
-    return next(block.body for block in section.blocks if block.kind == "note")
+    return next(str(block.body) for block in section.blocks if block.kind == "note")
 
 
 def test_the_papers_audio_row_stands_beside_a_cnn14_alone(project: Path, tmp_path: Path) -> None:

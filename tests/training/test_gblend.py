@@ -56,6 +56,12 @@ def epochs(losses: Losses, clips: int = 4) -> list[ClipLosses]:
     ]
 
 
+def judged(losses: Losses, clips: int = 4) -> dict[str, Estimate]:
+    """The estimate between the first and the last of such epochs."""
+    history = epochs(losses, clips)
+    return estimate(history[0], history[-1])
+
+
 def population(
     gains: dict[str, float], overfits: dict[str, float], clips: int, seed: int, spread: float = 0.08
 ) -> tuple[ClipLosses, ClipLosses]:
@@ -81,8 +87,7 @@ def weights(found: dict[str, Estimate]) -> list[float]:
 
 
 def test_the_worked_example() -> None:
-    first, _, last = epochs(WORKED)
-    found = estimate(first, last)
+    found = judged(WORKED)
     raw = {"A": 0.2 / 0.1**2, "V": 0.1 / 0.2**2, "AV": 0.3 / 0.1**2}
     for name, value in raw.items():
         one = found[name]
@@ -110,14 +115,14 @@ def test_a_guide_compares_the_epochs_that_are_asked_for() -> None:
 
 def test_a_head_that_gets_worse_has_no_weight_and_all_of_them_equal_ones() -> None:
     worse: Losses = {name: ([0.5, 0.4], [0.5, 0.6]) for name in HEADS}
-    assert {e.weight for e in estimate(*epochs(worse)).values()} == {1 / 3}
+    assert {e.weight for e in judged(worse).values()} == {1 / 3}
     one = {**worse, "V": ([0.5, 0.4], [0.5, 0.45])}
-    assert [e.weight for e in estimate(*epochs(one)).values()] == [0.0, 1.0, 0.0]
+    assert [e.weight for e in judged(one).values()] == [0.0, 1.0, 0.0]
 
 
 def test_no_overfitting_counts_as_the_floor() -> None:
     losses: Losses = {"A": ([0.5, 0.4], [0.5, 0.4]), "V": ([0.5, 0.3], [0.5, 0.4])}
-    found = estimate(*epochs(losses))
+    found = judged(losses)
     floor = OVERFITTING_FLOOR * 0.5
     assert found["A"].share == pytest.approx((1 / floor**2) / (1 / floor**2 + 1 / 0.1**2))
 
@@ -134,7 +139,7 @@ def test_weights_sum_to_one_and_ignore_the_unit_of_the_loss(
         name: ([scale * x for x in train], [scale * x for x in val])
         for name, (train, val) in given_losses.items()
     }
-    found, other = (estimate(*epochs(each, clips=1)) for each in (given_losses, scaled))
+    found, other = (judged(each, clips=1) for each in (given_losses, scaled))
     assert sum(e.share for e in found.values()) == pytest.approx(1.0)
     assert sum(e.weight for e in found.values()) == pytest.approx(1.0)
     for name, one in found.items():
@@ -181,7 +186,7 @@ def test_clips_are_resampled_for_all_heads_alike() -> None:
     found = estimate(first, last)
     assert found["A"] == found["V"]
     two = [ClipLosses(*({n: p[n] for n in ("A", "V")} for p in part)) for part in (first, last)]
-    for one in estimate(*two).values():
+    for one in estimate(two[0], two[1]).values():
         assert (one.lo, one.share, one.hi) == (0.5, 0.5, 0.5)
 
 

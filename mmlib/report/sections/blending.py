@@ -85,7 +85,9 @@ def _caption(made: Mapping[str, Mapping[str, Any]]) -> str:
             f" {guide['init']} began, and measured after epochs {start + 1} and {end + 1} on {val}"
             f" clips of val and {train} of train. Beside the estimate:"
             f" {wording.percent(guide['confidence'])} interval over"
-            f" {wording.count(guide['resamples'])} resamples of these clips."
+            f" {wording.count(guide['resamples'])} resamples of these clips. It took"
+            f" {wording.count(guide['passes']['forward'])} passes forward and"
+            f" {wording.count(guide['passes']['backward'])} backward, which no run's cost includes."
         )
     return text
 
