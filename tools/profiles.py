@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
 
 from mmlib.params.whole.file import Params, load
 from mmlib.params.whole.names import ROWS
@@ -89,13 +90,17 @@ def _lay(document: Any, values: dict[str, Any], where: str, source: Path) -> lis
             if table not in ROWS:
                 raise UserError(f"{source}: {name} is no key of params.yaml")
             if value is not None and _is_whole(table, value):
-                document[key] = value
+                after = _take_after(document)
+                document[key] = CommentedMap(value)
+                _put_after(document, after)
             elif value is not None:
                 left_out.append(
                     f"{name}: no such row here; the profile changes only some of its keys"
                 )
         elif value is None and table in ROWS:
+            after = _take_after(document)
             del document[key]
+            _put_after(document, after)
         elif value == {}:
             document[key].clear()
         elif isinstance(value, dict):
@@ -118,6 +123,31 @@ def _is_whole(table: str, row: Any) -> bool:
     except ValidationError:
         return False
     return True
+
+
+def _take_after(table: Any) -> Any:
+    """Take off what follows a table in the file: comments hang on its last key, rows deep."""
+    if not table:
+        return None
+    node, key = _last(table)
+    tokens = node.ca.items.get(key)
+    # A comment on the key's own line stays with it.
+    if not tokens or tokens[2] is None or not tokens[2].value.startswith("\n"):
+        return None
+    return node.ca.items.pop(key)
+
+
+def _put_after(table: Any, tokens: Any) -> None:
+    if tokens is not None and table:
+        node, key = _last(table)
+        node.ca.items[key] = tokens
+
+
+def _last(table: Any) -> tuple[Any, str]:
+    """The last mapping below a table, and its last key."""
+    key = next(reversed(table))
+    below = table[key]
+    return _last(below) if isinstance(below, CommentedMap) and below else (table, key)
 
 
 def _replace(old: Any, new: list[Any]) -> None:

@@ -62,12 +62,12 @@ def load(path: Path, device: torch.device | str = "cpu") -> tuple[Model, dict[st
     return model.to(device).eval(), description
 
 
-def start_encoder(model: Model, modality: str, weights: Path) -> None:
+def start_encoder(model: Model, modality: str, weights: Path, *, head: bool = True) -> None:
     """Copy the encoder of one modality from a trained model's `<path>.safetensors`.
 
-    Its head comes along where it reads that encoder alone and `model` has an auxiliary head for it:
-    a fresh one would first undo what the encoder has learnt. Raises UserError when that model
-    lacks the modality, or its encoder is of another size.
+    Its head comes along, unless `head` is False, where it reads that encoder alone and `model` has
+    an auxiliary head for it: a fresh one would first undo what the encoder has learnt. Raises
+    UserError when that model lacks the modality, or its encoder is of another size.
     """
     source, _ = load(weights.with_suffix(""))
     if modality not in source.encoders or modality not in model.encoders:
@@ -76,7 +76,7 @@ def start_encoder(model: Model, modality: str, weights: Path) -> None:
         )
     try:
         model.encoders[modality].load_state_dict(source.encoders[modality].state_dict())
-        if source.main_head in model.auxiliary:
+        if head and source.main_head in model.auxiliary:
             model.auxiliary[source.main_head].load_state_dict(source.head.state_dict())
     except RuntimeError as error:
         fault = str(error).splitlines()[1].strip()

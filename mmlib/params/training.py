@@ -139,9 +139,15 @@ class Parts(Section):
     fused: str
 
 
-class Blend(Section):
-    """Guides of Gradient-Blending (stage blend): the runs of each, and the epochs compared."""
+class BlendGuide(Section):
+    """The run of `train` from whose start, and for whose epochs, the heads are trained together."""
 
-    guides: dict[str, Parts]
+    init: str
+
+
+class Blend(Section):
+    """Guides of Gradient-Blending (stage blend), and which epochs of their heads are compared."""
+
+    guides: dict[str, BlendGuide]
     from_epoch: Annotated[int, Field(ge=0)]
     to_epoch: Annotated[int, Field(ge=1)] | None

@@ -24,13 +24,14 @@ class Run:
     `index` is the run's place in params.yaml and so its colour; `role` is what it is compared as:
     audio, video, fusion, gblend, plain, mixup or adversarial; `init` is the run that it was
     retrained from. A run without a row in train or retrain was trained elsewhere: what it reads
-    follows from what it was attacked under.
+    follows from what it was attacked under. `audio_net` is that of its row, csn or cnn14, or None.
     """
 
     name: str
     index: int
     role: str
     modalities: tuple[str, ...]
+    audio_net: str | None
     init: str | None
     metrics: Mapping[str, Any]
     curve: Table
@@ -164,11 +165,13 @@ def _guides(params: Params) -> tuple[str, ...]:
 
 def _run(params: Params, root: Path, name: str, index: int, metrics: Mapping[str, Any]) -> Run:
     modalities, role, init = _role(params, name, metrics)
+    row = params.train.get(init or name)
     return Run(
         name=name,
         index=index,
         role=role,
         modalities=modalities,
+        audio_net=row.audio if row else None,
         init=init,
         metrics=metrics,
         curve=table_at(root / f"metrics/curves/{name}.csv"),

@@ -11,6 +11,7 @@ from mmlib.report.findings import Findings
 from mmlib.report.inputs import Inputs
 from mmlib.report.questions.answer import Answer
 from mmlib.report.sections.answers import answer_box
+from mmlib.report.sections.blending import blend
 from mmlib.report.sections.blocks import Section
 from mmlib.report.sections.checks import checks
 from mmlib.report.sections.classes import classes
@@ -26,7 +27,7 @@ from mmlib.report.sections.results import robustness, scores
 from mmlib.report.sections.study import study
 from mmlib.report.sections.surface import surface
 from mmlib.report.sections.theorem import theorem
-from mmlib.report.sections.training import blend, retraining, training
+from mmlib.report.sections.training import retraining, training
 
 _SHAPES = {
     "o": '<circle cx="10" cy="6" r="3.4"/>',

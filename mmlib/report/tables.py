@@ -17,6 +17,9 @@ PAPER: Mapping[str, Mapping[str, tuple[float, float, float]]] = {
     "mixup": {"clean": (0.424, 0.972, 2.711), "AV": (0.234, 0.891, 1.983)},
     "adversarial": {"clean": (0.397, 0.964, 2.530), "AV": (0.199, 0.900, 1.861)},
 }
+PAPER_AUDIO_NET = "cnn14"
+"""The net of the paper's audio row, which it calls PANNs: another net's run has no row there."""
+
 PAPER_ROWS = {
     "audio": "audio uni-modal (PANNs)",
     "gblend": "mid fusion (G-Blend)",

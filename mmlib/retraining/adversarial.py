@@ -5,7 +5,7 @@ The recipe is ours [choice]: the paper states none.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal, NamedTuple
 
@@ -19,10 +19,11 @@ from mmlib.attacks.core.threat import (
 from mmlib.batch import LabelledBatch
 from mmlib.models.base import Model
 from mmlib.params.retraining import Guard
-from mmlib.training.objectives import (
-    Objective,
+from mmlib.training.history import (
+    History,
     Row,
 )
+from mmlib.training.objectives import Objective
 
 FGSM_RS_STEP = 1.25
 """Step of FGSM with random start in multiples of eps (Wong et al. 2020)."""
@@ -108,20 +109,20 @@ class AdversarialObjective:
         self.objective, self.threat, self.loss = objective, threat, loss
         self.attack, self.steps, self.share = attack, steps, share
         self.guard = guard
-        self.begin_epoch(())
+        self.begin_epoch(History())
 
-    def begin_epoch(self, rows: Sequence[Row]) -> Row:
-        """Start the epoch after `rows` with the chosen attack; return the guard's columns.
+    def begin_epoch(self, history: History) -> Row:
+        """Start the next epoch with the chosen attack; return the guard's columns.
 
         For fgsm_rs they fill during the epoch: `probe_clean`, `probe_single` and `probe_multiple`
         are the last probe's losses, `probe_lowest` the lowest PGD loss of any probe so far, and
         `backed_off` the step from which the epoch trained on PGD (empty: none). What the guard
-        remembers is in the rows, so that a resumed run goes on with it.
+        remembers is in the history, so that a resumed run goes on with it.
         """
         self.step, self.backed_off = 0, False
         self.columns: Row = {}
         if self.attack == "fgsm_rs":
-            lowest = rows[-1]["probe_lowest"] if rows else math.inf
+            lowest = history.rows[-1]["probe_lowest"] if history.rows else math.inf
             self.columns = {"probe_lowest": lowest, "backed_off": math.nan}
         return self.columns
 

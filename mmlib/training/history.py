@@ -1,13 +1,17 @@
 """What a training run leaves behind: a row an epoch, and what it cost."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from mmlib.models.base import Model
 from mmlib.runtime.storage import records_csv, significant
-from mmlib.training.objectives import Row
+from mmlib.training.gblend import ClipLosses
+
+Row = dict[str, float]
 
 
 @dataclass
@@ -64,9 +68,10 @@ class PassCounter:
 
 @dataclass
 class History:
-    """One row an epoch, and what the run has cost so far."""
+    """One row an epoch, the losses of single clips after each, and what the run has cost so far."""
 
     rows: list[Row] = field(default_factory=list)
+    clips: list[ClipLosses] = field(default_factory=list)
     costs: Costs = field(default_factory=Costs)
 
     def csv(self) -> str:
@@ -74,3 +79,24 @@ class History:
         return records_csv(
             {name: significant(value, 9) for name, value in row.items()} for row in self.rows
         )
+
+
+def packed(clips: Sequence[ClipLosses]) -> list[dict[str, dict[str, Tensor]]]:
+    """Losses of clips as a checkpoint holds them."""
+    return [
+        {
+            part: {head: torch.from_numpy(losses) for head, losses in heads.items()}
+            for part, heads in one._asdict().items()
+        }
+        for one in clips
+    ]
+
+
+def unpacked(stored: Sequence[Mapping[str, Mapping[str, Tensor]]]) -> list[ClipLosses]:
+    """What `packed` was given."""
+    return [
+        ClipLosses(
+            **{part: {h: t.numpy() for h, t in heads.items()} for part, heads in one.items()}
+        )
+        for one in stored
+    ]

@@ -4,28 +4,25 @@ import itertools
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from mmlib.batch import Clips, LabelledBatch, to_device
-from mmlib.metrics import ranking
 from mmlib.models.base import Model
 from mmlib.models.devices import training_precision
-from mmlib.models.predict import predict_heads
 from mmlib.params.training import Augment, Optimiser
-from mmlib.runtime.arrays import Indices
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.scratch import Scratch
 from mmlib.runtime.seeds import derive
+from mmlib.training.assessment import Samples, assess, samples
 from mmlib.training.augment import augment
 from mmlib.training.average import WeightAverage
-from mmlib.training.history import Costs, History, PassCounter
-from mmlib.training.objectives import Objective, Row, task_loss
+from mmlib.training.history import Costs, History, PassCounter, Row, packed, unpacked
+from mmlib.training.objectives import Objective
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -65,15 +62,16 @@ def fit(
     seed: int,
     device: torch.device,
     label: str,
-    on_epoch: Callable[[Sequence[Row]], Row] | None = None,
+    on_epoch: Callable[[History], Row] | None = None,
 ) -> History:
     """Train the model in place and return its history; its last weights are their average.
 
-    `batches(epoch)` yields the training batches, of which `steps_per_epoch` are used. `train` is
-    read for the training loss: that of the averaged weights in eval mode, without augmentation, on
-    a fixed sample of train as large as `val`, so that it compares with the validation loss (G-Blend
-    needs the difference); the mean of what was optimised is the column `objective`. `on_epoch` sees
-    the rows so far before each epoch and returns columns to add to the next.
+    `batches(epoch)` yields the training batches, of which `steps_per_epoch` are used. After each
+    epoch the averaged weights are assessed in eval mode, without augmentation: losses and mAP on
+    `val`, or on `assessment.MOST_ASSESSED` of its clips; and the training loss on as
+    many clips of train, so that the two compare (G-Blend needs the difference). The mean of what
+    was optimised is the column `objective`. `on_epoch` sees the history so far before each epoch
+    and returns columns to add to the next row.
 
     All that is random follows from `seed`, the epoch and the step, and each epoch ends with a
     checkpoint in `scratch`: a run that is killed goes on from there, and ends in the same bits.
@@ -84,12 +82,12 @@ def fit(
     run = _Run(model, settings, steps_per_epoch, seed, device, label)
     if scratch.has(CHECKPOINT):
         run.restore(scratch.path(CHECKPOINT))
-    sample = _sample(len(train), min(len(val), len(train)), seed)
+    chosen = samples(train, val, seed)
     for epoch in range(len(run.history.rows), settings.epochs):
         start = time.perf_counter()
-        extra = on_epoch(run.history.rows) if on_epoch else {}
+        extra = on_epoch(run.history) if on_epoch else {}
         mean = run.epoch(epoch, itertools.islice(batches(epoch), steps_per_epoch), objective)
-        row = {"epoch": float(epoch), **run.assess(train, val, sample)}
+        row = {"epoch": float(epoch), **run.assess(chosen)}
         run.history.rows.append({**row, "objective": mean, "learning_rate": run.rate, **extra})
         run.history.costs.seconds += time.perf_counter() - start
         scratch.write(CHECKPOINT, run.save)
@@ -164,25 +162,14 @@ class _Run:
         self.average.update(done)
         return value
 
-    def assess(self, train: Clips, val: Clips, sample: Indices) -> Row:
-        """Losses of every head on the sample of train and on val, and the mAP on val."""
-        row: Row = {}
-        for name, clips, indices in (("train", train, sample), ("val", val, None)):
-            labels, heads = predict_heads(
-                self.average.model,
-                clips,
-                batch_size=self.settings.batch_size,
-                device=self.device,
-                indices=indices,
-            )
-            losses = {head: float(task_loss(val.task, h, labels)) for head, h in heads.items()}
-            row[f"{name}_loss"] = losses[self.model.main_head]
-            if len(losses) > 1:
-                row |= {f"{name}_loss_{head}": loss for head, loss in losses.items()}
-            if not math.isfinite(sum(losses.values())):
-                raise self._diverged(f"{name} loss", sum(losses.values()), len(self.history.rows))
-        scores = heads[self.model.main_head].numpy()
-        row["val_mAP"] = ranking.summary(labels.numpy(), scores, "multi_label")["mAP"]
+    def assess(self, chosen: Samples) -> Row:
+        """Keep every clip's losses, and return the row of their means and the mAP on val."""
+        size, device = self.settings.batch_size, self.device
+        row, clips = assess(self.average.model, chosen, batch_size=size, device=device)
+        for name, value in row.items():
+            if "_loss" in name and not math.isfinite(value):
+                raise self._diverged(name.replace("_", " "), value, len(self.history.rows))
+        self.history.clips.append(clips)
         return row
 
     def report(self, epoch: int) -> None:
@@ -204,6 +191,7 @@ class _Run:
             "average": self.average.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "rows": self.history.rows,
+            "clips": packed(self.history.clips),
             "costs": self.history.costs.as_dict(),
         }
         torch.save(state, path)
@@ -215,7 +203,8 @@ class _Run:
         self.average.model.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         costs: Mapping[str, Any] = state["costs"]
-        self.history = History(rows=state["rows"], costs=Costs(**costs))
+        clips = unpacked(state["clips"])
+        self.history = History(rows=state["rows"], clips=clips, costs=Costs(**costs))
         print(
             f"{self.label}: resuming after epoch {len(self.history.rows)}",
             file=sys.stderr,
@@ -227,12 +216,6 @@ class _Run:
             f"{self.label}: training diverged: {what} is {value} in epoch {epoch}; lower the run's "
             f"learning_rate ({self.settings.learning_rate:g}) or optimiser.clip_norm"
         )
-
-
-def _sample(clips: int, size: int, seed: int) -> Indices:
-    """The fixed clips of train whose loss is compared with that of val, in order."""
-    rng = np.random.default_rng(derive(seed, "sample of train"))
-    return np.sort(rng.choice(clips, size, replace=False))
 
 
 def _adamw(model: Model, weight_decay: float) -> torch.optim.AdamW:

@@ -1,6 +1,7 @@
 """What training minimises: the task's loss of a model on a batch."""
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -10,13 +11,18 @@ from mmlib.batch import LabelledBatch
 from mmlib.models.base import Model
 from mmlib.training.gblend import (
     HEADS,
-    Curve,
+    Estimate,
     estimate,
 )
+from mmlib.training.history import (
+    History,
+    Row,
+)
 
-Row = dict[str, float]
 Objective = Callable[[Model, LabelledBatch, torch.Generator], Tensor]
 """(model in training mode, batch on its device, CPU generator of this step) -> scalar loss."""
+
+NOT_YET = Estimate(*[math.nan] * len(Estimate._fields))
 
 
 def task_loss(task: str, logits: Tensor, labels: Tensor) -> Tensor:
@@ -28,6 +34,14 @@ def task_loss(task: str, logits: Tensor, labels: Tensor) -> Tensor:
     if task == "single_label":
         return F.cross_entropy(logits.float(), labels)
     return F.binary_cross_entropy_with_logits(logits.float(), labels)
+
+
+def clip_losses(task: str, logits: Tensor, labels: Tensor) -> Tensor:
+    """The loss of each clip, (B,), of which `task_loss` is the mean."""
+    if task == "single_label":
+        return F.cross_entropy(logits.float(), labels, reduction="none")
+    losses = F.binary_cross_entropy_with_logits(logits.float(), labels, reduction="none")
+    return losses.mean(dim=1)
 
 
 def plain(task: str) -> Objective:
@@ -43,12 +57,15 @@ class BlendedObjective:
     """The weighted sum of the heads' losses; offline with fixed weights, online re-estimated.
 
     `every` n epochs (None: never) the weights are estimated anew from the model's own heads over
-    the last n epochs; until then they are those given. They follow from the history alone, so that
-    a resumed run uses the same ones.
+    the last n epochs; until then they are those given. They follow from the history and `seed`
+    alone, so that a resumed run uses the same ones.
     """
 
-    def __init__(self, weights: Mapping[str, float], task: str, every: int | None = None) -> None:
-        self.given, self.task, self.every = dict(weights), task, every
+    def __init__(
+        self, weights: Mapping[str, float], task: str, every: int | None = None, seed: int = 0
+    ) -> None:
+        """`seed`: of the bootstrap."""
+        self.given, self.task, self.every, self.seed = dict(weights), task, every, seed
         self.weights = self.given
 
     def __call__(self, model: Model, batch: LabelledBatch, generator: torch.Generator) -> Tensor:
@@ -60,17 +77,21 @@ class BlendedObjective:
         ]
         return torch.stack(losses).sum()
 
-    def begin_epoch(self, rows: Sequence[Row]) -> Row:
-        """Choose the weights for the next epoch from the rows so far; return them as columns."""
+    def begin_epoch(self, history: History) -> Row:
+        """Choose the weights for the next epoch from those so far; return them as columns.
+
+        Online, `share_T`, `share_T_lo` and `share_T_hi` are the last estimate of head T and its
+        interval, from which `weight_T` follows; empty before the first.
+        """
         self.weights = self.given
-        if self.every is not None and len(rows) > self.every:
-            end = (len(rows) - 1) // self.every * self.every
-            curves = {
-                name: Curve(
-                    *([row[f"{part}_loss_{name}"] for row in rows] for part in Curve._fields)
-                )
-                for name in HEADS
-            }
-            found = estimate(curves, end - self.every, end)
-            self.weights = {name: found[name].weight for name in HEADS}
-        return {f"weight_{name}": weight for name, weight in self.weights.items()}
+        columns: Row = {}
+        if self.every is not None:
+            end = (len(history.rows) - 1) // self.every * self.every
+            found = dict.fromkeys(HEADS, NOT_YET)
+            if end > 0:
+                found = estimate(history.clips[end - self.every], history.clips[end], self.seed)
+                self.weights = {name: found[name].weight for name in HEADS}
+            for name in HEADS:
+                columns[f"share_{name}"] = found[name].share
+                columns |= {f"share_{name}_lo": found[name].lo, f"share_{name}_hi": found[name].hi}
+        return {f"weight_{name}": weight for name, weight in self.weights.items()} | columns

@@ -1,6 +1,6 @@
 """Train what a row of params asks for, on the shards, whoever asks for it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,8 +20,8 @@ from mmlib.runtime.scratch import (
 from mmlib.runtime.seeds import derive
 from mmlib.shards.read.loader import ShardSet
 from mmlib.shards.read.manifest import read_manifest
-from mmlib.training.gblend import read_weights
-from mmlib.training.history import History
+from mmlib.training.gblend import HEADS, read_weights
+from mmlib.training.history import History, Row
 from mmlib.training.loop import (
     TrainSettings,
     fit,
@@ -29,7 +29,6 @@ from mmlib.training.loop import (
 from mmlib.training.objectives import (
     BlendedObjective,
     Objective,
-    Row,
     plain,
 )
 
@@ -39,7 +38,7 @@ class Recipe(NamedTuple):
 
     batches: Callable[[int], Iterator[LabelledBatch]]
     objective: Objective
-    on_epoch: Callable[[Sequence[Row]], Row] | None
+    on_epoch: Callable[[History], Row] | None
 
 
 class Fitted(NamedTuple):
@@ -59,34 +58,69 @@ def train(
     `name` is that of the scratch folder, from which a killed run goes on. Raises UserError when
     guide, starts or shards do not fit the row.
     """
-    guide, shards = data / f"guides/{row.guide}.json", data / "shards"
+    guide = data / f"guides/{row.guide}.json"
     weights = read_weights(guide)
+    model, splits = _started(row, sizes, data, seed, heads=weights is not None)
+    blend = None
+    if weights:
+        bootstrap = derive(seed, "bootstrap")
+        blend = BlendedObjective(weights, splits[0].task, row.online_every, bootstrap)
+    method = Recipe(
+        _shuffled(row, model, splits[0], seed),
+        blend or plain(splits[0].task),
+        blend.begin_epoch if blend else None,
+    )
+    mark = fingerprint(seed, sizes, *learning, row, guide, *_files(row, data))
+    return fitted(model, method, row, learning, splits, name=name, mark=mark, seed=seed)
+
+
+def train_heads(
+    row: TrainRun, sizes: ModelSizes, learning: Learning, data: Path, *, name: str, seed: int
+) -> Fitted:
+    """Train the heads A, V and AV together, weighed alike, from the start of the row's run.
+
+    The encoders begin as that run's, all three heads anew, so that none is ahead of another. Else
+    as `train`, but for the row's guide.
+    """
+    model, splits = _started(row, sizes, data, seed, heads=True, fresh_heads=True)
+    alike = BlendedObjective(dict.fromkeys(HEADS, 1 / len(HEADS)), splits[0].task)
+    method = Recipe(_shuffled(row, model, splits[0], seed), alike, None)
+    mark = fingerprint(seed, sizes, *learning, row, *_files(row, data))
+    return fitted(model, method, row, learning, splits, name=name, mark=mark, seed=seed)
+
+
+def _started(
+    row: TrainRun,
+    sizes: ModelSizes,
+    data: Path,
+    seed: int,
+    *,
+    heads: bool,
+    fresh_heads: bool = False,
+) -> tuple[Model, tuple[ShardSet, ShardSet]]:
+    """The row's model as it begins, and the splits train and val."""
+    shards = data / "shards"
     splits = ShardSet(shards, "train"), ShardSet(shards, "val")
-    classes, task = splits[0].classes, splits[0].task
     model = build(
-        architecture(row, sizes, heads=weights is not None),
-        len(classes),
+        architecture(row, sizes, heads=heads),
+        len(splits[0].classes),
         read_manifest(shards),
         seed=derive(seed, "model"),
     )
     for modality, weights_file in row.starts.items():
-        checkpoint.start_encoder(model, modality, weights_file)
-    blend = BlendedObjective(weights, task, row.online_every) if weights else None
-    method = Recipe(
-        lambda epoch: splits[0].batches(row.batch_size, model.modalities, seed=seed, epoch=epoch),
-        blend or plain(task),
-        blend.begin_epoch if blend else None,
-    )
-    mark = fingerprint(
-        seed,
-        sizes,
-        *learning,
-        row,
-        guide,
-        *row.starts.values(),
-        shards / "manifest.json",
-    )
-    return fitted(model, method, row, learning, splits, name=name, mark=mark, seed=seed)
+        checkpoint.start_encoder(model, modality, weights_file, head=not fresh_heads)
+    return model, splits
+
+
+def _shuffled(
+    row: TrainRun, model: Model, train: ShardSet, seed: int
+) -> Callable[[int], Iterator[LabelledBatch]]:
+    return lambda epoch: train.batches(row.batch_size, model.modalities, seed=seed, epoch=epoch)
+
+
+def _files(row: TrainRun, data: Path) -> list[Path]:
+    """What a run of the row begins with."""
+    return [*row.starts.values(), data / "shards/manifest.json"]
 
 
 def fitted(

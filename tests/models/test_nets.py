@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 import torchvision
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 
 from mmlib.models.base import Model
 from mmlib.models.build import build
@@ -102,6 +103,38 @@ def test_cnn14_has_the_published_size() -> None:
     batch_norm_of_the_input = 128
     head = AUDIOSET * 2049
     assert parameter_count(net) + batch_norm_of_the_input + head == 80_753_615
+
+
+def panns(net: Cnn14, x: Tensor) -> Tensor:
+    """The embedding as PANNs' class Cnn14 computes it, call by call, from our net's weights."""
+    x = x[:, None]
+    for level, block in enumerate(net.blocks):
+        assert isinstance(block, nn.Sequential)
+        for layer in block:
+            x = layer(x)
+        size = (2, 2) if level < 5 else (1, 1)
+        x = F.dropout(F.avg_pool2d(x, size), p=0.2, training=net.training)
+    x = torch.mean(x, dim=3)
+    x = torch.max(x, dim=2).values + torch.mean(x, dim=2)
+    x = F.dropout(x, p=0.5, training=net.training)
+    return F.dropout(F.relu(net.dense(x)), p=0.5, training=net.training)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_cnn14_drops_out_where_panns_does(training: bool) -> None:
+    """Equal draws of the same masks, in the same places, give the same embedding."""
+    net = Cnn14(width=2).train(training)
+    x = torch.rand(4, 64, 32, generator=torch.Generator().manual_seed(0))
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        ours = net(x)
+        torch.manual_seed(3)
+        theirs = panns(net, x)
+        again = net(x)
+    torch.testing.assert_close(ours, theirs)
+    assert torch.equal(ours, again) == (not training)
+    if training:
+        assert (ours == 0).float().mean() > 0.4
 
 
 @pytest.mark.parametrize(

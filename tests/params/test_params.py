@@ -84,10 +84,11 @@ def test_a_scalar_in_the_place_of_a_list_is_a_list_of_one(tmp_path: Path) -> Non
         (AUDIO, "data/models/mid.safetensors", "mid starts from mid: no run can wait for itself"),
         (AUDIO, "audio.pt", "name a .safetensors file"),
         (
-            "      fused: mid",
-            "      fused: audio",
-            "blend.fused names 'audio', a run of",
+            "      init: mid",
+            "      init: audio",
+            "blend.init names 'audio', a run of audio,",
         ),
+        ("      init: mid", "      init: mdi", "blend.guides.blend.init names 'mdi', which has no"),
         ("    mid:\n      audio: audio", "    mid:\n      audio: mid", "theorem.fused.mid.audio"),
         ("    tau: null", "    tau: 0.7", "temperature.rule.tau"),
         ("  gblend:\n", "  mixup:\n", "run 'mixup' is in both train and retrain"),
@@ -146,7 +147,7 @@ def load_changed(tmp_path: Path, changes: dict[str, Any]) -> Params:
         ({"retrain.adversarial.guide": "blend"}, "its init 'mid' was trained without them"),
         ({"retrain.mixup.guide": "blend"}, "mixup takes one of temperature"),
         (
-            {"blend.guides.blend.fused": "gblend"},
+            {"blend.guides.blend.init": "gblend"},
             "gblend waits for the guide blend, which is made from gblend: no run can wait for",
         ),
         (
@@ -158,14 +159,26 @@ def load_changed(tmp_path: Path, changes: dict[str, Any]) -> Params:
         ),
         ({"train.audio.video_start": "nofile"}, "the run has no video net: set it to data/none"),
         (
-            {"blend.guides.blend_reference": {"audio": "audio", "video": "video", "fused": "mid"}},
+            {"blend.guides.blend_reference": {"init": "mid"}},
             "'blend_reference' is taken",
         ),
         ({"geometry.convexity_split": "eval"}, "geometry.convexity_split is eval, but temperature"),
         ({"shard.seconds": 1.0, "decode.max_seconds": 2.0}, "data.events.seconds (3) is above"),
-        ({"blend.from_epoch": 100}, "blend.from_epoch is 100, but run 'audio' has epochs 0 to 9"),
+        ({"blend.from_epoch": 100}, "blend.from_epoch is 100, but run 'mid' has epochs 0 to 4"),
         ({"blend.to_epoch": 7}, "blend.to_epoch is 7, but run 'mid' has epochs 0 to 4"),
         ({"blend.from_epoch": 3, "blend.to_epoch": 3}, "must lie before the last epoch"),
+        (
+            {"train.mid.epochs": 1},
+            "before the last epoch that is compared, 0 of run 'mid'",
+        ),
+        (
+            {
+                "train.mid.fusion": "early",
+                "train.mid.audio_start": "data/none/start.json",
+                "train.mid.video_start": "data/none/start.json",
+            },
+            "blend.guides.blend.init names 'mid', which fuses early: its heads A and V",
+        ),
         ({"study.table.multiples": [1.0, 1.0]}, "study: table.multiples holds 1 twice"),
         ({"temperature.rule.partner_spaces": ["audio", "audio"]}, "holds 'audio' twice"),
     ],

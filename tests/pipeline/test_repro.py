@@ -30,7 +30,7 @@ STALE = {
     ("attack.steps", "3"): each("attack") | {"check", "theorem@mid"},
     ("checks.queries", "12"): {"check"},
     ("theorem.search.rounds", "3"): {"theorem@mid"},
-    ("train.mid.epochs", "3"): {"train@mid", "check"},
+    ("train.mid.epochs", "3"): {"train@mid", "blend@blend", "check"},
     ("train.audio.epochs", "3"): {"train@audio", "check"},
     ("retrain.mixup.epochs", "2"): {"retrain@mixup", "check"},
     ("temperature.rule.gamma", "0.5"): {"temperature@temperature"},
@@ -42,11 +42,12 @@ STALE = {
     ("report.title", "x"): set(),
     ("study.seeds", "2"): set(),
     ("attack.domain", "waveform"): each("attack") | {"check", "theorem@mid"},
-    ("model.csn.width", "8"): TRAIN,
+    ("model.csn.width", "8"): TRAIN | {"blend@blend"},
     ("blend.to_epoch", "1"): {"blend@blend"},
     ("embed.batch_size", "32"): each("embed"),
     ("seed", "1"): {"download", "check", "theorem@mid", "retrain@mixup", "retrain@adversarial"}
     | TRAIN
+    | {"blend@blend"}
     | each("attack")
     | each("geometry"),
 }

@@ -140,6 +140,23 @@ DOSE = {"anchors": 0.08, "lambdas": 0.02, "partners": 0.4, "beta_lo": 1.0, "beta
 DOSE |= {"spread": 0.246, "spread_unguided": 0.25, "partner_share": 0.7}
 
 
+BLEND = {
+    "heads": {"A": 0.285, "V": 0.285, "AV": 0.43},
+    "shares": {"A": 0.31, "V": 0.26, "AV": 0.43},
+    "intervals": {"A": [0.21, 0.36], "V": [0.2, 0.37], "AV": [0.38, 0.47]},
+    "alike": [["V", "A"], ["AV"]],
+    "why": "V and A share their weight: their intervals overlap",
+    "dG": {"A": 0.051, "V": 0.043, "AV": 0.062},
+    "dO": {"A": 0.021, "V": 0.022, "AV": 0.019},
+    "epochs": [0, 4],
+    "clips": {"train": 60, "val": 60},
+    "confidence": 0.95,
+    "resamples": 1000,
+    "init": "mid",
+    "passes": {"forward": 960.0, "backward": 920.0},
+}
+
+
 def _guides(root: Path) -> None:
     folder = root / "data/guides"
     folder.mkdir(parents=True)
@@ -147,7 +164,7 @@ def _guides(root: Path) -> None:
         text = (REPOSITORY / f"data/guides/{name}.json").read_text()
         (folder / f"{name}.json").write_text(text)
     (folder / "temperature.json").write_text(json.dumps({"strength": 1.0, "dose": DOSE}))
-    (folder / "blend.json").write_text(json.dumps({"heads": {"A": 0.31, "V": 0.26, "AV": 0.43}}))
+    (folder / "blend.json").write_text(json.dumps(BLEND))
 
 
 def _logits(

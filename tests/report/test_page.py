@@ -78,6 +78,23 @@ def test_a_guide_s_dose_is_shown_and_a_weak_one_is_said_to_test_nothing(html: st
     assert "Whether the metrics help is not tested" in text
 
 
+def test_weights_of_the_heads_stand_with_their_intervals(tmp_path: Path) -> None:
+    root = fake_project.write(tmp_path, clips=40, examples=False)
+    text = Page(render(root)).text
+    for shown in ("0.310 0.210–0.360", "0.260 0.200–0.370", "0.430 0.380–0.470", "0.384"):
+        assert shown in text
+    assert "Guide “blend”: V and A share their weight: their intervals overlap." in text
+    assert "Run gblend is trained with it." in text
+    assert "It took 960 passes forward and 920 backward" in text
+    assert "from where run mid began, and measured after epochs 1 and 5 on 60 clips of val" in text
+    third = dict.fromkeys(("A", "V", "AV"), 1 / 3)
+    uniform = fake_project.BLEND | {"heads": third, "why": "uniform weights: they overlap"}
+    (root / "data/guides/blend.json").write_text(json.dumps(uniform))
+    text = Page(render(root)).text
+    assert "Guide “blend”: uniform weights: they overlap." in text
+    assert "“blend”: used 0.333 0.333 0.333" in text
+
+
 def test_every_clip_is_accounted_for(project: Path, html: str) -> None:
     text = Page(html).text
     assert "7 leak identical" in text

@@ -12,6 +12,10 @@ from mmlib.report.tables import Table
 from mmlib.runtime.scratch import publish_json
 from mmlib.runtime.storage import read_csv as rows_of
 from mmlib.runtime.storage import read_json, records_csv
+from tests.conftest import ROOT
+from tests.report.conftest import render
+from tests.report.pages import made, sound
+from tools import profiles
 
 
 def table(found: Inputs) -> Table:
@@ -60,3 +64,47 @@ def test_every_figure_is_read_where_the_few_lack_it(project: Path, tmp_path: Pat
         publish_json(compared(figures), path)
         assert read_json(path) != figures
     assert table(load(root)) == before
+
+
+def with_cnn14(project: Path, root: Path) -> Path:
+    """The project with another audio run, of CNN14, that scored the same."""
+    copy(project, root)
+    for path in [p for p in root.rglob("audio*") if p.is_file()]:
+        shutil.copy(path, path.with_name(path.name.replace("audio", "audio_cnn14", 1)))
+    profiles.apply("panns", ROOT / "profiles", root / "params.yaml")
+    return root
+
+
+def beside(found: Inputs, run: str) -> list[str]:
+    """The paper's figures in the first row of a run: clean mAP, AUC and d'."""
+    row = next(row for row in table(found).rows if row.name == run)
+    return [str(cell.text) for cell in row.cells[-3:]]
+
+
+def note(found: Inputs) -> str:
+    section = scores(found)
+    assert section is not None
+    return next(str(block.body) for block in section.blocks if block.kind == "note")
+
+
+def test_the_papers_audio_row_stands_beside_a_cnn14_alone(project: Path, tmp_path: Path) -> None:
+    csn = load(copy(project, tmp_path / "csn"))
+    assert beside(csn, "audio") == ["–"] * 3
+    assert beside(csn, "gblend") == ["0.427", "0.971", "2.686"]
+    assert "audio (CSN) has no counterpart there" in note(csn)
+    assert "make profile NAME=panns" in note(csn)
+    assert "audio beside" not in note(csn)
+    root = with_cnn14(project, tmp_path / "both")
+    both = load(root)
+    assert beside(both, "audio") == ["–"] * 3
+    assert beside(both, "audio_cnn14") == ["0.383", "0.963", "2.521"]
+    assert "audio_cnn14 beside “audio uni-modal (PANNs)”" in note(both)
+    assert "audio (CSN) has no counterpart there." in note(both)
+    assert "make profile" not in note(both)
+    sound(render(root))
+
+
+def test_a_csn_alone_has_nothing_of_the_paper_beside_it(tmp_path: Path) -> None:
+    found = load(made(tmp_path, "audio"))
+    assert [group.text for group in table(found).groups] == ["", "this data"]
+    assert note(found).startswith("The paper's row “audio uni-modal (PANNs)” is a CNN14")

@@ -19,6 +19,7 @@ from mmlib.retraining.adversarial import (
 from mmlib.threats import THREATS
 from mmlib.training.history import (
     Costs,
+    History,
     PassCounter,
 )
 from mmlib.training.objectives import plain
@@ -211,7 +212,7 @@ RIPPLE: Any = Ripple()
 
 def test_a_sound_gradient_is_left_to_the_single_step() -> None:
     objective = watched()
-    columns = objective.begin_epoch(())
+    columns = objective.begin_epoch(History())
     for _ in range(5):
         objective(LINEAR, toy_batch(), generator())
     assert not objective.backed_off
@@ -222,7 +223,7 @@ def test_a_sound_gradient_is_left_to_the_single_step() -> None:
 
 def test_a_masked_gradient_backs_off_for_the_rest_of_the_epoch() -> None:
     objective = watched()
-    columns = objective.begin_epoch(())
+    columns = objective.begin_epoch(History())
     for model in (LINEAR, RIPPLE, RIPPLE, LINEAR, LINEAR):
         objective(model, toy_batch(), generator())
     assert objective.backed_off
@@ -245,13 +246,13 @@ def test_after_backing_off_the_clips_are_adversarial_again() -> None:
 
 def test_the_guard_s_memory_is_in_the_rows_and_its_alarm_ends_with_the_epoch() -> None:
     objective = watched()
-    row = objective.begin_epoch(())
+    row = objective.begin_epoch(History())
     for model in (LINEAR, LINEAR, RIPPLE):
         objective(model, toy_batch(), generator())
     assert objective.backed_off
     resumed = watched()
     for again in (objective, resumed):
-        again.begin_epoch([row])
+        again.begin_epoch(History([row]))
         assert not again.backed_off
         again(RIPPLE, toy_batch(), generator())
         assert again.columns["backed_off"] == 0

@@ -62,6 +62,28 @@ def test_an_empty_table_takes_the_rows_of_a_profile_and_gives_them_back(params: 
     assert set(load(params).temperature.guides) == {"temperature"}
 
 
+def test_a_row_that_a_profile_adds_stands_with_its_table(params: Path) -> None:
+    """What follows the table in the file, comments too, still follows it."""
+    before = params.read_text(encoding="utf-8")
+    profiles.apply("panns", FOLDER, params)
+    after = params.read_text(encoding="utf-8")
+    start = next(k for k, (old, new) in enumerate(zip(before, after, strict=False)) if old != new)
+    added = after[: len(after) - len(before) + start][start:]
+    assert before == after[:start] + after[start + len(added) :]
+    row = load(params).train["audio_cnn14"]
+    assert (row.audio, row.modalities) == ("cnn14", ("audio",))
+    assert added.count("\n") == len(type(row).model_fields)
+    profiles.apply("demo", FOLDER, params)
+    assert params.read_text(encoding="utf-8") == before
+
+
+def test_cnn14_goes_over_every_source_and_size(params: Path) -> None:
+    for chosen in ("panns", "tiny panns", "audioset paper panns", "folder small panns"):
+        profiles.apply(f"demo {chosen}", FOLDER, params)
+        assert list(load(params).train) == ["audio", "video", "mid", "gblend", "audio_cnn14"]
+        assert load(params).model.cnn14.width == 64
+
+
 def test_rows_of_the_study_cost_what_they_say(params: Path) -> None:
     """10 epochs of plain training make as many passes as 4 of PGD-AT: (1 + share x steps) each."""
     profiles.apply("study", FOLDER, params)

@@ -16,6 +16,7 @@ from mmlib.models.base import Model
 from mmlib.params.training import Augment, Optimiser
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.scratch import Scratch
+from mmlib.training import assessment
 from mmlib.training.average import WeightAverage
 from mmlib.training.history import (
     Costs,
@@ -158,6 +159,40 @@ def test_train_and_validation_loss_are_measured_alike(tmp_path: Path) -> None:
             assert row[f"train_loss{head}"] == row[f"val_loss{head}"]
         assert row["val_loss"] == row["val_loss_AV"]
         assert row["objective"] != row["train_loss"]
+
+
+def test_a_large_val_is_assessed_on_the_same_part_by_every_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assessment, "MOST_ASSESSED", 10)
+    train_clips, val = MemoryClips(48), MemoryClips(24, seed=1)
+    one, two = (assessment.samples(train_clips, val, seed) for seed in (1, 2))
+    for chosen in (one, two):
+        assert len(chosen.of_val) == len(chosen.of_train) == 10
+        assert len(set(chosen.of_val.tolist())) == 10
+        assert (np.diff(chosen.of_val) > 0).all()
+    assert np.array_equal(one.of_val, two.of_val), "curves of runs compare"
+    assert not np.array_equal(one.of_train, two.of_train)
+    model, history = train(tmp_path, val=val)
+    batch = val.gather(one.of_val)
+    loss = task_loss("multi_label", model(batch.inputs), batch.labels).item()
+    assert history.rows[-1]["val_loss"] == pytest.approx(loss, rel=1e-5)
+    for clips in history.clips:
+        assert [len(losses["AV"]) for losses in clips] == [10, 10]
+
+
+def test_a_small_val_is_assessed_whole() -> None:
+    chosen = assessment.samples(MemoryClips(9), MemoryClips(12), 1)
+    assert chosen.of_val.tolist() == list(range(12))
+    assert chosen.of_train.tolist() == list(range(9))
+
+
+def test_the_losses_of_clips_have_the_row_s_as_their_means(tmp_path: Path) -> None:
+    _, history = train(tmp_path, objective=BlendedObjective(HEADS, "multi_label"))
+    for row, clips in zip(history.rows, history.clips, strict=True):
+        for part, heads in clips._asdict().items():
+            for head, losses in heads.items():
+                assert row[f"{part}_loss_{head}"] == pytest.approx(losses.mean(), rel=1e-6)
 
 
 def test_divergence_is_one_clear_line(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """Stages train, blend and embed on real shards, run after one another, killed and refused."""
 
+import copy
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,13 @@ from ruamel.yaml import YAML
 
 from mmlib.metrics.stored import read_embeddings
 from mmlib.models import checkpoint
+from mmlib.models.base import Model
 from mmlib.models.build import architecture, build
 from mmlib.params.training import FRESH
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.scratch import Scratch
+from mmlib.training import loop
+from mmlib.training.history import History
 from stages import blend, embed, train
 from tests.conftest import ROOT
 from tests.fake_shards import write_shards
@@ -63,6 +69,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def change_params(change: Callable[[Any], None]) -> None:
+    yaml = YAML(typ="safe")
+    values = yaml.load(Path("params.yaml").read_text(encoding="utf-8"))
+    change(values)
+    with Path("params.yaml").open("w", encoding="utf-8") as stream:
+        yaml.dump(values, stream)
+
+
 def columns(run: str) -> list[str]:
     return Path(f"metrics/training/{run}.csv").read_text(encoding="utf-8").split("\n")[0].split(",")
 
@@ -89,9 +103,14 @@ def test_from_plain_runs_to_a_blended_one_and_its_embeddings(project: Path) -> N
     guide = json.loads(Path("data/guides/blend.json").read_text(encoding="utf-8"))
     assert list(guide["heads"]) == list(guide["dG"]) == list(guide["dO"]) == ["A", "V", "AV"]
     assert sum(guide["heads"].values()) == pytest.approx(1.0)
+    assert (guide["init"], guide["epochs"]) == ("mid", [0, 2])
+    assert guide["clips"] == {"train": 16, "val": 16}
+    # 2 of 40 clips lack audio, and each of the 3 epochs leaves out 8 clips.
+    assert 3 * 31 <= guide["passes"]["forward"] <= 3 * 32
 
     train.main(["gblend"])
     assert {"train_loss_A", "val_loss_V", "val_loss_AV", "weight_A"} <= set(columns("gblend"))
+    assert "share_A" not in columns("gblend")
     assert not list(Path("scratch").iterdir())
     model, description = checkpoint.load(Path("data/models/gblend"))
     assert list(model.auxiliary) == ["A", "V"]
@@ -155,6 +174,11 @@ def test_online_weights_change_and_are_logged(project: Path) -> None:
     assert weights[0] == weights[1] == pytest.approx([0.239, 0.384, 0.377])
     assert weights[2] != weights[1]
     assert sum(weights[2]) == pytest.approx(1.0)
+    shares = [
+        [line.split(",")[names.index(f"share_{h}")] for h in ("A", "V", "AV")] for line in lines
+    ]
+    assert shares[0] == shares[1] == ["", "", ""]
+    assert sum(map(float, shares[2])) == pytest.approx(1.0)
 
 
 @pytest.mark.slow
@@ -198,9 +222,62 @@ def test_what_does_not_fit_is_said_in_one_line(project: Path, run: str, message:
     assert not Path("metrics").exists()
 
 
+def test_the_heads_of_a_guide_begin_together(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Encoders as the run `init` begins, all three heads as fresh as its own."""
+    train.main(["audio"])
+    begun: list[Model] = []
+
+    def fit(model: Model, **parts: Any) -> History:
+        begun.append(copy.deepcopy(model))
+        return loop.fit(model, **parts)
+
+    monkeypatch.setattr("mmlib.training.train.fit", fit)
+    change_params(lambda values: values["blend"]["guides"].update(warm={"init": "warm"}))
+    blend.main(["warm"])
+    train.main(["warm"])
+    heads, run = begun
+    source, _ = checkpoint.load(Path("data/models/audio"))
+    for model in begun:
+        copied = model.encoders["audio"].state_dict()
+        for name, tensor in source.encoders["audio"].state_dict().items():
+            assert torch.equal(copied[name], tensor)
+    assert list(heads.auxiliary) == ["A", "V"]
+    assert not list(run.auxiliary)
+    fresh = heads.auxiliary["A"].state_dict()["weight"]
+    assert not torch.equal(fresh, source.head.weight)
+    assert float(fresh.abs().max()) <= fresh.shape[1] ** -0.5, "as torch begins a layer"
+
+
+def test_a_guide_is_the_same_again_and_after_a_kill(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blend.main(["blend"])
+    whole = Path("data/guides/blend.json").read_bytes()
+    Path("data/guides/blend.json").unlink()
+    write = Scratch.write
+
+    def killed(self: Scratch, name: str, writer: Any) -> None:
+        write(self, name, writer)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Scratch, "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            blend.main(["blend"])
+    assert not Path("data/guides/blend.json").exists()
+    blend.main(["blend"])
+    assert Path("data/guides/blend.json").read_bytes() == whole
+    assert not list(Path("scratch").iterdir())
+
+
 def test_blend_and_embed_want_what_they_read(project: Path) -> None:
-    with pytest.raises(UserError, match=r"audio\.csv: no such file"):
-        blend.main(["blend"])
+    change_params(lambda values: values["blend"]["guides"].update(warm={"init": "warm"}))
+    with pytest.raises(UserError, match=r"audio\.json: no such file"):
+        blend.main(["warm"])
+    with pytest.raises(UserError, match=r"blend\.guides has no row 'other', only blend, warm"):
+        blend.main(["other"])
     with pytest.raises(UserError, match=r"mid\.json: no such file"):
         embed.main(["mid"])
     for stage in (train, embed):

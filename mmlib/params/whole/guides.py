@@ -49,6 +49,13 @@ def faults(params: "Params") -> Iterable[str]:
             yield f"{key}.guide is {row.guide!r}: name a guide, not a path"
         elif fault := _misfit(params, row):
             yield f"{key}.guide is {row.guide!r}, {fault}"
+    for name, guide in params.blend.guides.items():
+        start = params.train.get(guide.init)
+        if start is not None and start.fusion == "early":
+            yield (
+                f"blend.guides.{name}.init names {guide.init!r}, which fuses early: its heads A "
+                "and V would have no encoders"
+            )
     yield from _circles(params)
     eval_split = [
         name
@@ -89,16 +96,19 @@ def _circles(params: "Params") -> Iterable[str]:
     for name, row in params.train.items():
         starts = [f.stem for f in row.starts.values() if is_made(f)]
         waits[name] = [(start, f"{name} starts from {start}") for start in starts]
-        for made in (params.blend.guides, params.temperature.guides):
-            if parts := made.get(row.guide):
-                said = f"{name} waits for the guide {row.guide}, which is made from"
-                waits[name] += [
-                    (run, f"{said} {run}") for run in (parts.audio, parts.video, parts.fused)
-                ]
+        said = f"{name} waits for the guide {row.guide}, which is made from"
+        waits[name] += [(run, f"{said} {run}") for run in _made_from(params, row.guide)]
     for name in waits:
         if circle := _circle(waits, name, name, ()):
             yield f"train.{name}: {'; '.join(circle)}: no run can wait for itself"
             return
+
+
+def _made_from(params: "Params", guide: str) -> tuple[str, ...]:
+    """The runs that a guide is made from, if a stage makes it."""
+    if parts := params.temperature.guides.get(guide):
+        return parts.audio, parts.video, parts.fused
+    return (params.blend.guides[guide].init,) if guide in params.blend.guides else ()
 
 
 def _circle(

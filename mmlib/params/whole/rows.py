@@ -1,6 +1,6 @@
 """What rows of params.yaml say of one another: what is retrained, and runs that are named."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from mmlib.params.checks import Alone
@@ -41,15 +41,13 @@ def _retraining(params: "Params") -> Iterable[str]:
 
 
 def _named_runs(params: "Params") -> Iterable[str]:
-    plain: list[Named] = []
-    made: dict[str, Mapping[str, Parts]] = {
-        "blend": params.blend.guides,
-        "temperature": params.temperature.guides,
-    }
-    for section, guides in made.items():
-        for name, parts in guides.items():
-            key = f"{section}.guides.{name}"
-            plain += [*_parts(key, parts), (f"{key}.fused", parts.fused, MODALITIES)]
+    plain: list[Named] = [
+        (f"blend.guides.{name}.init", guide.init, MODALITIES)
+        for name, guide in params.blend.guides.items()
+    ]
+    for name, parts in params.temperature.guides.items():
+        key = f"temperature.guides.{name}"
+        plain += [*_parts(key, parts), (f"{key}.fused", parts.fused, MODALITIES)]
     for key, run, modalities in plain:
         if run not in params.train:
             yield f"{key} names {run!r}, which has no row in train"

@@ -66,14 +66,14 @@ def _signals(params: "Params") -> Iterable[str]:
 def _epochs(params: "Params") -> Iterable[str]:
     blend = params.blend
     for guide in blend.guides.values():
-        for run in (guide.audio, guide.video, guide.fused):
-            last = params.train[run].epochs - 1
-            for key, epoch in (("from_epoch", blend.from_epoch), ("to_epoch", blend.to_epoch)):
-                if epoch is not None and epoch > last:
-                    yield f"blend.{key} is {epoch}, but run {run!r} has epochs 0 to {last}"
-            end = last if blend.to_epoch is None else blend.to_epoch
-            if blend.from_epoch >= end:
-                yield (
-                    f"blend.from_epoch ({blend.from_epoch}) must lie before the last epoch that is "
-                    f"compared, {end} of run {run!r}"
-                )
+        run = guide.init
+        last = params.train[run].epochs - 1
+        for key, epoch in (("from_epoch", blend.from_epoch), ("to_epoch", blend.to_epoch)):
+            if epoch is not None and epoch > last:
+                yield f"blend.{key} is {epoch}, but run {run!r} has epochs 0 to {last}"
+        end = last if blend.to_epoch is None else blend.to_epoch
+        if blend.from_epoch >= end:
+            yield (
+                f"blend.from_epoch ({blend.from_epoch}) must lie before the last epoch that is "
+                f"compared, {end} of run {run!r}"
+            )

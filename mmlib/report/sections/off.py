@@ -65,10 +65,9 @@ def _not_there(file: str, stage: str) -> str:
     return f"{file} is not there: “dvc repro {stage}” writes it."
 
 
-def _no_row(stage: str, key: str) -> str:
+def _no_row(stage: str, key: str, names: str = "an audio, a video and a fused run") -> str:
     return (
-        f"Stage {stage} is off, because {key} in params.yaml is empty: a row there names an audio,"
-        " a video and a fused run."
+        f"Stage {stage} is off, because {key} in params.yaml is empty: a row there names {names}."
     )
 
 
@@ -93,7 +92,7 @@ def _classes(_: Inputs) -> str:
 
 def _blend(inputs: Inputs) -> str:
     if not inputs.params.blend.guides:
-        return _no_row("blend", "blend.guides")
+        return _no_row("blend", "blend.guides", "a fused run")
     return _not_there("data/guides/<guide>.json", "blend")
 
 

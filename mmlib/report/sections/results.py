@@ -12,7 +12,7 @@ from mmlib.report.inputs import Inputs, Run, band
 from mmlib.report.sections.blocks import Block, Panel, Section, legend, rule
 from mmlib.report.sections.perceptibility import perceptibility
 from mmlib.report.sections.worst_case import worst_case
-from mmlib.report.tables import PAPER, PAPER_ROWS, Cell, Group, Head, Row, Table
+from mmlib.report.tables import PAPER, PAPER_AUDIO_NET, PAPER_ROWS, Cell, Group, Head, Row, Table
 from mmlib.runtime.arrays import Array
 
 STORED = {"log_mel": "float16 log-mel", "waveform": "int16 samples"}
@@ -24,20 +24,42 @@ def scores(inputs: Inputs) -> Section | None:
         return None
     blocks = [Block("table", _scores_table(inputs))]
     ours = [run for run in inputs.runs if _paper(run)]
+    note = ""
     if ours:
         pairs = [f"{run.name} beside “{PAPER_ROWS[run.role]}”" for run in ours]
         note = (
             "The paper's numbers are for AudioSet, larger models and an unstated budget: compare"
             f" the order of the rows, not the values. The table sets {wording.listed(pairs)}."
         )
-        blocks.append(Block("note", note))
+    note += _without_counterpart(inputs)
+    if note:
+        blocks.append(Block("note", note.strip()))
     return Section("scores", "Scores, clean and attacked", blocks)
 
 
 def _paper(run: Run) -> Mapping[str, tuple[float, float, float]]:
-    """The paper's figures for such a run; all of its models but the audio one read both."""
-    alike = run.role == "audio" or len(run.modalities) > 1
+    """The paper's figures for such a run: its audio model is a CNN14, all others read both."""
+    alike = run.audio_net == PAPER_AUDIO_NET if run.role == "audio" else len(run.modalities) > 1
     return PAPER.get(run.role, {}) if alike else {}
+
+
+def _without_counterpart(inputs: Inputs) -> str:
+    """What to say of audio runs whose net is not that of the paper's audio row."""
+    audio = [run for run in inputs.runs if run.role == "audio"]
+    others = [
+        f"{run.name} ({run.audio_net.upper()})"
+        for run in audio
+        if run.audio_net and not _paper(run)
+    ]
+    if not others:
+        return ""
+    text = (
+        f" The paper's row “{PAPER_ROWS['audio']}” is a CNN14:"
+        f" {wording.listed(others)} {'has' if len(others) == 1 else 'have'} no counterpart there."
+    )
+    if len(others) == len(audio):
+        text += " “make profile NAME=panns” adds a run of CNN14."
+    return text
 
 
 def _scores_table(inputs: Inputs) -> Table:

@@ -1,63 +1,19 @@
-"""How the runs learned: Gradient-Blending weights, retraining with its cost, training curves."""
+"""How the runs learned: retraining with its cost, training curves."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from mmlib.report import figures, threats, wording
+from mmlib.report import figures, wording
 from mmlib.report.figures import Line, Point
 from mmlib.report.inputs import Inputs, Run, band
-from mmlib.report.sections.blocks import Block, Panel, Section, legend, patch
+from mmlib.report.sections.blocks import Block, Panel, Section, legend
 from mmlib.report.sections.guidance import guidance
 from mmlib.report.tables import Cell, Group, Head, Row, Table
 
-BLEND_SOURCES = {"blend": "estimated here", "blend_reference": "literature, AudioSet"}
 CURVES = (
     ("val_mAP", "mAP on the val split", "mAP"),
     ("val_loss", "Loss on the val split", "loss"),
     ("train_loss", "Loss on the train split", "loss"),
 )
-
-
-def blend(inputs: Inputs) -> Section | None:
-    """The weights of the heads, ours beside the literature's; None unless ours were estimated."""
-    sources = _weights(inputs)
-    if "estimated here" not in sources:
-        return None
-    heads = [head for head in threats.NAMES if any(head in values for values in sources.values())]
-    titles = [threats.SHORT[head] for head in heads]
-    bars = [[values.get(head, 0.0) for head in heads] for values in sources.values()]
-    svg = figures.weights(bars, titles, name="blend", label="Weight of each head's loss")
-    run = inputs.with_role("gblend")
-    users = (
-        f" Run {run.name} is trained with guide “{inputs.params.train[run.name].guide}”."
-        if run
-        else ""
-    )
-    caption = (
-        "The weight of each head's loss in joint training, estimated from how fast the head"
-        f" generalises relative to how fast it overfits.{users}"
-    )
-    marks = zip(sources, (patch("ink"), patch("muted")), strict=False)
-    rows = [
-        Row(source, [Cell(wording.number(values.get(head))) for head in heads])
-        for source, values in sources.items()
-    ]
-    table = Table(
-        title="Gradient-Blending weights",
-        head=(Head("weights", "word"), *(Head(f"head {title}") for title in titles)),
-        rows=rows,
-    )
-    panel = Panel("Weight of each head", svg)
-    blocks = [legend((), *marks), Block("panels", [panel], caption), Block("table", table)]
-    return Section("blend", "Gradient-Blending weights", blocks)
-
-
-def _weights(inputs: Inputs) -> dict[str, dict[str, float]]:
-    found = {}
-    for guide, title in BLEND_SOURCES.items():
-        heads = inputs.guides.get(guide, {}).get("heads")
-        if isinstance(heads, Mapping):
-            found[title] = {head: float(weight) for head, weight in heads.items()}
-    return found
 
 
 def retraining(inputs: Inputs) -> Section | None:
