@@ -134,9 +134,9 @@ def _refused(clips: ClipList, columns: Columns, settings: whole.Params) -> Itera
             columns, Vocabulary(clips.classes, clips.task), same_source=same_source
         )
     except UserError as error:
+        warnings = []
         yield f"download would stop: {error}"
-        return
-    yield from (f"warning: {warning}" for warning in warnings)
+    yield from (f"warning: {warning}" for warning in (*clips.warnings, *warnings))
 
 
 def _size(count: float) -> str:

@@ -4,15 +4,17 @@ A segment list begins with lines marked `#`; every other line is
 `<video id>, <start>, <end>, "<mid>,<mid>,..."`, times in seconds.
 """
 
-import csv
 import re
 from array import array
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.lists import Row, RowError, read_list
 from mmlib.shards.rows.clips import SPLITS
+from mmlib.sources.audioset_resaved import Resaved
 from mmlib.sources.segments import Segments
 
 CLASSES_NAME = "class_labels_indices.csv"
@@ -21,10 +23,13 @@ SEGMENT_NAMES = {
     "unbalanced": "unbalanced_train_segments.csv",
     "eval": "eval_segments.csv",
 }
+_CLASS_COLUMNS = ("index", "mid", "display_name")
 # Copies of the lists often carry this in front of their names.
 _PREFIX = "audioset_"
+# The published form, and what most programs make of it.
 _LINE = re.compile(
-    rb'([\w-]{1,64}), ?(\d{1,6})(?:\.(\d{1,3})\d*)?, ?(\d{1,6})(?:\.(\d{1,3})\d*)?, ?"([^"]+)"\s*'
+    rb"([\w-]{1,64}), ?(\d{1,6})(?:\.(\d{1,3})\d*)?, ?(\d{1,6})(?:\.(\d{1,3})\d*)?, ?"
+    rb'(?:"([^"]+)"|(/[\w/]+))\s*'
 )
 
 
@@ -39,17 +44,16 @@ def find_list(folder: Path, name: str) -> Path | None:
 def read_classes(path: Path) -> dict[str, str]:
     """Read mid -> display name, in the order of the indices. UserError names a bad line."""
     found: dict[str, str] = {}
-    with path.open(newline="", encoding="utf-8-sig") as stream:
-        rows = csv.reader(stream)
-        if next(rows, None) != ["index", "mid", "display_name"]:
-            raise UserError(f"{path}, line 1: index,mid,display_name is expected there")
-        for row in rows:
-            if len(row) != 3 or row[0] != str(len(found)) or row[1] in found or not row[2]:
-                raise UserError(
-                    f"{path}, line {rows.line_num}: {len(found)},<mid>,<display name> is expected "
-                    f"there, not {','.join(row)[:80]}"
-                )
-            found[row[1]] = row[2]
+
+    def name(row: Row) -> None:
+        index, mid, display = map(row.text, _CLASS_COLUMNS)
+        if index != str(len(found)) or mid in found or not mid or not display:
+            shown = ",".join(row.cells.values())[:80]
+            raise RowError(f"{len(found)},<mid>,<display name> is expected there, not {shown}")
+        found[mid] = display
+
+    for _ in read_list(path, _CLASS_COLUMNS, name):
+        pass
     if not found:
         raise UserError(f"{path} lists no classes: get {CLASSES_NAME} anew")
     if len(set(found.values())) < len(found):
@@ -66,26 +70,24 @@ def read_segments(path: Path, mids: dict[str, int], split: str) -> Segments:
     start_ms, end_ms, ends = array("q"), array("q"), array("q")
     labels = array("i")
     places = _Places(mids)
-    with path.open("rb") as stream:
-        for number, line in enumerate(stream, 1):
-            match = _LINE.fullmatch(line)
-            if match is None:
-                if line.startswith(b"#") or not line.strip():
-                    continue
-                raise _fault(path, number, line, 'want <id>, <start>, <end>, "<mid>,..."')
-            video, start, start_rest, end, end_rest, names = match.groups()
+    resaved = Resaved(path)
+    for number, line in _lines(path):
+        match = _LINE.fullmatch(line)
+        try:
+            groups = match.groups() if match else resaved.groups(number, line)
+            if groups is None:
+                continue
+            video, start, start_rest, end, end_rest, names, one = groups
             begin, stop = _milliseconds(start, start_rest), _milliseconds(end, end_rest)
             if stop <= begin:
-                raise _fault(path, number, line, "it ends before it starts")
-            try:
-                labels.extend(places[names])
-            except KeyError as error:
-                unknown = f"unknown mid {error.args[0]}; {CLASSES_NAME} does not have it"
-                raise _fault(path, number, line, unknown) from None
-            videos.append(video)
-            start_ms.append(begin)
-            end_ms.append(stop)
-            ends.append(len(labels))
+                raise RowError("it ends before it starts")
+            labels.extend(places[names or one or b""])
+        except RowError as error:
+            raise _fault(path, number, line, str(error)) from None
+        videos.append(video)
+        start_ms.append(begin)
+        end_ms.append(stop)
+        ends.append(len(labels))
     if not videos:
         raise UserError(f"{path} lists no segments: get it anew")
     return Segments(
@@ -98,6 +100,20 @@ def read_segments(path: Path, mids: dict[str, int], split: str) -> Segments:
     )
 
 
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Lines with their numbers, whichever ends they have."""
+    number = 0
+    with path.open("rb") as stream:
+        for chunk in stream:
+            number += 1
+            if b"\r" not in chunk[:-2]:
+                yield number, chunk
+                continue
+            parts = chunk.removesuffix(b"\n").removesuffix(b"\r").split(b"\r")
+            yield from enumerate(parts, number)
+            number += len(parts) - 1
+
+
 class _Places(dict[bytes, tuple[int, ...]]):
     """Places of a line's mids, kept for the lines that have the same."""
 
@@ -107,7 +123,11 @@ class _Places(dict[bytes, tuple[int, ...]]):
 
     def __missing__(self, names: bytes) -> tuple[int, ...]:
         mids = dict.fromkeys(name.strip() for name in names.decode("utf-8", "replace").split(","))
-        found = tuple(self._mids[mid] for mid in mids)
+        try:
+            found = tuple(self._mids[mid] for mid in mids)
+        except KeyError as error:
+            unknown = error.args[0]
+            raise RowError(f"unknown mid {unknown}; {CLASSES_NAME} does not have it") from None
         # Common sets of labels come back thousands of times, most come once.
         if len(self) < 100_000:
             self[names] = found

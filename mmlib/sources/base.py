@@ -84,6 +84,7 @@ class ClipList:
 
     `requests` may be lazy (it is read by index and by slice, and iterated a few times). `classes`
     fixes the order of the label columns everywhere; `task` is "multi_label" or "single_label".
+    `warnings` are lines about what looks wrong in the list and is used as it stands.
     """
 
     source: str
@@ -91,3 +92,4 @@ class ClipList:
     task: str
     requests: Sequence[Request]
     fetch: Fetch
+    warnings: tuple[str, ...] = ()

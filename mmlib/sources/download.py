@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from mmlib.runtime.code import makes_rows
+from mmlib.runtime.errors import UserError
 from mmlib.runtime.scratch import (
     Scratch,
     fingerprint,
@@ -55,10 +56,7 @@ def download(
     """
     vocabulary = Vocabulary(clips.classes, clips.task)
     columns = columns_of(clips.requests, clips.classes)
-    warnings = check_requests(columns, vocabulary, same_source=same_source)
-    positives = columns.positives(clips.classes)
-    check_splits(columns.clips(), positives, vocabulary)
-    untrained_classes(positives["train"], clips.classes, absent_classes)
+    warnings = _check(clips, columns, vocabulary, same_source, absent_classes)
     scratch = Scratch(
         "download", _progress_key(clips, columns, shard_clips), scratch_root, uses=(clips.fetch,)
     )
@@ -77,6 +75,25 @@ def download(
         param="data.max_failed_share",
         warnings=warnings,
     )
+
+
+def _check(
+    clips: ClipList,
+    columns: Columns,
+    vocabulary: Vocabulary,
+    same_source: str,
+    absent_classes: str,
+) -> list[str]:
+    """Refuse a list that cannot be used; else what looks wrong in it, a line each."""
+    try:
+        found = check_requests(columns, vocabulary, same_source=same_source)
+        positives = columns.positives(clips.classes)
+        check_splits(columns.clips(), positives, vocabulary)
+        untrained_classes(positives["train"], clips.classes, absent_classes)
+    except UserError as error:
+        # A class without a training clip may be no class, but a list of labels misread.
+        raise UserError("; note: ".join([str(error), *clips.warnings])) from None
+    return [*clips.warnings, *found]
 
 
 class Pieces(Computed[Piece]):

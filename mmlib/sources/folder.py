@@ -2,18 +2,20 @@
 
 Columns: clip_id; path, relative to the folder of the list; labels, separated by `|`; split (train,
 val, eval); optional start_s and end_s, which cut a clip out of a longer file; optional source_id,
-the recording that a clip comes from (else the path): clips of one recording must share a split.
+the recording that a clip comes from (else the file): clips of one recording must share a split.
 """
 
-import csv
-import math
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from unicodedata import normalize
 
 from mmlib.params.data import Data
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.lists import Row, RowError, clean, read_list
 from mmlib.shards.rows.clips import SPLITS
+from mmlib.sources import doubtful
 from mmlib.sources.base import ClipList, Fetched, Request
 from mmlib.sources.local import take
 from mmlib.sources.validation import carve_validation
@@ -29,17 +31,19 @@ def clip_list(data: Data, seed: int) -> ClipList:
     missing media file is no such error: its clip fails when it is fetched.
     """
     table = _table(data.path)
-    requests = list(_requests(table))
+    rows = _Rows(table.parent)
+    requests: Sequence[Request] = list(read_list(table, _NEEDED, rows.request))
     if not requests:
         raise UserError(f"{table} lists no clips")
     if not any(request.split == "val" for request in requests):
         requests = carve_validation(requests, data.val_share)
     return ClipList(
         source="folder",
-        classes=tuple(sorted({label for request in requests for label in request.labels})),
+        classes=tuple(sorted(rows.lines_of_label)),
         task=data.task,
         requests=requests,
         fetch=partial(_fetch, copy=data.media == "copy"),
+        warnings=tuple(f"{table}: {line}" for line in doubtful.warnings(rows.lines_of_label)),
     )
 
 
@@ -53,87 +57,93 @@ def _table(path: str | None) -> Path:
     return table
 
 
-def _requests(table: Path) -> Iterator[Request]:
-    line_of: dict[str, int] = {}
-    line = 1
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            _check_header(reader.fieldnames or (), table)
-            for row in reader:
-                line = reader.line_num
-                request = _request(row, table.parent)
-                first = line_of.setdefault(request.clip_id, line)
-                if first != line:
-                    raise _RowError(f"clip_id {request.clip_id} is used in line {first} already")
-                yield request
-    except UnicodeDecodeError as error:
-        raise UserError(f"{table} is not UTF-8 ({error.reason}): save it as UTF-8") from None
-    except csv.Error as error:
-        raise UserError(
-            f"{table}, from line {line + 1} on: {error}; is there a quote that is not closed?"
-        ) from None
-    except _RowError as error:
-        raise UserError(f"{table}, line {line}: {error}") from None
+class _Rows:
+    """Makes a request of each row, and knows what the rows before it held.
 
+    `lines_of_label` maps each label to the lines that have it.
+    """
 
-class _RowError(Exception):
-    """What is wrong with a row; its place is added where the place is known."""
+    def __init__(self, folder: Path) -> None:
+        self.lines_of_label: dict[str, list[int]] = {}
+        self._folder = folder
+        self._line_of_clip: dict[str, int] = {}
+        self._recordings = _Recordings(folder)
 
-
-def _check_header(names: Sequence[str], table: Path) -> None:
-    missing = [name for name in _NEEDED if name not in names]
-    if missing:
-        raise UserError(
-            f"{table} has no column {', '.join(missing)}; it has {', '.join(names) or 'none'}; "
-            f"needed are {', '.join(_NEEDED)}, separated by commas"
+    def request(self, row: Row) -> Request:
+        """The request of a row; RowError when it cannot be used."""
+        clip_id, split = row.text("clip_id"), row.text("split").lower()
+        for column in ("clip_id", "path"):
+            if not row.text(column):
+                raise RowError(f"{column} is empty")
+        if split not in SPLITS:
+            raise RowError(f"unknown split {row.text('split')!r}: use {', '.join(SPLITS)}")
+        start_s, end_s = row.seconds("start_s"), row.seconds("end_s")
+        if end_s is not None and end_s <= (start_s or 0.0):
+            raise RowError(f"end_s {end_s:g} is not after start_s {start_s or 0.0:g}")
+        first = self._line_of_clip.setdefault(clip_id, row.line)
+        if first != row.line:
+            raise RowError(f"clip_id {clip_id} is used in line {first} already")
+        path, status = _find(self._folder, row.cells["path"])
+        recording = self._recordings.name(path, status)
+        labels = filter(None, map(clean, row.cells["labels"].split("|")))
+        version = {"size": status.st_size, "mtime_ns": status.st_mtime_ns} if status else {}
+        request = Request(
+            clip_id=clip_id,
+            source_id=row.text("source_id") or recording,
+            split=split,
+            labels=tuple(dict.fromkeys(labels)),
+            start_s=start_s,
+            end_s=end_s,
+            # A changed file makes what was stored of it stale.
+            locator={"path": str(path), **version},
         )
+        for label in request.labels:
+            self.lines_of_label.setdefault(label, []).append(row.line)
+        return request
 
 
-def _request(row: dict[str, str], folder: Path) -> Request:
-    if None in row or None in row.values():
-        raise _RowError("the number of fields differs from the header's; quote commas in names")
-    for column in ("clip_id", "path"):
-        if not row[column].strip():
-            raise _RowError(f"{column} is empty")
-    if row["split"] not in SPLITS:
-        raise _RowError(f"unknown split {row['split']!r}: use {', '.join(SPLITS)}")
-    start_s, end_s = (_seconds(row, column) for column in ("start_s", "end_s"))
-    if end_s is not None and end_s <= (start_s or 0.0):
-        raise _RowError(f"end_s {end_s:g} is not after start_s {start_s or 0.0:g}")
-    path = folder / row["path"]
-    labels = (label.strip() for label in row["labels"].split("|"))
-    return Request(
-        clip_id=row["clip_id"],
-        source_id=row.get("source_id") or row["path"],
-        split=row["split"],
-        labels=tuple(dict.fromkeys(label for label in labels if label)),
-        start_s=start_s,
-        end_s=end_s,
-        locator={"path": str(path), **_version(path)},
+class _Recordings:
+    """One name for each recording, however its path is spelt: that of the row that comes first."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = str(folder)
+        self._names: dict[object, str] = {}
+
+    def name(self, path: Path, status: os.stat_result | None) -> str:
+        """The path from the list's folder, or the earlier one that leads to the same file."""
+        keys: list[object] = [os.path.realpath(path)]
+        if status is not None and status.st_ino:
+            # Hard links, and file systems to which two spellings are one.
+            keys.append((status.st_dev, status.st_ino))
+        known = [self._names[key] for key in keys if key in self._names]
+        name = known[0] if known else self._from_folder(str(path))
+        for key in keys:
+            self._names.setdefault(key, name)
+        return name
+
+    def _from_folder(self, path: str) -> str:
+        # An absolute path to somewhere else says most as it is.
+        inside = path.startswith(f"{self._folder.rstrip(os.sep)}{os.sep}")
+        return os.path.relpath(path, self._folder) if inside else os.path.normpath(path)
+
+
+def _find(folder: Path, text: str) -> tuple[Path, os.stat_result | None]:
+    """The file that a cell names, and its status; of spellings that are there, the nearest."""
+    stripped = text.strip()
+    spellings = (
+        text,
+        stripped,
+        *(normalize(form, stripped) for form in ("NFC", "NFD")),
+        clean(stripped),
+        # As Windows writes it.
+        stripped.replace("\\", "/"),
     )
-
-
-def _seconds(row: dict[str, str], column: str) -> float | None:
-    text = (row.get(column) or "").strip()
-    if not text:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        raise _RowError(f"{column} is {text!r}, not a number of seconds") from None
-    if not (math.isfinite(value) and value >= 0):
-        raise _RowError(f"{column} is {text}: it must be 0 or more")
-    return value
-
-
-def _version(path: Path) -> dict[str, int]:
-    # A changed file makes what was stored of it stale.
-    try:
-        status = path.stat()
-    except (OSError, ValueError):
-        return {}
-    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
+    for spelling in dict.fromkeys(spellings):
+        try:
+            return folder / spelling, (folder / spelling).stat()
+        except (OSError, ValueError):
+            continue
+    return folder / stripped, None
 
 
 def _fetch(request: Request, copy: bool) -> Fetched:

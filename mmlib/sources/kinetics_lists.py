@@ -1,6 +1,5 @@
 """Kinetics' annotation files: columns label, youtube_id, time_start, time_end and mostly split."""
 
-import csv
 import re
 from array import array
 from collections.abc import Mapping
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.lists import Row, RowError, has_columns, read_list, seconds
 from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources.kinetics_classes import plain
 from mmlib.sources.segments import Segments
@@ -31,10 +31,10 @@ def annotation_files(path: Path) -> list[Path]:
     """The file itself, or the folder's CSV files that have the columns, by name.
 
     Files without labels are passed over: such is the test list of Kinetics-400. UserError when none
-    is left.
+    is left, and for one in UTF-16.
     """
     files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
-    found = [file for file in files if file.is_file() and set(_NEEDED) <= set(_header(file))]
+    found = [file for file in files if file.is_file() and has_columns(file, _NEEDED)]
     if not found:
         raise UserError(
             f"data.path={path} holds no Kinetics annotations: a .csv with the columns "
@@ -53,20 +53,19 @@ def read_annotations(files: list[Path], places: Mapping[str, int]) -> Segments:
     videos: list[bytes] = []
     start_ms, end_ms, splits, labels = array("q"), array("q"), array("b"), array("i")
     for file in files:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            rows = csv.DictReader(stream)
-            try:
-                for row in rows:
-                    place = places.get(plain(row["label"] or ""))
-                    if place is not None:
-                        video, start, end, split = _row(row, file)
-                        videos.append(video)
-                        start_ms.append(start)
-                        end_ms.append(end)
-                        splits.append(split)
-                        labels.append(place)
-            except (ValueError, csv.Error) as error:
-                raise UserError(f"{file}, line {rows.line_num}: {error}") from None
+
+        def clip(row: Row, file: Path = file) -> None:
+            place = places.get(plain(row.cells["label"]))
+            if place is not None:
+                video, start, end, split = _clip(row, file)
+                videos.append(video)
+                start_ms.append(start)
+                end_ms.append(end)
+                splits.append(split)
+                labels.append(place)
+
+        for _ in read_list(file, _NEEDED, clip):
+            pass
     segments = Segments(
         videos=np.array(videos, "S" if videos else "S1"),
         start_ms=np.array(start_ms, np.int64),
@@ -78,41 +77,33 @@ def read_annotations(files: list[Path], places: Mapping[str, int]) -> Segments:
     return _with_eval(segments)
 
 
-def _header(file: Path) -> list[str]:
-    with file.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
-        return next(csv.reader(stream), [])
-
-
-def _row(row: dict[str, str], file: Path) -> tuple[bytes, int, int, int]:
-    if None in row or None in row.values():
-        raise ValueError("the number of fields differs from the header's")
-    video = row["youtube_id"]
+def _clip(row: Row, file: Path) -> tuple[bytes, int, int, int]:
+    video = row.text("youtube_id")
     if not _ID.fullmatch(video):
-        raise ValueError(f"youtube_id is {video!r}: letters, digits, - and _ are expected")
+        raise RowError(f"youtube_id is {video!r}: letters, digits, - and _ are expected")
     start, end = (_milliseconds(row, column) for column in ("time_start", "time_end"))
     if end <= start:
-        raise ValueError("time_end is not after time_start")
+        raise RowError("time_end is not after time_start")
     return video.encode(), start, end, SPLITS.index(_split(row, file))
 
 
-def _milliseconds(row: dict[str, str], column: str) -> int:
-    try:
-        seconds = float(row[column])
-        if 0 <= seconds < 1e6:
-            return round(seconds * 1000)
-    except ValueError:
-        pass
-    raise ValueError(f"{column} is {row[column]!r}: a number of seconds is expected")
+def _milliseconds(row: Row, column: str) -> int:
+    text = row.text(column)
+    value = seconds(text, decimal_comma=row.decimal_comma)
+    if value is None or not 0 <= value < 1e6:
+        raise RowError(f"{column} is {text!r}: a number of seconds is expected")
+    return round(value * 1000)
 
 
-def _split(row: dict[str, str], file: Path) -> str:
-    text = row.get("split")
-    if text is None:
+def _split(row: Row, file: Path) -> str:
+    if row.has("split"):
+        text = row.text("split")
+    else:
         words = re.findall("[a-z]+", file.stem.lower())
         text = next((word for word in reversed(words) if word in _SPLITS), file.stem)
-    if text.strip().lower() not in _SPLITS:
-        raise ValueError(f"unknown split {text!r}: use {', '.join(_SPLITS)}")
-    return _SPLITS[text.strip().lower()]
+    if text.lower() not in _SPLITS:
+        raise RowError(f"unknown split {text!r}: use {', '.join(_SPLITS)}")
+    return _SPLITS[text.lower()]
 
 
 def _with_eval(segments: Segments) -> Segments:

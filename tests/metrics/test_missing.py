@@ -132,7 +132,7 @@ def test_manifests_of_others_are_read_as_they_are(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="clip a is there twice"):
         read_manifest_csv(path)
     path.write_text("id\na\n", encoding="utf-8")
-    with pytest.raises(UserError, match="no column clip_id, but id"):
+    with pytest.raises(UserError, match="line 1: no column clip_id; it has id"):
         read_manifest_csv(path)
     with pytest.raises(UserError, match="no such file"):
         read_manifest_csv(tmp_path / "none.csv")

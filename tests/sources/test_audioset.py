@@ -73,7 +73,10 @@ def test_names_with_a_prefix_and_other_line_ends(tmp_path: Path) -> None:
         (line(IDS[0], 10, 10, MIDS[0]), "line 4: it ends before it starts"),
         (EVAL + f"{IDS[2]}, 0.000, 10.000\n", "line 6: want <id>, <start>"),
         (f'{IDS[0]}, 0.000, 10.000, ""\n', "line 4: want"),
-        (f"{IDS[0]}, 0.000, 10.000, {MIDS[0]}\n", "line 4: want"),
+        (f'{IDS[0]}, 0.000, 10.000, "{MIDS[0]}\n', "line 4: a quote is opened and not closed"),
+        (f"#NAME?,0,10,{MIDS[0]}\n", "line 4: want"),
+        (f"{IDS[0]},0:00,0:10,{MIDS[0]}\n", "line 4: want"),
+        ("\xe9, 0, 10, x\n", "line 4: want"),
         (f'a b, 0.000, 10.000, "{MIDS[0]}"\n', "line 4: want"),
         (f'{IDS[0]}, -1.000, 10.000, "{MIDS[0]}"\n', "line 4: want"),
         (f'{IDS[0]}, nan, 10.000, "{MIDS[0]}"\n', "line 4: want"),
@@ -89,7 +92,7 @@ def test_bad_segment_lists_name_the_line(tmp_path: Path, bad: str, message: str)
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        ("", "line 1: index,mid,display_name"),
+        ("", "line 1: no column index, mid, display_name"),
         (CLASSES.replace("1,/m", "7,/m"), "line 3: 1,<mid>,<display name> is expected"),
         (CLASSES.replace(MIDS[1], MIDS[0]), "line 3"),
         (CLASSES.replace("Male speech, man speaking", "Speech"), "given twice"),

@@ -58,7 +58,8 @@ def test_sections_recordings_quotes_and_byte_order_mark(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", "no column clip_id, path, labels, split; it has none"),
-        ("clip_id;path;labels;split\n", "separated by commas"),
+        ("clip_id path labels split\n", "separated by commas, semicolons or tabs"),
+        ("clip_id,path,labels,split,path\n", "line 1: column path is there twice"),
         ("clip_id,path,split\n", "no column labels; it has clip_id, path, split"),
         (HEADER, "lists no clips"),
         (HEADER + "a,a.mp4,x,test\n", r"line 2: unknown split 'test': use train, val, eval"),
@@ -68,10 +69,14 @@ def test_sections_recordings_quotes_and_byte_order_mark(tmp_path: Path) -> None:
         (HEADER + "a, ,x,val\n", "line 2: path is empty"),
         (HEADER + "a,a,x\n", "line 2: the number of fields"),
         (HEADER + "a,b,c,x,val\n", "line 2: the number of fields"),
-        (HEADER + 'a,"b,c,val\n', "from line 2 on: .* quote"),
+        (HEADER + 'a,"b,c,val\n', "line 2: a quote is opened and not closed"),
+        (HEADER + 'a,a,"x"y,val\n', "line 2: .*a quote too many"),
+        (HEADER + 'a,"a\nb",x,val\n', "line 2: a quote is opened and not closed"),
+        (HEADER + "a,a,x,val\n\0", "line 3: it holds a zero byte"),
         (HEADER[:-1] + ",end_s\na,a,x,val,soon\n", "line 2: end_s is 'soon'"),
         (HEADER[:-1] + ",start_s\na,a,x,val,-1\n", "line 2: start_s is -1"),
         (HEADER[:-1] + ",start_s\na,a,x,val,nan\n", "line 2: start_s is nan"),
+        (HEADER[:-1] + ",start_s\na,a,x,val,1_0\n", "line 2: start_s is '1_0'"),
         (HEADER[:-1] + ",start_s,end_s\na,a,x,val,2,2\n", "line 2: end_s 2 is not after start_s 2"),
     ],
 )
@@ -80,9 +85,17 @@ def test_bad_lists_name_the_line(tmp_path: Path, text: str, message: str) -> Non
         read(write(tmp_path, text))
 
 
-def test_other_encodings_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "labels.csv").write_bytes(HEADER.encode() + "é,é,x,val\n".encode("latin-1"))
-    with pytest.raises(UserError, match="not UTF-8"):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ((HEADER + "a,a,x,val\né,é,x,val\n").encode("latin-1"), r"line 3: not UTF-8 \(byte 0xe9"),
+        ((HEADER + "a,a,x,val\n").encode("utf-16"), "line 1: UTF-16, not UTF-8"),
+        ((HEADER + "a,a,x,val\n").encode("utf-16-le"), "line 1: it holds a zero byte"),
+    ],
+)
+def test_other_encodings_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "labels.csv").write_bytes(content)
+    with pytest.raises(UserError, match=rf"labels\.csv, {message}"):
         read(tmp_path)
 
 

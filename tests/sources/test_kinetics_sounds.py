@@ -1,6 +1,7 @@
 """Kinetics-Sounds: every spelling of splits and classes, and a val list that is the test list."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,46 @@ def test_classes_without_annotations(tmp_path: Path, length: str) -> None:
 def test_bad_lists_name_the_line(tmp_path: Path, bad: str, message: str) -> None:
     with pytest.raises(UserError, match=rf"all\.csv, {message}"):
         listed(write(tmp_path, all=HEADER + bad))
+
+
+def test_a_quote_that_never_closes_names_its_row(tmp_path: Path) -> None:
+    text = HEADER + rows("train", "a", 1) + '"bowling,abc,0,10,train\n' + rows("test", "b", 20)
+    with pytest.raises(UserError, match=r"all\.csv, line 33: a quote is opened and not closed"):
+        listed(write(tmp_path, all=text))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: "\ufeff" + text.replace("\n", "\r\n"),
+        lambda text: text.replace(",", ";"),
+        lambda text: text.replace(",10,", ",10,0,").replace(",", ";").replace(";10;0", ";10,0"),
+        lambda text: text.replace(",", "\t"),
+        lambda text: text.replace("\n", " ,\n,,,,,\n"),
+        lambda text: text.replace(HEADER, HEADER.title()),
+        lambda text: (
+            text.replace(",", '","').replace("\n", '"\n"')[:-1].replace("label", '"label', 1)
+        ),
+        lambda text: text.replace(" ", "\u00a0"),
+    ],
+)
+def test_what_spreadsheets_and_pandas_write(tmp_path: Path, change: Callable[[str], str]) -> None:
+    text = HEADER + rows("train", "a", 3) + rows("validate", "b") + rows("test", "c")
+    true = listed(write(tmp_path, all=text)).requests
+    found = listed(write(tmp_path, all=change(text))).requests
+    assert list(found) == list(true)
+    assert len(found) == 217
+
+
+def test_other_encodings_are_refused(tmp_path: Path) -> None:
+    text = HEADER + rows("train", "a")
+    (tmp_path / "train.csv").write_bytes(text.encode("utf-16"))
+    write(tmp_path, test=HEADER + rows("test", "b"))
+    with pytest.raises(UserError, match=r"train\.csv, line 1: UTF-16, not UTF-8"):
+        listed(tmp_path)
+    (tmp_path / "train.csv").write_bytes((text + "caf\xe9,b,0,1,train\n").encode("latin-1"))
+    with pytest.raises(UserError, match=r"train\.csv, line 64: not UTF-8"):
+        listed(tmp_path)
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:

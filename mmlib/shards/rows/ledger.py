@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mmlib.runtime.errors import UserError
-from mmlib.runtime.storage import read_csv, reading, require_rows, write_csv
+from mmlib.runtime.lists import Row, read_list
+from mmlib.runtime.storage import reading, require_rows, write_csv
 from mmlib.shards.rows.clips import (
     FAILED,
     OK,
@@ -108,14 +109,17 @@ def read_manifest_csv(path: Path) -> set[str] | None:
     """The usable clips of such a file, this project's or another's; None where it lists none.
 
     Only the column `clip_id` is needed; where there is a `status`, it has to be ok. UserError when
-    the file is absent, has no such column, or names a clip twice.
+    the file is absent, has no such column, has a row that cannot be read, or names a clip twice.
     """
-    rows = read_csv(path, "name a csv file with a column clip_id")
+    with reading(path, "a csv file", "name a csv file with a column clip_id"):
+        rows = list(read_list(path, ("clip_id",), _usable))
     if not rows:
         return None
-    if "clip_id" not in rows[0]:
-        raise UserError(f"{path}: it has no column clip_id, but {', '.join(rows[0])}")
-    (again, times), *_ = Counter(row["clip_id"] for row in rows).most_common(1)
+    (again, times), *_ = Counter(clip_id for clip_id, _ in rows).most_common(1)
     if times > 1:
         raise UserError(f"{path}: clip {again} is there twice")
-    return {row["clip_id"] for row in rows if row.get("status", OK) == OK}
+    return {clip_id for clip_id, usable in rows if usable}
+
+
+def _usable(row: Row) -> tuple[str, bool]:
+    return row.text("clip_id"), not row.has("status") or row.text("status").lower() == OK

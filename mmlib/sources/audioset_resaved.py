@@ -1,0 +1,90 @@
+"""AudioSet's segment lists as a spreadsheet, pandas or a person saved them again.
+
+The published form has a blank after each comma, so that a spreadsheet takes the quotes for text and
+cuts the mids apart; saving puts quotes around the pieces. Here all such lines become one.
+"""
+
+import re
+from pathlib import Path
+
+from mmlib.runtime.lists import RowError, checked_text, split
+
+Groups = tuple[bytes, bytes, bytes | None, bytes, bytes | None, bytes, None]
+"""What the pattern of the published form finds: id, start, its decimals, end, its, mids, None."""
+
+WANTED = 'want <id>, <start>, <end>, "<mid>,..."'
+_COLUMNS = ("ytid", "start_seconds", "end_seconds", "positive_labels")
+_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
+_TIME = re.compile(r"(\d{1,6})(?:[.](\d{1,3})\d*)?", re.ASCII)
+# A spreadsheet takes an id that begins with - or = for a formula.
+_FORMULA = re.compile(r"#(?:NAME\?|REF!|VALUE!|DIV/0!|NUM!|NULL!|N/A|ERROR!)")
+
+
+class Resaved:
+    """Reads the lines of one list that are not in the published form.
+
+    Remembers what the header says: the delimiter, and the order of the columns.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._delimiter = ","
+        self._places = {name: place for place, name in enumerate(_COLUMNS)}
+
+    def groups(self, number: int, line: bytes) -> Groups | None:
+        """What a line says; None for a comment, a header or an empty row.
+
+        RowError for a line that is none of it, UserError where it is not UTF-8.
+        """
+        text = line.decode("utf-8-sig" if number == 1 else "utf-8", "surrogateescape")
+        text = checked_text(self._path, number, text).strip()
+        bare = text.lstrip('" ')
+        if not text.strip(' \t,;"'):
+            return None
+        is_comment = bare.startswith("#") and not _FORMULA.match(bare)
+        if "ytid" in text.lower() and self._is_header(text.replace("#", "", 1)):
+            return None
+        if is_comment:
+            return None
+        cells = split(text, self._delimiter)
+        filled = [cell for cell in cells if cell.strip()]
+        # A whole line in one cell: what another country's spreadsheet makes of commas.
+        return self._clip(split(filled[0], ",") if len(filled) == 1 else cells)
+
+    def _is_header(self, text: str) -> bool:
+        for delimiter in (",", ";", "\t"):
+            try:
+                names = [cell.strip().lower() for cell in split(text.strip(), delimiter)]
+            except RowError:
+                continue
+            if set(_COLUMNS) <= set(names):
+                self._delimiter = delimiter
+                self._places = {name: names.index(name) for name in _COLUMNS}
+                return True
+        return False
+
+    def _clip(self, cells: list[str]) -> Groups:
+        places = self._places
+        if len(cells) <= max(places.values()):
+            raise RowError(WANTED)
+        video, *times = (cells[places[name]].strip(' \t"') for name in _COLUMNS[:3])
+        if self._delimiter != ",":
+            times = [time.replace(",", ".", 1) for time in times]
+        found = [_TIME.fullmatch(time) for time in times]
+        # Mids that were cut apart stand in cells of their own, if theirs is the last column.
+        last = places["positive_labels"]
+        end = len(cells) if last == max(places.values()) else last + 1
+        mids = ",".join(cells[last:end]).replace('"', "").replace(";", ",")
+        named = ",".join(mid.strip() for mid in mids.split(",") if mid.strip())
+        if not (_ID.fullmatch(video) and named and found[0] and found[1]):
+            raise RowError(WANTED)
+        (start, start_rest), (stop, stop_rest) = found[0].groups(), found[1].groups()
+        return (
+            video.encode(),
+            start.encode(),
+            start_rest.encode() if start_rest else None,
+            stop.encode(),
+            stop_rest.encode() if stop_rest else None,
+            named.encode(),
+            None,
+        )
