@@ -68,10 +68,9 @@ def fit(
 
     `batches(epoch)` yields the training batches, of which `steps_per_epoch` are used. After each
     epoch the averaged weights are assessed in eval mode, without augmentation: losses and mAP on
-    `val`, or on `assessment.MOST_ASSESSED` of its clips; and the training loss on as
-    many clips of train, so that the two compare (G-Blend needs the difference). The mean of what
-    was optimised is the column `objective`. `on_epoch` sees the history so far before each epoch
-    and returns columns to add to the next row.
+    `val`, at most `assessment.MOST_ASSESSED` of its clips, and the training loss on as many clips
+    of train, so that the two compare. The mean of what was optimised is the column `objective`.
+    `on_epoch` sees the history so far before each epoch and returns columns for the next row.
 
     All that is random follows from `seed`, the epoch and the step, and each epoch ends with a
     checkpoint in `scratch`: a run that is killed goes on from there, and ends in the same bits.
