@@ -17,7 +17,9 @@ from mmlib.media.ffmpeg import Limits, MediaError, run
 from mmlib.media.files import inherited, open_media, url
 from mmlib.media.graph import Form, Section, probe_command
 from mmlib.media.log import Log
-from mmlib.media.reading import Reading, read_tracks, refuse, refuse_header
+from mmlib.media.reading import read_tracks
+from mmlib.media.refusal import refuse, refuse_empty, refuse_kind
+from mmlib.media.tracks import Pictures, Reading, Sound
 from mmlib.runtime.arrays import Bytes, Ints16
 
 # Reading before the start of a section: frames back to the last key frame are decoded in any case,
@@ -26,8 +28,9 @@ _SHORT_LEAD_S = 0.5
 _LONG_LEAD_S = 10.0
 # Containers that are joined in the middle of a packet: decoders then complain about sound media.
 _JOINED_MIDWAY = ("mpeg", "mpegts", "mp3", "aac")
-# Tracks may fall short of the length in the header by this much, or by 5 %, and be whole.
-_SHORT_OF_S = 0.5
+
+# Of a time in frames: ffmpeg prints six digits of its seconds.
+_ROUNDING = 1e-4
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,7 @@ def probe(source: bytes | Path, limits: Limits) -> Log:
     with open_media(source) as file:
         command = probe_command(url(file), limits)
         run(command, limits=limits, inherited=inherited(file), on_line=log.read)
-    refuse_header(log)
-    log.refuse_large(limits.max_pixels)
+    refuse_kind(log)
     return log
 
 
@@ -77,48 +79,49 @@ def decode(
     """
     start = start_s or 0.0
     section = Section(start, end_s, limits.max_seconds, min(start, _SHORT_LEAD_S))
-    section.refuse(None)
+    section.refuse()
     with open_media(source) as file:
         reading = read_tracks(file, form, section, limits)
-        if section.lead_s and reading.log.has("Video") and not reading.video_begin <= 0:
+        if section.lead_s and reading.pictures.present and not reading.pictures.begin <= 0:
             section = replace(section, lead_s=min(start, _LONG_LEAD_S))
             reading = read_tracks(file, form, section, limits)
     refuse(reading, section, limits)
-    frames = _on_grid(reading, form, section)
-    pcm = _on_clock(reading, form, section)
-    begins = _begin(reading.begin, section), _begin(reading.video_begin, section)
+    frames = _on_grid(reading.pictures, form, section)
+    pcm = _on_clock(reading.sound, form, section)
+    if frames is None and pcm is None:
+        refuse_empty(reading, section)
+    begins = _begin(reading.sound.begin, section), _begin(reading.pictures.begin, section)
     decoded = Decoded(
         frames=frames,
         pcm=pcm,
-        video_s=None if frames is None else _seconds(_video_end(reading, section) - begins[1]),
+        video_s=None if frames is None else _seconds(_end(reading.pictures, section) - begins[1]),
         audio_s=None if pcm is None else _seconds(len(pcm) / form.sample_rate_hz - begins[0]),
         offset_s=None if frames is None or pcm is None else round(begins[0] - begins[1], 6),
         damage=None,
     )
     longest = max(decoded.video_s or 0.0, decoded.audio_s or 0.0)
-    if longest > limits.max_seconds + 1.0:
+    if longest > section.longest_s:
         raise MediaError("too_long", f"at least {longest:.1f} s, over {limits.max_seconds:g} s")
-    return replace(decoded, damage=_damage(reading, decoded, longest, section))
+    return replace(decoded, damage=_damage(reading, decoded, section))
 
 
-def _on_grid(reading: Reading, form: Form, section: Section) -> Bytes | None:
+def _on_grid(pictures: Pictures, form: Form, section: Section) -> Bytes | None:
     """Frames at 0, 1 / fps, 2 / fps, ...; the latest picture fills a hole in the grid."""
-    # A sound file's cover is no video.
-    if not len(reading.frames) or not reading.log.has("Video"):
+    if not len(pictures.frames):
         return None
-    count = int(reading.ticks[-1]) + 1
-    if section.length_s is not None:
-        count = min(count, math.ceil(section.length_s * form.fps - 1e-9))
-    if count == len(reading.ticks):
-        return reading.frames
-    latest = np.searchsorted(reading.ticks, np.arange(count), side="right") - 1
-    return reading.frames[latest]
+    count = max(1, math.ceil(_end(pictures, section) * form.fps - _ROUNDING))
+    if section.start_s and pictures.end <= 0:
+        return None
+    if count == len(pictures.ticks) == pictures.ticks[-1] + 1:
+        return pictures.frames
+    latest = np.searchsorted(pictures.ticks, np.arange(count), side="right") - 1
+    return pictures.frames[np.maximum(latest, 0)]
 
 
-def _on_clock(reading: Reading, form: Form, section: Section) -> Ints16 | None:
+def _on_clock(sound: Sound, form: Form, section: Section) -> Ints16 | None:
     """Sound whose sample 0 is at time 0."""
-    samples = reading.sound
-    late = round(reading.begin * form.sample_rate_hz)
+    samples = sound.samples
+    late = round(sound.begin * form.sample_rate_hz)
     if late and len(samples):
         samples = np.concatenate([np.zeros(max(0, late), "<i2"), samples[max(0, -late) :]])
     if section.length_s is not None:
@@ -126,13 +129,8 @@ def _on_clock(reading: Reading, form: Form, section: Section) -> Ints16 | None:
     return samples if len(samples) else None
 
 
-def _video_end(reading: Reading, section: Section) -> float:
-    times = reading.times
-    stream = reading.log.stream("Video")
-    nominal = 1 / stream.fps if stream and stream.fps else 0.0
-    # The last picture lasts as long as most do.
-    end = float(times[-1]) + (float(np.median(np.diff(times))) if len(times) > 1 else nominal)
-    return end if section.length_s is None else min(end, section.length_s)
+def _end(pictures: Pictures, section: Section) -> float:
+    return min(pictures.end, math.inf if section.length_s is None else section.length_s)
 
 
 def _begin(time_s: float, section: Section) -> float:
@@ -144,20 +142,27 @@ def _seconds(length: float) -> float:
     return round(max(0.0, length), 6)
 
 
-def _damage(reading: Reading, decoded: Decoded, longest: float, section: Section) -> str | None:
-    log = reading.log
-    complaints = []
-    if log.has("Video") and decoded.frames is None:
-        complaints.append("the video track gives no picture")
-    if log.has("Audio") and decoded.pcm is None:
-        complaints.append("the audio track gives no sound")
-    left = (log.duration_s or 0.0) - section.start_s
-    due = left if section.length_s is None else min(left, section.length_s)
-    if due - longest > max(_SHORT_OF_S, 0.05 * due):
-        complaints.append(f"only {longest:.2f} of {due:.2f} s are there")
-    if log.errors and not (section.start_s and log.format in _JOINED_MIDWAY):
-        # Tracks are decoded by threads of their own: order and number of errors may vary.
-        complaints.append(f"the decoder says: {min(log.errors)}")
-    elif reading.status != 0:
-        complaints.append(f"the decoder ended with status {reading.status}")
+def _damage(reading: Reading, decoded: Decoded, section: Section) -> str | None:
+    tracks = (
+        ("the video track gives no picture", reading.pictures, decoded.frames),
+        ("the audio track gives no sound", reading.sound, decoded.pcm),
+    )
+    complaints, errors, status = [], set[str](), 0
+    for empty, track, content in tracks:
+        if not track.present:
+            continue
+        errors |= set(track.log.errors)
+        # A track may have ended before the section.
+        if content is None and (track.log.errors or not section.start_s):
+            complaints.append(empty)
+        elif content is not None:
+            status = status or track.status
+    if reading.sound.fault:
+        complaints.append(reading.sound.fault)
+    joined = section.start_s and reading.pictures.log.format in _JOINED_MIDWAY
+    if errors and not joined:
+        # The demuxer and the decoder speak as they come to it: order and number may vary.
+        complaints.append(f"the decoder says: {min(errors)}")
+    elif status:
+        complaints.append(f"the decoder ended with status {status}")
     return "; ".join(complaints) or None

@@ -6,6 +6,7 @@ see `files.url`.
 """
 
 import contextlib
+import math
 import multiprocessing
 import os
 import re
@@ -31,8 +32,10 @@ _LINE_BYTES = 1 << 16
 _LOG = ("-nostdin", "-hide_banner", "-nostats", "-loglevel", "repeat+level+info")
 GLOBAL_ARGUMENTS = (*_LOG, "-filter_threads", "1")
 # Every message keeps its colour, by which `log.Log` tells errors from what other threads write into
-# the same line.
-_ENVIRONMENT = {"AV_LOG_FORCE_COLOR": "1"}
+# the same line. TERM chooses between two sets of colours.
+_ENVIRONMENT = {"AV_LOG_FORCE_COLOR": "1", "TERM": "dumb"}
+# Computing time is what a clip costs; waiting for a busy machine is not, up to so many times that.
+_PATIENCE = 10
 _UNSET = ("AV_LOG_FORCE_NOCOLOR", "AV_LOG_FORCE_256COLOR", "FFREPORT")
 
 
@@ -51,7 +54,7 @@ class MediaError(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one clip may cost: picture size, clip length, wall time and address space."""
+    """What one clip may cost: picture size, clip length, computing time and address space."""
 
     max_pixels: int = 8847360
     max_seconds: float = 60.0
@@ -104,13 +107,15 @@ def run(
 ) -> int:
     """Run ffmpeg to its end and return its exit status (negative: the signal that ended it).
 
-    It may use the open files `inherited`. `on_line` sees each line of its log as it comes, and may
-    raise to end the process. MediaError "timeout" after `limits.timeout_s`; where the system can,
-    memory is bounded by `limits.memory_mb` of address space (ffmpeg then complains and ends), and
-    each file written by `output_bytes` (MediaError "too_long").
+    It may use the open files `inherited`, each from its beginning, where they also stand
+    afterwards. `on_line` sees each line of its log as it comes, and may raise to end the process.
+    MediaError "timeout" after `limits.timeout_s` of computing, or ten times that by the clock;
+    where the system can, memory is bounded by `limits.memory_mb` of address space (ffmpeg then
+    complains and ends), and each file written by `output_bytes` (MediaError "too_long").
     """
     environment = {k: v for k, v in os.environ.items() if k not in _UNSET} | _ENVIRONMENT
-    deadline = time.monotonic() + limits.timeout_s
+    deadline = time.monotonic() + _PATIENCE * limits.timeout_s
+    _rewind(inherited)
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         pass_fds=inherited, env=environment,
@@ -120,12 +125,25 @@ def run(
             _watch(process, _Lines(on_line), deadline)
             status = process.wait(timeout=max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            raise MediaError("timeout", f"not done after {limits.timeout_s:g} s") from None
+            raise MediaError("timeout", _not_done(limits)) from None
         finally:
             process.kill()
+    _rewind(inherited)
+    if status == -signal.SIGXCPU:
+        raise MediaError("timeout", _not_done(limits))
     if status == -signal.SIGXFSZ:
         raise MediaError("too_long", f"it decodes to more than {output_bytes} bytes")
     return status
+
+
+def _rewind(files: Sequence[int]) -> None:
+    # On Linux /dev/fd opens a file anew; on macOS it shares the place up to which it has been read.
+    for file in files:
+        os.lseek(file, 0, os.SEEK_SET)
+
+
+def _not_done(limits: Limits) -> str:
+    return f"not done after {limits.timeout_s:g} s of computing"
 
 
 def _limit(pid: int, limits: Limits, output_bytes: int | None) -> None:
@@ -135,7 +153,7 @@ def _limit(pid: int, limits: Limits, output_bytes: int | None) -> None:
         return
     bounds = {
         resource.RLIMIT_AS: limits.memory_mb << 20,
-        resource.RLIMIT_CPU: int(limits.timeout_s) + 5,
+        resource.RLIMIT_CPU: math.ceil(limits.timeout_s),
         resource.RLIMIT_CORE: 0,
     }
     if output_bytes is not None:

@@ -16,11 +16,18 @@ File = IO[bytes] | Path
 @contextlib.contextmanager
 def unnamed_file(data: bytes = b"") -> Iterator[IO[bytes]]:
     """A seekable file without a name, in memory where the system can: a kill leaves nothing."""
-    in_memory = hasattr(os, "memfd_create")
-    with os.fdopen(os.memfd_create("media"), "w+b") if in_memory else TemporaryFile() as file:
-        file.write(data)
-        file.flush()
+    # Without a buffer of Python's own: ffmpeg moves the place in the file too.
+    with _unbuffered() as file:
+        left = memoryview(data)
+        while left:
+            left = left[file.write(left) :]
         yield file
+
+
+def _unbuffered() -> IO[bytes]:
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("media"), "w+b", buffering=0)
+    return TemporaryFile(buffering=0)
 
 
 def open_media(source: bytes | Path) -> AbstractContextManager[File]:
@@ -39,6 +46,11 @@ def open_media(source: bytes | Path) -> AbstractContextManager[File]:
 def url(file: File) -> str:
     """What ffmpeg opens; the protocol in front keeps a name from being an option or an address."""
     return f"file:{file.absolute()}" if isinstance(file, Path) else f"file:/dev/fd/{file.fileno()}"
+
+
+def sink(file: IO[bytes]) -> str:
+    """Where ffmpeg writes to an unnamed file: after what is there, however often it is opened."""
+    return f"pipe:{file.fileno()}"
 
 
 def inherited(*files: File) -> list[int]:

@@ -1,11 +1,12 @@
 """The ffmpeg command lines that read a file: which formats are opened, and which filters run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import ffmpeg
 
-from mmlib.media.ffmpeg import GLOBAL_ARGUMENTS, Limits, MediaError, binary
+from mmlib.media.ffmpeg import GLOBAL_ARGUMENTS, Limits, MediaError, binary, version
 
 # Playlists and scripts can name other files and hosts: only plain containers are opened, and only
 # through plain files and pipes.
@@ -14,12 +15,21 @@ _FORMATS = (
     "ac3,amr,ape,au,caf,dv,eac3,gif,ivf,mxf,nut,tta,w64,wv"
 )
 _PROTOCOLS = "file,pipe"
+# Pictures that are no part of what is shown.
+_COVERS = ("attached_pic", "timed_thumbnails")
+# The first that tells tracks apart by what they are for.
+_TELLS_COVERS = 8
 # The central square as displayed: pixels need not be square.
 _CROP = "crop=w='min(iw,ih/sar)':h='min(ih,iw*sar)'"
 # The scaler's fast paths differ between processors; this one does not, and costs no more here.
 _SCALER = "bicubic+accurate_rnd+bitexact"
 
+_HAIR_S = 0.05
+# The last frame again, at the end of the track.
+END_MARK = "tpad=stop=1:stop_mode=clone"
+
 Options = dict[str, str | float | None]
+_ONLY: dict[str, Options] = {"Video": {"an": None}, "Audio": {"vn": None}}
 
 
 @dataclass(frozen=True)
@@ -29,6 +39,11 @@ class Form:
     sample_rate_hz: int
     fps: float
     size: int
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one frame."""
+        return self.size**2 * 3
 
 
 @dataclass(frozen=True)
@@ -48,19 +63,20 @@ class Section:
         """Length that was asked for, if any."""
         return None if self.end_s is None else self.end_s - self.start_s
 
-    def refuse(self, duration_s: float | None) -> None:
-        """Raise MediaError when a file of that length (None: unknown) cannot give the clip.
+    def refuse(self) -> None:
+        """Raise MediaError "too_long" when more is asked for than the limit (and a hair)."""
+        if self.length_s is not None and self.length_s > self.max_seconds + _HAIR_S:
+            raise MediaError("too_long", f"{self.length_s:.1f} s, over {self.max_seconds:g} s")
 
-        Kinds: "too_long" for a clip over the limit, "empty_section" for one after the file's end.
-        """
-        if duration_s is not None and self.start_s > 0 and self.start_s >= duration_s:
-            message = f"it starts at {self.start_s:g} s, the file lasts {duration_s:g} s"
-            raise MediaError("empty_section", message)
-        length = self.length_s
-        if length is None and duration_s is not None:
-            length = duration_s - self.start_s
-        if length is not None and length > self.max_seconds:
-            raise MediaError("too_long", f"{length:.1f} s, over {self.max_seconds:g} s")
+    @property
+    def read_s(self) -> float:
+        """How far a file is read that lies about its length, or does not know it."""
+        return self.length_s or self.max_seconds + 2.0
+
+    @property
+    def longest_s(self) -> float:
+        """What a file without a section may last: frames of sound end where they end."""
+        return self.max_seconds + 0.5
 
 
 def probe_command(source: str, limits: Limits) -> list[str]:
@@ -78,60 +94,100 @@ def decode_command(
     section: Section,
     limits: Limits,
     *,
+    most_frames: int,
     drop: str | None = None,
+    channels: int = 0,
+    floats: bool = False,
+    beside: str | None = None,
 ) -> list[str]:
     """Decode in one pass; `outputs` says where each of these goes, and may leave out a track's.
 
-    `frames`: raw RGB on the grid, and `ticks`: their grid indices, one a line; `times`: a line with
-    `pts_time:<seconds>` for each of the source's own frames; `sound`: mono s16le, and `begin`: the
-    second at which it begins (first line). Seconds and ticks count from the section's start. ffmpeg
-    chooses the tracks: the largest picture, the default sound. `drop` is a filter that leaves out
-    packets of the pictures (see `skipped_frames`).
+    `frames`: raw RGB on the grid, the first `most_frames`, and `ticks`: their grid indices, one a
+    line; `times`: two lines for each of the source's own frames, `frame:<number> pts:<time stamp>
+    pts_time:<seconds>` and a key, and another two for the end of the track; `sound`: mono s16le,
+    and `blocks`: `<first sample by its time stamp> <samples>`, a line a block. Seconds, ticks and
+    samples count from the section's start. ffmpeg chooses the tracks: the largest picture, the
+    default sound. `drop` is a filter that leaves out packets of the pictures (`skipped_frames`).
+    So many `channels` of sound are averaged, or, for 0, mixed by the rules for their places.
+    `floats`: as f32le, whatever their range. `beside`: see `passed_by`.
     """
-    # A file that lies about its length, or does not know it, is read this far and then refused.
-    length = section.length_s or section.max_seconds + 2.0
-    begin: Options = {"t": length + section.lead_s}
+    media = open_input(source, section, limits, drop)
+    graphs = []
+    if "frames" in outputs:
+        filters = (
+            *shift("setpts", section),
+            END_MARK,
+            *listed(outputs["times"]),
+            # The default rounding shows pictures up to half a period before their time; the start
+            # time lets the first picture stand in for grid times before it.
+            f"fps={form.fps}:round=up:start_time=0",
+            *scaled(form),
+        )
+        frames = frame_options(filters) | {"frames:v": most_frames}
+        frames |= {"stats_enc_pre": outputs["ticks"], "stats_enc_pre_fmt": "{pts}"}
+        graphs.append(media.output(outputs["frames"], **frames))
+    if "sound" in outputs:
+        sound = _sound_options(form, section, channels, floats)
+        sound |= {"stats_enc_pre": outputs["blocks"], "stats_enc_pre_fmt": "{pts} {samp}"}
+        graphs.append(media.output(outputs["sound"], **sound))
+    return compiled([*graphs, *passed_by(media, beside)])
+
+
+def passed_by(
+    media: ffmpeg.nodes.FilterableStream, kind: str | None
+) -> list[ffmpeg.nodes.OutputStream]:
+    """Outputs that take a kind of track ("Video", "Audio"), if any, without decoding it.
+
+    In some containers time 0 is where the first of the tracks in use begins: so both are in use.
+    """
+    return [] if kind is None else [media.output("-", **copy_options(kind, "null"))]
+
+
+def copy_options(kind: str | None, container: str) -> Options:
+    """How packets are copied, of one kind of track or of both, of those that ffmpeg chooses."""
+    return {"c": "copy", "f": container, "sn": None, "dn": None, **_ONLY.get(kind or "", {})}
+
+
+def open_input(
+    source: str, section: Section, limits: Limits, drop: str | None = None
+) -> ffmpeg.nodes.FilterableStream:
+    """The file from where reading begins, to the section's end or as far as it is read."""
+    begin: Options = {"t": section.read_s + section.lead_s}
     if section.start_s > 0:
         begin["ss"] = section.start_s - section.lead_s
     if drop is not None:
         begin["bsf:v"] = drop
-    media = ffmpeg.input(source, **begin, **input_options(limits))
-    graphs = []
-    if "frames" in outputs:
-        frames = _frame_options(form, section, outputs["times"])
-        frames |= {"stats_enc_pre": outputs["ticks"], "stats_enc_pre_fmt": "{pts}"}
-        graphs.append(media.output(outputs["frames"], **frames))
-    if "sound" in outputs:
-        sound = _sound_options(form, section)
-        sound |= {"stats_enc_pre": outputs["begin"], "stats_enc_pre_fmt": "{t}"}
-        graphs.append(media.output(outputs["sound"], **sound))
-    merged = ffmpeg.merge_outputs(*graphs).global_args(*GLOBAL_ARGUMENTS)
+    return ffmpeg.input(source, **begin, **input_options(limits))
+
+
+def compiled(outputs: Sequence[ffmpeg.nodes.OutputStream]) -> list[str]:
+    """The command line that writes the outputs."""
+    merged = ffmpeg.merge_outputs(*outputs).global_args(*GLOBAL_ARGUMENTS)
     command: list[str] = merged.compile(cmd=binary(), overwrite_output=True)
     return command
 
 
 def input_options(limits: Limits) -> Options:
     """What every reading of a file is bound to: plain containers, small pictures, one thread."""
+    covers = dict.fromkeys((f"discard:disp:{cover}" for cover in _COVERS), "all")
     return {
         "protocol_whitelist": _PROTOCOLS,
         "format_whitelist": _FORMATS,
         "max_pixels": limits.max_pixels,
         "threads": 1,
+        **(covers if tells_covers() else {}),
     }
 
 
-def _frame_options(form: Form, section: Section, times: str) -> Options:
-    filters = (
-        *_shift("setpts", section),
-        # Writes the time of each frame: `print` does so only for frames that carry a key.
-        "metadata=add:key=t:value=1",
-        f"metadata=print:key=t:file={times.removeprefix('file:')}",
-        # The default rounding shows pictures up to half a period before their time; the start time
-        # lets the first picture stand in for grid times before it.
-        f"fps={form.fps}:round=up:start_time=0",
-        _CROP,
-        f"scale={form.size}:{form.size}:flags={_SCALER}",
-    )
+@cache
+def tells_covers() -> bool:
+    """Tell whether ffmpeg leaves covers out by itself; an older one takes them for video."""
+    major = version().split(".")[0]
+    return not major.isdecimal() or int(major) >= _TELLS_COVERS
+
+
+def frame_options(filters: Sequence[str]) -> Options:
+    """Raw RGB frames as they leave the filters."""
     return {
         "f": "rawvideo",
         "flush_packets": 0,
@@ -141,18 +197,35 @@ def _frame_options(form: Form, section: Section, times: str) -> Options:
     }
 
 
-def _sound_options(form: Form, section: Section) -> Options:
-    filters = (
-        *_shift("asetpts", section),
-        # Gaps become silence, so that sound stays in step; the weights sum to at most 1 (else they
-        # depend on the sample format: 3 dB for stereo).
-        f"aresample=out_sample_rate={form.sample_rate_hz}:out_sample_fmt=s16:out_chlayout=mono"
-        ":rematrix_maxval=1:async=1",
-        # A second at a time: the process that reads is woken less often.
-        f"asetnsamples={form.sample_rate_hz}:p=0",
-    )
-    return {"f": "s16le", "flush_packets": 0, "af": ",".join(filters)}
-
-
-def _shift(name: str, section: Section) -> tuple[str, ...]:
+def shift(name: str, section: Section) -> tuple[str, ...]:
+    """The filter ("setpts", "asetpts") that puts time 0 where the section begins."""
     return (f"{name}=PTS-{section.lead_s}/TB",) if section.lead_s else ()
+
+
+def listed(url: str) -> tuple[str, ...]:
+    """Filters that list the frames that pass; the list begins anew where the picture changes."""
+    target = url.replace(":", r"\\:")
+    # `print` writes only frames that carry a key.
+    return ("metadata=add:key=t:value=1", f"metadata=print:key=t:file={target}")
+
+
+def scaled(form: Form) -> tuple[str, ...]:
+    """Filters that crop the central square as displayed and scale it."""
+    return (_CROP, f"scale={form.size}:{form.size}:flags={_SCALER}")
+
+
+def _sound_options(form: Form, section: Section, channels: int, floats: bool) -> Options:
+    samples, container = ("flt", "f32le") if floats else ("s16", "s16le")
+    mono = (
+        f"aresample=out_sample_rate={form.sample_rate_hz}:out_sample_fmt={samples}"
+        # The weights sum to at most 1 (else they depend on the sample format: 3 dB for stereo).
+        ":out_chlayout=mono:rematrix_maxval=1"
+    )
+    filters = (*shift("asetpts", section), *((_mean(channels),) if channels else ()), mono)
+    return {"f": container, "flush_packets": 0, "af": ",".join(filters)}
+
+
+def _mean(channels: int) -> str:
+    # Their number may change midway.
+    terms = (f"val({k})*gt(nb_in_channels\\,{k})" for k in range(channels))
+    return f"aeval=({'+'.join(terms)})/nb_in_channels:c=mono"

@@ -1,162 +1,181 @@
-"""One run of ffmpeg over a file: what came out of its pipes, and what its log says."""
+"""Both tracks of a file: read in one run of ffmpeg, or each by itself when anything is odd.
+
+ffmpeg ends all that it does when one track gives trouble, and how far the other has come by then is
+chance. So a run over both tracks counts only when nothing went wrong in it. Else each track is read
+alone: what it gives then depends on the file only, and one's trouble is not the other's.
+"""
 
 import math
-import re
-import signal
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mmlib.media.ffmpeg import Limits, MediaError, run
-from mmlib.media.files import File, inherited, unnamed_file, url
-from mmlib.media.graph import Form, Section, decode_command
-from mmlib.media.log import Log
+from mmlib.media.capture import LEAST_BYTES, Captured, capture, read_frame_list, read_numbers
+from mmlib.media.changing import read_changing
+from mmlib.media.ffmpeg import Limits, MediaError
+from mmlib.media.files import File, url
+from mmlib.media.graph import Form, Section, decode_command, tells_covers
+from mmlib.media.length import Claim, is_longer, refuse_claim
+from mmlib.media.overload import find_fault, is_suspicious
+from mmlib.media.packets import list_packets
 from mmlib.media.skipped_frames import find_unseen
-from mmlib.runtime.arrays import Bytes, Floats, Ints, Ints16
+from mmlib.media.timeline import NO_STAMP, place
+from mmlib.media.tracks import Pictures, Reading, Sound
 
-_OUTPUTS = {"Video": ("frames", "ticks", "times"), "Audio": ("sound", "begin")}
-# The lists of times of a short clip at a low rate need more room than its frames.
-_LEAST_BYTES = 16 << 20
-_TIME = re.compile(rb"pts_time:(-?[0-9.e+-]+)")
+_KINDS = ("Video", "Audio")
+_OUTPUTS = {"Video": ("frames", "ticks", "times"), "Audio": ("sound", "blocks")}
+# Containers of bare sound have no time stamps: ffmpeg makes them up from the first packet's rate.
+_BARE = ("aac", "ac3", "aiff", "amr", "ape", "au", "eac3", "flac", "mp3", "tta", "wav", "wv")
+# An unknown layout may become another one midway.
+_LEAST_CHANNELS = 16
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What came of it; times in seconds from the section's start.
+class _Job:
+    file: File
+    form: Form
+    section: Section
+    limits: Limits
 
-    `frames` (n, H, W, 3) with their grid `ticks` (n,); `times` of the source's own frames, of which
-    the first is at `video_begin` (infinite: there is none); `sound` (N,) int16, from `begin` on.
-    """
+    def run(
+        self, kinds: tuple[str, ...], *, trust: bool = True, drop: str | None = None,
+        channels: int = 0, floats: bool = False, beside: str | None = None,
+    ) -> Captured:  # fmt: skip
+        """Decode the tracks; Claim unless `trust` when the header tells of too long a file."""
+        output_bytes = self.output_bytes
 
-    frames: Bytes
-    ticks: Ints
-    times: Floats
-    video_begin: float
-    sound: Ints16
-    begin: float
-    log: Log
-    status: int
+        def command(outputs: Mapping[str, str]) -> list[str]:
+            return decode_command(
+                url(self.file), outputs, self.form, self.section, self.limits,
+                most_frames=output_bytes // self.form.frame_bytes, drop=drop, channels=channels,
+                floats=floats, beside=beside,
+            )  # fmt: skip
+
+        names = [name for kind in kinds for name in _OUTPUTS[kind]]
+        check = (lambda log: None) if trust else (lambda log: refuse_claim(log, self.section))
+        return capture(self.file, names, command, self.limits, output_bytes, check)
+
+    def alone(
+        self, kind: str, absent: Container[int], *, channels: int = 0, floats: bool = False
+    ) -> Captured:
+        """Decode one track; `absent` are the numbers of the tracks that the file is known to lack.
+
+        The other one is passed by, where there is one (see `graph.passed_by`).
+        """
+        other = 1 - _KINDS.index(kind)
+        if other not in absent:
+            run = self.run((kind,), channels=channels, floats=floats, beside=_KINDS[other])
+            if 1 not in run.log.absent:
+                return run
+        return self.run((kind,), channels=channels, floats=floats)
 
     @property
-    def empty(self) -> bool:
-        return not len(self.frames) and not len(self.sound)
+    def output_bytes(self) -> int:
+        seconds = self.section.read_s + self.section.lead_s + 4.0
+        frames = math.ceil(seconds * self.form.fps) * self.form.frame_bytes
+        return max(frames, math.ceil(seconds * self.form.sample_rate_hz) * 2, LEAST_BYTES)
 
 
 def read_tracks(file: File, form: Form, section: Section, limits: Limits) -> Reading:
-    """Read both tracks, or the one that the file has; MediaError when a limit is passed."""
-    unseen = find_unseen(file, form, section, limits)
-    if unseen is not None:
-        reading = _read(file, ("Video", "Audio"), form, section, limits, drop=unseen.drop)
-        clean = reading.status == 0 and not reading.log.errors
-        if clean and np.array_equal(reading.times, unseen.left):
-            return replace(reading, times=unseen.times)
-    reading = _read(file, ("Video", "Audio"), form, section, limits)
-    for kind in ("Video", "Audio"):
-        # ffmpeg gives up on both tracks when one is absent or has no decoder: take one alone.
-        if reading.empty and reading.log.has(kind):
-            reading = _read(file, (kind,), form, section, limits)
+    """Read what the file has of both tracks; MediaError when a limit is passed."""
+    job = _Job(file, form, section, limits)
+    reading, absent = _read_quickly(job) or _read_both(job)
+    sound = reading.sound
+    if is_suspicious(sound.samples):
+        run = job.alone("Audio", absent, channels=sound.channels, floats=True)
+        data = run.data["sound"]
+        fault = find_fault(np.frombuffer(data, "<f4", len(data) // 4))
+        return replace(reading, sound=replace(sound, fault=fault))
     return reading
 
 
-def _read(
-    file: File,
-    kinds: tuple[str, ...],
-    form: Form,
-    section: Section,
-    limits: Limits,
-    drop: str | None = None,
-) -> Reading:
-    log = Log()
-
-    def on_line(line: str) -> None:
-        # The header comes before the first picture is decoded for output: bombs end here.
-        log.read(line)
-        log.refuse_large(limits.max_pixels)
-        section.refuse(log.duration_s)
-
-    names = [name for kind in kinds for name in _OUTPUTS[kind]]
-    with ExitStack() as stack:
-        files = {name: stack.enter_context(unnamed_file()) for name in names}
-        status = run(
-            decode_command(
-                url(file), {n: url(f) for n, f in files.items()}, form, section, limits, drop=drop
-            ),
-            limits=limits,
-            inherited=inherited(file, *files.values()),
-            output_bytes=_output_bytes(form, section, limits),
-            on_line=on_line,
-        )
-        data = {name: file.read() for name, file in files.items()}
-    return _parse(data, form, log, status)
+_Read = tuple[Reading, Container[int]]
 
 
-def _parse(data: dict[str, bytes], form: Form, log: Log, status: int) -> Reading:
-    ticks = _numbers(data.get("ticks", b"").split()).astype(np.int64)
-    times = _numbers(_TIME.findall(data.get("times", b"")))
-    picture = form.size**2 * 3
+def _read_quickly(job: _Job) -> _Read | None:
+    """Without the pictures that nobody will see; None where that does not pay, or is in doubt."""
+    unseen = find_unseen(job.file, job.form, job.section, job.limits)
+    if unseen is None:
+        return None
+    both = job.run(_KINDS, drop=unseen.drop)
+    pictures = _pictures(both, job.form)
+    if not both.clean or not np.array_equal(pictures.times, unseen.left):
+        return None
+    return Reading(replace(pictures, times=unseen.times), _sound(both, job)), ()
+
+
+def _read_both(job: _Job) -> _Read:
+    """In one run, or each alone; with the numbers of the tracks that the file lacks."""
+    try:
+        both = job.run(_KINDS, trust=False)
+    except Claim as claim:
+        if is_longer(job.file, job.section, job.limits):
+            raise MediaError("too_long", str(claim)) from None
+        both = job.run(_KINDS)
+    pictures, sound, absent = _pictures(both, job.form), _sound(both, job), both.log.absent
+    if not both.clean:
+        sound = replace(sound, present=False) if 1 in absent else _sound_alone(job, absent)
+    if 0 in absent:
+        pictures = replace(pictures, present=False)
+    elif not both.clean or not pictures.whole:
+        pictures = _pictures_alone(job, pictures, absent)
+    return Reading(pictures, sound), absent
+
+
+def _pictures_alone(job: _Job, joint: Pictures, absent: Container[int]) -> Pictures:
+    if joint.whole:
+        run = job.alone("Video", absent)
+        pictures = _pictures(run, job.form, present=0 not in run.log.absent)
+        if pictures.whole:
+            return pictures
+    beside = None if 1 in absent else "Audio"
+    return read_changing(job.file, job.form, job.section, job.limits, job.output_bytes, beside)
+
+
+def _sound_alone(job: _Job, absent: Container[int]) -> Sound:
+    run, channels = job.alone("Audio", absent), 0
+    if run.status > 0 and 0 not in run.log.absent:
+        # No rule mixes down a number of channels without known places: each counts alike then.
+        tracks = list_packets(job.file, "Audio", 0.0, 1.0, job.limits)
+        most = max([_LEAST_CHANNELS, *(track.channels for track in tracks)])
+        averaged = job.alone("Audio", absent, channels=most)
+        if len(averaged.data["sound"]) > len(run.data["sound"]):
+            run, channels = averaged, most
+    sound = _sound(run, job)
+    return replace(sound, present=0 not in run.log.absent, channels=channels)
+
+
+def _pictures(run: Captured, form: Form, present: bool = True) -> Pictures:
+    data = run.data
+    listed = read_frame_list(data["times"])
+    # Of a track that was read to its end, the last line is that end.
+    times = listed.times[:-1] if len(listed.times) > 1 else listed.times
+    ticks = read_numbers(data["ticks"])[:, 0]
     # A process that was ended may leave half a picture, or a list that is a line short.
-    count = min(len(data.get("frames", b"")) // picture, len(ticks)) if len(times) else 0
-    frames = np.frombuffer(data.get("frames", b""), np.uint8, count * picture)
-    frames, ticks = frames.reshape(count, form.size, form.size, 3), ticks[:count]
-    # Where the picture changes its size midway, the filters start anew: `times` then has only what
-    # came after, and the grid is filled from its start again, with what is dropped here.
-    fresh = np.diff(np.maximum.accumulate(ticks), prepend=-1) > 0
-    if not fresh.all():
-        frames, ticks = frames[fresh], ticks[fresh]
-    sound = data.get("sound", b"")
-    begin = _numbers(data.get("begin", b"").split()[:1])
-    first = math.inf if count == 0 else times[0] if fresh.all() else min(times[0], 0.0)
-    return Reading(
-        frames=frames,
-        ticks=ticks,
+    count = min(len(data["frames"]) // form.frame_bytes, len(ticks)) if len(times) else 0
+    frames = np.frombuffer(data["frames"], np.uint8, count * form.frame_bytes)
+    if not tells_covers() and not run.log.has("Video"):
+        count, present = 0, False
+    return Pictures(
+        frames=frames.reshape(-1, form.size, form.size, 3)[:count],
+        ticks=ticks[:count],
         times=times,
-        video_begin=float(first),
-        sound=np.frombuffer(sound, "<i2", len(sound) // 2),
-        begin=float(begin[0]) if len(begin) else 0.0,
-        log=log,
-        status=status,
+        end=float(listed.times[-1]) if len(listed.times) else -math.inf,
+        log=run.log,
+        status=run.status,
+        present=present,
+        whole=listed.parts <= 1,
     )
 
 
-def _output_bytes(form: Form, section: Section, limits: Limits) -> int:
-    seconds = limits.max_seconds + section.lead_s + 4.0
-    frames = math.ceil(seconds * form.fps) * form.size**2 * 3
-    return max(frames, math.ceil(seconds * form.sample_rate_hz) * 2, _LEAST_BYTES)
-
-
-def _numbers(texts: Sequence[bytes]) -> Floats:
-    numbers = np.array(texts, np.float64)
-    return numbers[np.isfinite(numbers)]
-
-
-def refuse_header(log: Log) -> None:
-    """Raise MediaError when the log tells of no container, or of no track in it."""
-    error = log.errors[0] if log.errors else "no streams found"
-    if not log.streams:
-        raise MediaError("not_media", f"no container of a known kind: {error}")
-    if not log.has("Video") and not log.has("Audio"):
-        raise MediaError("no_tracks", "neither a video nor an audio track")
-
-
-def refuse(reading: Reading, section: Section, limits: Limits) -> None:
-    """Raise MediaError when the run gave nothing that can be used."""
-    log = reading.log
-    if any("Cannot allocate memory" in error for error in log.errors):
-        raise MediaError("memory", "the decoder needs more memory than it is allowed")
-    if any("exceeds specified max pixel count" in error for error in log.errors):
-        raise MediaError("too_large", f"pictures are larger than {limits.max_pixels} pixels")
-    if reading.status == -signal.SIGXCPU:
-        raise MediaError("timeout", f"not done after {limits.timeout_s:g} s of computing")
-    if reading.status < 0:
-        raise MediaError("crashed", f"the decoder was ended by signal {-reading.status}")
-    refuse_header(log)
-    if max(reading.begin, reading.times[-1] if len(reading.times) else 0) > limits.max_seconds + 3:
-        raise MediaError("too_long", f"its times go beyond {limits.max_seconds:g} s")
-    if not reading.empty:
-        return
-    if not log.errors and section.start_s > 0:
-        raise MediaError("empty_section", f"nothing at {section.start_s:g} s")
-    error = log.errors[0] if log.errors else f"ffmpeg ended with status {reading.status}"
-    raise MediaError("undecodable", error)
+def _sound(run: Captured, job: _Job) -> Sound:
+    data = run.data["sound"]
+    samples = np.frombuffer(data, "<i2", len(data) // 2)
+    blocks = read_numbers(run.data["blocks"], columns=2)
+    if run.log.format in _BARE:
+        blocks[1:, 0] = NO_STAMP
+    rate = job.form.sample_rate_hz
+    longest = math.ceil((job.section.read_s + job.section.lead_s + 2.0) * rate)
+    samples, begin = place(samples, blocks, rate, longest)
+    return Sound(samples, begin / rate, run.log, run.status)

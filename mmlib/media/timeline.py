@@ -1,0 +1,71 @@
+"""Sound put on the clock by its own time stamps.
+
+Decoders give blocks of samples, each with a time stamp. Mostly one block begins where the other
+ends. Where packets are missing, or a recorder paused, the stamps leap: there the sound has a gap,
+filled with silence, or two blocks overlap, and the later one loses what is there already. Stamps
+that only jitter, as many recorders write them, move nothing.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+
+from mmlib.runtime.arrays import Ints, Ints16
+
+# A leap is farther than this, and the blocks after it agree with it.
+_LEAP_S = 0.01
+_WITNESSES = 5
+# A single first block before a gap is what a decoder needs to get going, not sound.
+_PRIMING_S = 0.13
+# ffmpeg's "no time stamp" is the least of all numbers.
+NO_STAMP = -(1 << 62)
+
+
+def place(samples: Ints16, blocks: Ints, rate_hz: int, longest: int) -> tuple[Ints16, int]:
+    """Samples (N,) in blocks (n, 2) of time stamp and length -> sound without gaps, and its begin.
+
+    Stamps, lengths and the begin are in samples, at `rate_hz`. What lies more than `longest`
+    samples after the begin is left out. A block without a stamp follows the one before it.
+    """
+    starts = np.cumsum(blocks[:, 1]) - blocks[:, 1]
+    blocks, starts = blocks[starts < len(samples)], starts[starts < len(samples)]
+    if not len(blocks):
+        return samples[:0], 0
+    shifts = _settled(_filled(blocks[:, 0], starts), round(_LEAP_S * rate_hz))
+    leaps = (np.flatnonzero(np.diff(shifts)) + 1).tolist()
+    if leaps and leaps[0] == 1 and blocks[0, 1] <= _PRIMING_S * rate_hz and shifts[1] > shifts[0]:
+        return place(samples[blocks[0, 1] :], blocks[1:], rate_hz, longest)
+    begin = int(shifts[0])
+    if not leaps:
+        return samples, begin
+    end, pieces = begin, []
+    for low, high in pairwise([0, *leaps, len(blocks)]):
+        piece = samples[starts[low] : starts[high] if high < len(blocks) else None]
+        at = int(starts[low] + shifts[low])
+        if at - begin > longest:
+            break
+        added = np.concatenate([np.zeros(max(0, at - end), np.int16), piece[max(0, end - at) :]])
+        pieces.append(added)
+        end += len(added)
+    return np.concatenate(pieces), begin
+
+
+def _filled(stamps: Ints, starts: Ints) -> Ints:
+    known = stamps > NO_STAMP
+    latest = np.maximum.accumulate(np.where(known, np.arange(len(stamps)), -1))
+    return np.where(latest < 0, 0, (stamps - starts)[latest])
+
+
+def _settled(shifts: Ints, leap: int) -> Ints:
+    """What each block is shifted by: as the one before, unless it leaps and others follow it."""
+    if np.all(np.abs(shifts - shifts[0]) <= leap):
+        return np.full_like(shifts, shifts[0])
+    settled = np.empty_like(shifts)
+    current = int(shifts[0])
+    for index, shift in enumerate(shifts.tolist()):
+        if abs(shift - current) > leap:
+            ahead = int(np.median(shifts[index : index + _WITNESSES]))
+            if abs(ahead - current) > leap:
+                current = ahead
+        settled[index] = current
+    return settled

@@ -1,0 +1,60 @@
+"""What was read of a file's tracks, on the clock of the section: time 0 is where it begins."""
+
+from dataclasses import dataclass
+
+from mmlib.media.log import Log
+from mmlib.runtime.arrays import Bytes, Floats, Ints, Ints16
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What a run gave of the pictures; times in seconds.
+
+    `frames` (n, H, W, 3) with their grid `ticks` (n,); `times` (m,) of the source's own frames, and
+    the `end` of the last (minus infinity: there is none). `log` and `status` are those of the run.
+    `present`: the file has such a track. `whole`: one set of filters has seen all of it, for the
+    picture keeps its form.
+    """
+
+    frames: Bytes
+    ticks: Ints
+    times: Floats
+    end: float
+    log: Log
+    status: int
+    present: bool = True
+    whole: bool = True
+
+    @property
+    def begin(self) -> float:
+        """When the first picture is shown; infinity: never."""
+        return float(self.times[0]) if len(self.frames) else float("inf")
+
+
+@dataclass(frozen=True)
+class Sound:
+    """What a run gave of the sound: `samples` (N,) int16 from second `begin` on; see `Pictures`.
+
+    `channels`: so many were averaged (0: mixed by rule). `fault`: why the values are no sound.
+    """
+
+    samples: Ints16
+    begin: float
+    log: Log
+    status: int
+    present: bool = True
+    channels: int = 0
+    fault: str | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Both tracks."""
+
+    pictures: Pictures
+    sound: Sound
+
+    @property
+    def logs(self) -> tuple[Log, Log]:
+        """The logs of the runs that the tracks come from: the pictures' and the sound's."""
+        return self.pictures.log, self.sound.log
