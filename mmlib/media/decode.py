@@ -85,7 +85,7 @@ def decode(
         if section.lead_s and reading.pictures.present and not reading.pictures.begin <= 0:
             section = replace(section, lead_s=min(start, _LONG_LEAD_S))
             reading = read_tracks(file, form, section, limits)
-    refuse(reading, section, limits)
+    refuse(reading, limits)
     frames = _on_grid(reading.pictures, form, section)
     pcm = _on_clock(reading.sound, form, section)
     if frames is None and pcm is None:

@@ -69,7 +69,7 @@ class Stream:
 class Log:
     """The facts gathered so far: container, length where the header says it, tracks, complaints.
 
-    `errors` are complaints about the file; `trials` those of decoders that were only tried out on
+    `errors` are complaints about the file, but for those of decoders that were only tried out on
     it, such as on a cover; `absent` the numbers of the outputs for which the file has no track.
     """
 
@@ -77,7 +77,6 @@ class Log:
     duration_s: float | None = None
     streams: dict[int, Stream] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
-    trials: list[str] = field(default_factory=list)
     absent: set[int] = field(default_factory=set)
     _early: list[tuple[str, str]] = field(default_factory=list)
     _colour: str = ""
@@ -157,8 +156,8 @@ class Log:
         # Whatever was tried out on packets of a track is decoded again, if it is of the clip.
         self.errors.clear()
         for context, text in self._early:
-            own = context.startswith(_OF_INPUT) or context == self.format
-            _add(self.errors if own else self.trials, text)
+            if context.startswith(_OF_INPUT) or context == self.format:
+                _add(self.errors, text)
 
     def _read_stream(self, line: str) -> None:
         # A language with line ends takes several lines.

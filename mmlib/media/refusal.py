@@ -19,7 +19,7 @@ def refuse_kind(log: Log) -> None:
         raise MediaError("not_media", f"no container of a known kind: {error}")
 
 
-def refuse(reading: Reading, section: Section, limits: Limits) -> None:
+def refuse(reading: Reading, limits: Limits) -> None:
     """Raise MediaError when the run gave nothing that can be used."""
     errors, statuses = _errors(reading), (reading.pictures.status, reading.sound.status)
     if any("Cannot allocate memory" in error for error in errors):

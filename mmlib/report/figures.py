@@ -189,8 +189,7 @@ def _eps_axis(axes: Axes, points: Sequence[float]) -> None:
     positive = [x for x in points if x > 0]
     if positive:
         axes.set_xscale("symlog", linthresh=positive[0], linscale=0.35)
-        ticks = [f"{1000 * x:.3g}" for x in points]
-        axes.set_xticks(points, [tick.removeprefix("0") or "0" for tick in ticks])
+        axes.set_xticks(points, [theme.tick(1000 * x) for x in points])
         axes.minorticks_off()
 
 

@@ -45,7 +45,7 @@ def plane(surface: Table, isodamage: Table, *, run: int, name: str, label: str) 
                 fontsize=SMALL,
                 color=theme.MUTED,
             )
-        ticks = [f"{value:.3g}".removeprefix("0") or "0" for value in axis]
+        ticks = [theme.tick(value) for value in axis]
         axes.set_xticks(places, ticks)
         axes.set_yticks(places, ticks)
         axes.set_xlim(-0.5, len(axis) - 0.5)

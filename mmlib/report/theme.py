@@ -61,6 +61,11 @@ def series_colour(index: int) -> str:
     return f"#0a00{index % len(LIGHT):02x}"
 
 
+def tick(value: float) -> str:
+    """A number beside an axis: three digits, without the 0 before a point."""
+    return f"{value:.3g}".removeprefix("0") or "0"
+
+
 def series_marker(index: int) -> str:
     """The matplotlib marker of the run at this place of params.yaml; wraps after eight."""
     return MARKERS[index % len(MARKERS)]

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mmlib.runtime.errors import UserError
-from mmlib.runtime.lists import Row, RowError, read_list
+from mmlib.runtime.lists import Row, RowError, fault, read_list
 from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources.audioset_resaved import Resaved
 from mmlib.sources.segments import Segments
@@ -140,4 +140,4 @@ def _milliseconds(seconds: bytes, rest: bytes | None) -> int:
 
 def _fault(path: Path, number: int, line: bytes, what: str) -> UserError:
     shown = line.decode("utf-8", "replace").strip()[:80]
-    return UserError(f"{path}, line {number}: {what}; the line is {shown!r}")
+    return fault(path, number, f"{what}; the line is {shown!r}")

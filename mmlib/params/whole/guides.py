@@ -1,10 +1,12 @@
 """Guides of blend and temperature: who may train with which, and that none waits for itself."""
 
 from collections.abc import Iterable
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmlib.params.retraining import MixupRun, RetrainBase
+from mmlib.params.retraining import AdversarialRun, MixupRun, PlainRun
 from mmlib.params.study import JointRun
 from mmlib.params.training import TrainRun
 from mmlib.params.whole.starts import is_made
@@ -14,12 +16,12 @@ if TYPE_CHECKING:
 
 UNGUIDED = "none"
 FOLDER = Path("data/guides")
-Row = TrainRun | RetrainBase
+Row = TrainRun | PlainRun | MixupRun | AdversarialRun | JointRun
 _STEERS = "which steers mixup"
 _WEIGHS = "which weighs the heads A, V and AV"
 
 
-def all_rows(params: "Params") -> Iterable[tuple[str, Row]]:
+def _rows(params: "Params") -> Iterable[tuple[str, Row]]:
     """Every row that may have a guide, with its key."""
     for section, found in (
         ("train", params.train),
@@ -34,7 +36,7 @@ def given_guides(params: "Params") -> list[tuple[str, str, bool]]:
     made = {UNGUIDED, *params.blend.guides, *params.temperature.guides}
     return [
         (f"{key}.guide", row.guide, isinstance(row, MixupRun))
-        for key, row in all_rows(params)
+        for key, row in _rows(params)
         if row.guide not in made
     ]
 
@@ -44,7 +46,7 @@ def faults(params: "Params") -> Iterable[str]:
     both = set(params.blend.guides) & set(params.temperature.guides)
     if both:
         yield f"guide {min(both)!r} is in both blend.guides and temperature.guides: rename one"
-    for key, row in all_rows(params):
+    for key, row in _rows(params):
         if "/" in row.guide or row.guide in ("", ".", ".."):
             yield f"{key}.guide is {row.guide!r}: name a guide, not a path"
         elif fault := _misfit(params, row):
@@ -76,7 +78,7 @@ def _misfit(params: "Params", row: Row) -> str | None:
     if isinstance(row, MixupRun):
         kind = f"{_WEIGHS}; mixup takes one of temperature"
         return kind if row.guide in params.blend.guides else None
-    kind = "a row of train" if isinstance(row, TrainRun) else getattr(row, "method", "it")
+    kind = "a row of train" if isinstance(row, TrainRun) else row.method
     if row.guide in params.temperature.guides:
         return f"{_STEERS}; {kind} takes one of blend or {UNGUIDED}"
     trained = row if isinstance(row, TrainRun) else params.train.get(row.init)
@@ -85,23 +87,28 @@ def _misfit(params: "Params", row: Row) -> str | None:
     if trained.fusion in (None, "early"):
         return f"{_WEIGHS}: that takes both encoders, with fusion mid, sum, gated or late"
     if not isinstance(row, TrainRun | JointRun) and trained.guide == UNGUIDED:
-        assert isinstance(row, RetrainBase)
         return f"{_WEIGHS}: its init {row.init!r} was trained without them"
     return None
 
 
 def _circles(params: "Params") -> Iterable[str]:
-    """Runs that would have to be trained before themselves, the first circle that is found."""
-    waits: dict[str, list[tuple[str, str]]] = {}
+    """Runs that would have to be trained before themselves: a circle of them, if there is one."""
+    waits: dict[str, dict[str, str]] = {}
     for name, row in params.train.items():
         starts = [f.stem for f in row.starts.values() if is_made(f)]
-        waits[name] = [(start, f"{name} starts from {start}") for start in starts]
+        waits[name] = {start: f"{name} starts from {start}" for start in starts}
         said = f"{name} waits for the guide {row.guide}, which is made from"
-        waits[name] += [(run, f"{said} {run}") for run in _made_from(params, row.guide)]
-    for name in waits:
-        if circle := _circle(waits, name, name, ()):
-            yield f"train.{name}: {'; '.join(circle)}: no run can wait for itself"
-            return
+        for run in _made_from(params, row.guide):
+            waits[name].setdefault(run, f"{said} {run}")
+    try:
+        TopologicalSorter({name: list(others) for name, others in waits.items()}).prepare()
+    except CycleError as error:
+        # Each of them is needed by the next; the last is the first again.
+        circle = error.args[1][:0:-1]
+        first = circle.index(min(circle, key=list(waits).index))
+        circle = [*circle[first:], *circle[: first + 1]]
+        steps = "; ".join(waits[name][other] for name, other in pairwise(circle))
+        yield f"train.{circle[0]}: {steps}: no run can wait for itself"
 
 
 def _made_from(params: "Params", guide: str) -> tuple[str, ...]:
@@ -109,15 +116,3 @@ def _made_from(params: "Params", guide: str) -> tuple[str, ...]:
     if parts := params.temperature.guides.get(guide):
         return parts.audio, parts.video, parts.fused
     return (params.blend.guides[guide].init,) if guide in params.blend.guides else ()
-
-
-def _circle(
-    waits: dict[str, list[tuple[str, str]]], at: str, goal: str, seen: tuple[str, ...]
-) -> tuple[str, ...]:
-    """How `at` comes to wait for `goal`, step by step; empty when it does not."""
-    for other, said in waits.get(at, ()):
-        if other == goal:
-            return (said,)
-        if other not in seen and (rest := _circle(waits, other, goal, (*seen, other))):
-            return (said, *rest)
-    return ()
