@@ -11,6 +11,12 @@ def answer(inputs: Inputs, findings: Findings) -> list[Answer]:
     claims, first = findings.claims, findings.of_first(main_runs(inputs))
     return [
         fusion.fusion(claims, fusion.missing(inputs)),
-        prediction.prediction(first, findings.predictions, claims, prediction.missing(inputs)),
+        prediction.prediction(
+            first,
+            findings.predictions,
+            claims,
+            prediction.missing(inputs),
+            inputs.params.score.confidence,
+        ),
         retraining.retraining(claims, retraining.missing(inputs), retraining.untested(inputs)),
     ]

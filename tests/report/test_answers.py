@@ -131,8 +131,8 @@ def test_the_price_of_mixup() -> None:
     assert "Mixup takes 40 % of the forward and backward passes." in " ".join(found.sentences)
 
 
-def correlation(r: float, lo: float, hi: float) -> Correlation:
-    return Correlation("pearson", 12, r, lo, hi, 0.001)
+def correlation(r: float, lo: float, hi: float, n: int = 12) -> Correlation:
+    return Correlation("pearson", n, r, lo, hi, 0.001)
 
 
 def prediction(metric: str, part: Correlation) -> Prediction:
@@ -156,17 +156,44 @@ def judged(rows: list[Prediction]) -> dict[str, Claim]:
 )
 def test_prediction(kappa: Correlation, rho: Correlation, verdict: str) -> None:
     rows = [prediction("kappa", kappa), prediction("rho", rho)]
-    found = predict(rows, rows, judged(rows), "")
+    found = predict(rows, rows, judged(rows), "", 0.95)
     assert found.verdict.startswith(verdict)
     assert "12 classes of mid under A+V" in found.sentences[0]
+
+
+@pytest.mark.parametrize(
+    ("classes", "figures", "settled"),
+    [
+        (12, "18 % for r = 0.5 and 30 % for r = 0.6; 80 % takes r = 0.83", False),
+        (40, "81 % for r = 0.5 and 96 % for r = 0.6; 80 % takes r = 0.50", True),
+    ],
+)
+def test_the_power_of_so_many_classes_is_said(classes: int, figures: str, settled: bool) -> None:
+    """Of three tests that Holm corrects for, as one other claim is undecided too."""
+    part = correlation(0.4, -0.2, 0.8, classes)
+    rows = [prediction("kappa", part), prediction("rho", part)]
+    other = replace(judged(rows[:1])["predicts_kappa_mid_AV"], key="other")
+    found = predict(rows, rows, {**judged(rows), "other": other, **claims(found=UP)}, "", 0.95)
+    said = found.sentences[2]
+    assert said.startswith(f"Power: {classes} classes find a true partial r, at the p < 0.017")
+    assert figures in said
+    assert ("could not have settled" in said) is not settled
+
+
+def test_few_classes_that_did_settle_it_are_not_said_to_be_unable() -> None:
+    part = correlation(0.95, 0.8, 0.99)
+    rows = [prediction("kappa", part), prediction("rho", part)]
+    found = predict(rows, rows, judged(rows), "", 0.95)
+    assert found.verdict == "Yes, on this data."
+    assert "could not have settled" not in " ".join(found.sentences)
 
 
 def test_questions_that_cannot_be_answered_say_what_they_lack() -> None:
     undefined = [prediction("kappa", correlation(math.nan, math.nan, math.nan))]
     for found in (
         fusion({}, "It takes runs."),
-        predict([], [], {}, "It takes runs."),
-        predict(undefined, undefined, {}, "It takes runs."),
+        predict([], [], {}, "It takes runs.", 0.95),
+        predict(undefined, undefined, {}, "It takes runs.", 0.95),
         retraining({}, "It takes runs."),
         retraining(claims(mixup_protects=UP), "It takes runs."),
     ):
@@ -180,7 +207,7 @@ def test_one_defined_metric_answers_for_itself_alone() -> None:
         prediction("kappa", correlation(0.8, 0.5, 0.9)),
         prediction("rho", correlation(math.nan, math.nan, math.nan)),
     ]
-    found = predict(rows, rows, judged(rows), "")
+    found = predict(rows, rows, judged(rows), "", 0.95)
     assert found.verdict == "In part: convexity κ does."
     assert "density" not in " ".join(found.sentences)
     assert "supported by 1 of 1 such correlations" in found.sentences[1]

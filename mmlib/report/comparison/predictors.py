@@ -43,6 +43,8 @@ DROPS: dict[Drop, str] = {
 }
 # A correlation below this explains under a tenth of the spread: it predicts nothing. [choice]
 WEAK = 0.3
+COVARIATES = 2
+"""Columns that a partial correlation holds fixed: clean AP and the logarithm of class size."""
 
 
 @dataclass(frozen=True)

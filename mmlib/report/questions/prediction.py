@@ -5,13 +5,16 @@ from collections.abc import Mapping, Sequence
 
 from mmlib.metrics.intervals import Interval
 from mmlib.report import threats, wording
-from mmlib.report.comparison.predictors import Prediction, claim_key
+from mmlib.report.comparison.power import detectable, power
+from mmlib.report.comparison.predictors import COVARIATES, Prediction, claim_key
 from mmlib.report.comparison.verdict import Claim
 from mmlib.report.evidence import evidence
 from mmlib.report.inputs import Inputs
 from mmlib.report.questions.answer import NOT_ANSWERED, Answer
 
 QUESTION = "Do density and convexity tell, without an attack, which classes will break?"
+TRUE = (0.3, 0.5, 0.6)
+"""True partial correlations whose chance of being found is told, the last a strong one. [choice]"""
 
 
 def missing(inputs: Inputs) -> str:
@@ -26,6 +29,7 @@ def prediction(
     everywhere: Sequence[Prediction],
     claims: Mapping[str, Claim],
     lacking: str,
+    confidence: float,
 ) -> Answer:
     """Question 2, from the correlations of one run, which `claims` judge; else `lacking`.
 
@@ -55,9 +59,36 @@ def prediction(
         "Over all runs and threats, each taken alone, the claim is supported by"
         f" {verdicts.count('supported')} of {len(rows)} such correlations, not supported by"
         f" {verdicts.count('not supported')}, undecided by {verdicts.count('undecided')}.",
+        _power(first, [claims[claim_key(p)] for p in shown.values()], claims, confidence),
     ]
     verdict = _prediction_verdict({names[m]: claims[claim_key(p)] for m, p in shown.items()})
     return Answer(QUESTION, verdict, sentences, evidence(effects, 1.0, digits=2))
+
+
+def _power(
+    first: Prediction, judged: Sequence[Claim], claims: Mapping[str, Claim], confidence: float
+) -> str:
+    """Say which true partial correlations so many classes would find, and how often.
+
+    At most so often: that the plain correlation and both intervals lie above 0 is asked as well.
+    Holm's correction asks for p below the level over the number of tests that the others leave.
+    """
+    open_ = [claim for claim in claims.values() if claim.lean and claim.verdict == "undecided"]
+    tests = len(open_) + (judged[0].verdict != "undecided")
+    rows, level = first.partial.n, (1 - confidence) / tests
+    shares = [power(r, rows=rows, covariates=COVARIATES, level=level) for r in TRUE]
+    chances = [
+        f"{wording.percent(share)} for r = {r:.1f}" for r, share in zip(TRUE, shares, strict=True)
+    ]
+    needed = detectable(0.8, rows=rows, covariates=COVARIATES, level=level)
+    said = (
+        f"Power: {rows} classes find a true partial r, at the p < {level:.2g} that Holm's"
+        f" correction asks here, with a probability of at most {wording.listed(chances)}; 80 %"
+        f" takes r = {needed:.2f}."
+    )
+    if shares[-1] < 0.5 and any(claim.verdict == "undecided" for claim in judged):
+        said += " So few classes could not have settled the question."
+    return said
 
 
 def _prediction_verdict(judged: Mapping[str, Claim]) -> str:
