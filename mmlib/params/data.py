@@ -18,7 +18,7 @@ class EventsData(Section):
     fps: Annotated[float, Field(ge=2, le=60)]
     sample_rate_hz: Literal[16000, 22050, 32000, 44100, 48000]
     webm_share: Share
-    events_max: Annotated[int, Field(ge=1, le=12)]
+    events_max: Annotated[int, Field(ge=1, le=40)]
     heard_only_share: Share
     seen_only_share: Share
     distractor_share: Share

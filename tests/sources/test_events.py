@@ -1,13 +1,17 @@
 """The demo set: the same for a seed, labelled as drawn, and synchronous to the ear and the eye."""
 
+import csv
 import dataclasses
+import shutil
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
-from mmlib.params.data import Data
+from mmlib.params.data import Data, EventsData
 from mmlib.params.whole.file import load
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.workers import map_ordered
@@ -17,10 +21,14 @@ from mmlib.sources.events.classes import CLASSES
 from mmlib.sources.events.event import Event
 from mmlib.sources.events.scene import Scene, plan
 from tests.conftest import ROOT
+from tools import profiles
 
 PARAMS = load(ROOT / "params.yaml")
 SETTINGS = PARAMS.data.events
-IMPULSIVE = ("Bouncing", "Church bell", "Tick-tock", "Fireworks", "Applause")
+IMPULSIVE = (
+    *("Clapping", "Cowbell", "Acoustic guitar", "Gong", "Church bell", "Bicycle bell"),
+    *("Coin (dropping)", "Tick-tock", "Hammer", "Fireworks", "Burst, pop", "Basketball bounce"),
+)
 
 
 def data(**changes: Any) -> Data:
@@ -79,15 +87,45 @@ def test_labels_are_what_happens_and_each_is_heard_or_seen() -> None:
 
 
 def test_classes_are_balanced_and_shares_are_as_set() -> None:
-    scenes = [plan(SETTINGS, 0, "train", index) for index in range(1200)]
+    scenes = [plan(SETTINGS, 0, "train", index) for index in range(40 * len(CLASSES))]
     everything = [event for scene in scenes for event in scene.events]
+    assert set(Counter(scene.events[0].name for scene in scenes).values()) == {40}
     counts = Counter(event.name for event in everything)
     mean = len(everything) / len(CLASSES)
-    assert all(0.85 * mean < counts[name] < 1.15 * mean for name in CLASSES)
+    assert all(0.7 * mean < counts[name] < 1.3 * mean for name in CLASSES)
     heard_only = np.mean([event.heard and not event.seen for event in everything])
     seen_only = np.mean([event.seen and not event.heard for event in everything])
     assert heard_only == pytest.approx(SETTINGS.heard_only_share, abs=0.03)
     assert seen_only == pytest.approx(SETTINGS.seen_only_share, abs=0.03)
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_the_tiny_profile_has_train_clips_of_every_class(tmp_path: Path, single: bool) -> None:
+    params = Path(shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml"))
+    profiles.apply("tiny single_label" if single else "tiny", ROOT / "profiles", params)
+    tiny = load(params)
+    requests = events.clip_list(tiny.data, tiny.seed).requests
+    counts = Counter(
+        name for request in requests if request.split == "train" for name in request.labels
+    )
+    assert min(counts[name] for name in CLASSES) >= 2
+
+
+def test_classes_are_names_of_audioset_in_its_order(shared_dir: Path) -> None:
+    path = shared_dir / "data" / "class_labels_indices.csv"
+    with path.open(encoding="utf-8", newline="") as stream:
+        names = [row["display_name"] for row in csv.DictReader(stream)]
+    places = [names.index(name) for name in CLASSES]
+    assert places == sorted(set(places))
+
+
+def test_a_clip_may_hold_every_class_and_no_more() -> None:
+    most = SETTINGS.model_dump() | {"events_max": len(CLASSES)}
+    settings = EventsData.model_validate(most)
+    most_events = max(len(plan(settings, 0, "train", index).events) for index in range(200))
+    assert most_events > len(CLASSES) - 3
+    with pytest.raises(ValidationError, match="events_max"):
+        EventsData.model_validate(most | {"events_max": len(CLASSES) + 1})
 
 
 def test_single_label_clips_hold_one_event() -> None:
@@ -136,7 +174,7 @@ def _first_loud(scene: Scene) -> float:
 def test_the_ball_is_lowest_when_it_sounds() -> None:
     """The picture's timing, read off the picture: the ball's height at its strikes and between."""
     settings = SETTINGS.model_copy(update={"fps": 50.0})
-    scene = alone("Bouncing", drift=(0.0, 0.0), tilt=0.0)
+    scene = alone("Basketball bounce", drift=(0.0, 0.0), tilt=0.0)
     (event,) = scene.events
     empty = dataclasses.replace(scene, events=(dataclasses.replace(event, seen=False),))
     drawn = render.frames(scene, settings).astype(int) - render.frames(empty, settings)

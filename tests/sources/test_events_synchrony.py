@@ -70,10 +70,12 @@ def peak_near(signal: Signal, rate_hz: float, time_s: float) -> float:
 @pytest.mark.parametrize(
     ("name", "moment"),
     [
-        ("Bouncing", lowest),
+        ("Basketball bounce", lowest),
+        ("Coin (dropping)", lowest),
         ("Church bell", to_a_side),
+        ("Cowbell", to_a_side),
         ("Tick-tock", to_a_side),
-        ("Applause", together),
+        ("Clapping", together),
         ("Fireworks", flashing),
     ],
 )

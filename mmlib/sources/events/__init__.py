@@ -1,4 +1,4 @@
-"""The embedded demo set: rendered clips of twelve classes with synchronous sound and sight."""
+"""The embedded demo set: rendered clips of forty classes with synchronous sound and sight."""
 
 import json
 from collections.abc import Iterator

@@ -1,5 +1,9 @@
 """What no label names: sounds without a sight, shapes without a sound, unlike any class."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 
 from mmlib.sources.events.canvas import Brush, Canvas, turn
@@ -9,6 +13,37 @@ from mmlib.sources.events.shapes import both, box, stroke, union
 from mmlib.sources.events.waves import Wave, band_noise
 
 _SPAN = (0.8, 2.8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heard(Kind):
+    """A sound without a sight."""
+
+    play: Callable[[Event, np.random.Generator, int, int], Wave]
+    visible: ClassVar[bool] = False
+
+    def sound(self, event: Event, rng: np.random.Generator, samples: int, rate_hz: int) -> Wave:
+        """What `play` makes."""
+        return self.play(event, rng, samples, rate_hz)
+
+    def sight(self, canvas: Canvas, event: Event, rng: np.random.Generator) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen(Kind):
+    """A sight without a sound."""
+
+    paint: Callable[[Canvas, Event, np.random.Generator], None]
+    audible: ClassVar[bool] = False
+
+    def sound(self, event: Event, rng: np.random.Generator, samples: int, rate_hz: int) -> Wave:
+        """Silence."""
+        return np.zeros(samples)
+
+    def sight(self, canvas: Canvas, event: Event, rng: np.random.Generator) -> None:
+        """What `paint` draws."""
+        self.paint(canvas, event, rng)
 
 
 def drone(event: Event, rng: np.random.Generator, samples: int, rate_hz: int) -> Wave:
@@ -92,18 +127,18 @@ def stripes(canvas: Canvas, event: Event, rng: np.random.Generator) -> None:
 
 
 HEARD = {
-    "drone": Kind(sound=drone, duration_s=(0.8, 2.5), interval_s=(0.5, 1.0), pitch_hz=(90, 500)),
-    "buzz": Kind(sound=buzz, duration_s=(0.5, 2.0), interval_s=(0.5, 1.0), pitch_hz=(60, 180)),
-    "whoosh": Kind(sound=whoosh, duration_s=(0.4, 1.2), interval_s=(0.4, 1.0), pitch_hz=(300, 3e3)),
-    "swell": Kind(sound=swell, duration_s=(0.5, 1.2), interval_s=(0.6, 1.2), pitch_hz=(200, 1200)),
+    "drone": Heard(play=drone, duration_s=(0.8, 2.5), interval_s=(0.5, 1.0), pitch_hz=(90, 500)),
+    "buzz": Heard(play=buzz, duration_s=(0.5, 2.0), interval_s=(0.5, 1.0), pitch_hz=(60, 180)),
+    "whoosh": Heard(play=whoosh, duration_s=(0.4, 1.2), interval_s=(0.4, 1.0), pitch_hz=(300, 3e3)),
+    "swell": Heard(play=swell, duration_s=(0.5, 1.2), interval_s=(0.6, 1.2), pitch_hz=(200, 1200)),
 }
 """Sounds that nothing in the picture makes."""
 
 SEEN = {
-    "triangle": Kind(sight=triangle, duration_s=_SPAN, interval_s=(0.5, 2.0), speed=0.3, tilt=3.0),
-    "frame": Kind(sight=frame, duration_s=_SPAN, interval_s=(0.5, 1.5), speed=0.2, tilt=0.8),
-    "checker": Kind(sight=checker, duration_s=_SPAN, interval_s=(0.5, 2.0), speed=0.3, tilt=0.8),
-    "cross": Kind(sight=cross, duration_s=_SPAN, interval_s=(1.0, 3.0), speed=0.3, tilt=0.8),
-    "stripes": Kind(sight=stripes, duration_s=_SPAN, interval_s=(0.4, 1.5), speed=0.2, tilt=1.5),
+    "triangle": Seen(paint=triangle, duration_s=_SPAN, interval_s=(0.5, 2.0), speed=0.3, tilt=3.0),
+    "frame": Seen(paint=frame, duration_s=_SPAN, interval_s=(0.5, 1.5), speed=0.2, tilt=0.8),
+    "checker": Seen(paint=checker, duration_s=_SPAN, interval_s=(0.5, 2.0), speed=0.3, tilt=0.8),
+    "cross": Seen(paint=cross, duration_s=_SPAN, interval_s=(1.0, 3.0), speed=0.3, tilt=0.8),
+    "stripes": Seen(paint=stripes, duration_s=_SPAN, interval_s=(0.4, 1.5), speed=0.2, tilt=1.5),
 }
 """Shapes that make no sound."""

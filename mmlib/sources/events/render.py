@@ -19,9 +19,8 @@ def frames(scene: Scene, settings: EventsData) -> Bytes:
     camera = Camera(np.random.default_rng([scene.seed, 1]), scene, settings, times_s)
     canvas = Canvas(camera.backdrop(), times_s, camera.shift)
     for event in (*scene.distractors, *scene.events):
-        sight = KINDS[event.name].sight
-        if event.seen and sight:
-            sight(canvas, event, np.random.default_rng([event.seed, 1]))
+        if event.seen:
+            KINDS[event.name].sight(canvas, event, np.random.default_rng([event.seed, 1]))
     camera.expose(canvas.pixels)
     return canvas.to_bytes()
 
@@ -33,9 +32,9 @@ def samples(scene: Scene, settings: EventsData) -> Ints16:
     noise_rms = 10 ** (scene.noise_db / 20)
     mixed = noise_rms * _background(np.random.default_rng([scene.seed, 0]), length, rate_hz)
     for event in (*scene.distractors, *scene.events):
-        sound = KINDS[event.name].sound
-        if event.heard and sound:
-            wave = sound(event, np.random.default_rng([event.seed, 0]), length, rate_hz)
+        if event.heard:
+            rng = np.random.default_rng([event.seed, 0])
+            wave = KINDS[event.name].sound(event, rng, length, rate_hz)
             mixed += wave * (noise_rms * 10 ** (event.snr_db / 20) / _loudest(wave, rate_hz))
     largest = np.abs(mixed).max()
     if largest > PEAK:

@@ -13,7 +13,7 @@ from mmlib.sources.events.distractors import HEARD, SEEN
 from mmlib.sources.events.event import Colour, Event
 from mmlib.sources.events.kind import Kind
 
-KINDS: dict[str, Kind] = EVENTS | HEARD | SEEN
+KINDS: dict[str, Kind] = {**EVENTS, **HEARD, **SEEN}
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,9 @@ class Scene:
 def plan(settings: EventsData, seed: int, split: str, index: int, *, single: bool = False) -> Scene:
     """Draw the scene of clip `index` of a split; it depends on the arguments alone.
 
-    Each run of 12 clips holds each class once as its leading event, so that classes are balanced in
-    splits of any size; further events are of other classes, drawn evenly. `single` draws one event.
+    Each run of as many clips as there are classes holds each class once as its leading event, so
+    that classes are balanced in splits of any size; further events are of other classes, drawn
+    evenly. `single` draws one event.
     """
     rng = _generator(seed, split, index, 0)
     leading = _generator(seed, split, index // len(CLASSES), 1).permutation(len(CLASSES))
@@ -84,7 +85,7 @@ def _event(
     heading = rng.uniform(0, 2 * np.pi)
     speed = rng.uniform(0, kind.speed)
     x, y = _place(rng, size, [(other.x, other.y) for other in others if other.seen])
-    colour, accent = _colours(rng, kind.hue)
+    colour, accent = _colours(rng, kind)
     return Event(
         name=name,
         onset_s=onset,
@@ -108,8 +109,8 @@ def _event(
 
 def _modalities(settings: EventsData, rng: np.random.Generator, kind: Kind) -> tuple[bool, bool]:
     """Draw whether an event is heard and whether it is seen; a distractor has no choice."""
-    if kind.sound is None or kind.sight is None:
-        return kind.sound is not None, kind.sight is not None
+    if not (kind.audible and kind.visible):
+        return kind.audible, kind.visible
     draw = rng.random()
     seen = draw >= settings.heard_only_share
     return not seen or draw >= settings.heard_only_share + settings.seen_only_share, seen
@@ -139,9 +140,9 @@ def _beats(rng: np.random.Generator, kind: Kind, onset: float, end: float) -> tu
     return tuple(float(beat) for beat in beats[: last + 1])
 
 
-def _colours(rng: np.random.Generator, hue: float | None) -> tuple[Colour, Colour]:
-    """Draw a light body colour, near the hue if there is one, and a dark accent of any hue."""
-    body = rng.random() if hue is None else hue + rng.normal(0, 0.03)
-    light = colorsys.hsv_to_rgb(body % 1, rng.uniform(0.55, 0.9), rng.uniform(0.8, 1))
+def _colours(rng: np.random.Generator, kind: Kind) -> tuple[Colour, Colour]:
+    """Draw a body colour, near the kind's hue if there is one, and a dark accent of any hue."""
+    body = rng.random() if kind.hue is None else kind.hue + rng.normal(0, 0.03)
+    light = colorsys.hsv_to_rgb(body % 1, rng.uniform(*kind.saturation), rng.uniform(*kind.light))
     deep = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.2, 0.9), rng.uniform(0.05, 0.3))
     return light, deep

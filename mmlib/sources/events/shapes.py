@@ -1,5 +1,7 @@
 """Signed distances to plain shapes: negative inside, in the units of the coordinates (float32)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mmlib.runtime.arrays import Reals
@@ -38,6 +40,16 @@ def stroke(
 def ring(x: Reals, y: Reals, radius: Number, width: float) -> Reals:
     """A circle about the origin, drawn with half the thickness `width`."""
     return np.abs(disc(x, y, radius)) - np.float32(width)
+
+
+def convex(x: Reals, y: Reals, corners: Sequence[tuple[float, float]]) -> Reals:
+    """A convex polygon, its corners clockwise as seen (largest distance to its sides)."""
+    sides = []
+    for (from_x, from_y), (to_x, to_y) in zip(corners, [*corners[1:], corners[0]], strict=True):
+        along_x, along_y = to_x - from_x, to_y - from_y
+        length = float(np.hypot(along_x, along_y))
+        sides.append((x - from_x) * (along_y / length) - (y - from_y) * (along_x / length))
+    return both(*sides)
 
 
 def union(*distances: Reals) -> Reals:

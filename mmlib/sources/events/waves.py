@@ -61,6 +61,11 @@ def damped(
     return out
 
 
+def harmonics(turns: Wave, gains: Iterable[float]) -> Wave:
+    """A tone of harmonics of these gains from the fundamental up; `turns` is its phase in turns."""
+    return np.asarray(sum(g * np.sin(2 * np.pi * k * turns) for k, g in enumerate(gains, start=1)))
+
+
 def burst(
     rng: np.random.Generator,
     rate_hz: int,

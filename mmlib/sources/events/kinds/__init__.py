@@ -1,1 +1,1 @@
-"""The twelve classes: each module has its ranges, its sound and its sight."""
+"""The families of classes: each module has a sound and sights whose fields tell variants apart."""
