@@ -17,6 +17,10 @@ def width_of_round(number: int, rounds: int) -> float:
     return float(WIDE ** (1 - share) * NARROW**share)
 
 
+_MOST_PAIRS = 1 << 22
+"""Pairs of a clip and a positive that are compared at once: tens of MB with their gradients."""
+
+
 class SetPrecision:
     """What clips take from the mean average precision of a set whose other clips stay put.
 
@@ -32,58 +36,104 @@ class SetPrecision:
 
     def __init__(self, reference: Tensor, labels: Tensor, places: Tensor, width: float) -> None:
         truth = labels > 0.5
-        counted = torch.nonzero(truth.any(0) & ~truth.all(0))[:, 0].tolist()
-        spread = reference.std(0, correction=0).clamp_min(1e-12)
-        self.classes = [
-            _Class(number, reference[:, number], truth[:, number], places, width * spread[number])
-            for number in counted
+        counted = torch.nonzero(truth.any(0) & ~truth.all(0))[:, 0]
+        widths = width * reference.std(0, correction=0).clamp_min(1e-12)
+        self.count = max(1, len(counted))
+        groups = _groups(truth.sum(0)[counted].tolist(), len(places))
+        self.groups = [
+            _Group(counted[members], reference, truth, places, widths) for members in groups
         ]
 
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The losses (B,) of logits (B, K); `labels` are those of the set, and not read again."""
         # Where no class counts, a gradient of zero rather than none.
         total = 0 * logits.sum(1)
-        for each in self.classes:
-            total = total + each.precision(logits)
-        return -total / max(1, len(self.classes))
+        for group in self.groups:
+            total = total + group.precisions(logits).sum(1)
+        return -total / self.count
 
 
-class _Class:
-    """One class of the reference: its positives (P,), and the ranks of each by the soft count."""
+def _groups(positives: list[int], batch: int) -> list[list[int]]:
+    """Places of classes that are computed side by side: about as many positives, not too many.
+
+    Rows of positives are as long as the longest of their group, so the others' must be at least
+    half as long, or a common class would make all the rare ones of a large set as costly.
+    """
+    groups: list[list[int]] = []
+    longest = 0
+    for place in sorted(range(len(positives)), key=lambda place: -positives[place]):
+        fits = groups and (len(groups[-1]) + 1) * longest * batch <= _MOST_PAIRS
+        if fits and 2 * positives[place] >= longest:
+            groups[-1].append(place)
+        else:
+            groups.append([place])
+            longest = positives[place]
+    return groups
+
+
+class _Group:
+    """Some classes of the reference (G,): their positives (G, P), and the soft ranks of each.
+
+    Shorter rows end in positives that no clip stands above, and that do not count.
+    """
 
     def __init__(
-        self, number: int, scores: Tensor, truth: Tensor, places: Tensor, width: Tensor
+        self, classes: Tensor, reference: Tensor, truth: Tensor, places: Tensor, widths: Tensor
     ) -> None:
-        self.number, self.width = number, width
-        self.positives, self.negatives = scores[truth], scores[~truth]
-        above = self._above(self.positives, self.positives)
-        self.level = above.sum(0) - above.diagonal()
-        self.beaten = self._above(self.negatives, self.positives).sum(0)
-        self.positive = truth[places]
-        self.own = scores[places]
-        order = truth.cumsum(0) - 1
-        self.turn = order[places]
+        self.classes, self.width = classes, widths[classes][:, None]
+        scores, truth = reference.T[classes], truth.T[classes]
+        self.positives, self.valid = _rows(scores, truth, torch.inf)
+        self.negatives, _ = _rows(scores, ~truth, -torch.inf)
+        self.level, self.beaten = self._ranks()
+        self.own = scores.T[places]
+        self.positive = truth.T[places]
+        # Where the clips of the batch stand among the positives, a line each: row, class, place.
+        rows, members = torch.nonzero(self.positive).unbind(1)
+        self.standing = rows, members, (truth.cumsum(1) - 1)[members, places[rows]]
+        self.before = self._above(self.own)
 
-    def _above(self, scores: Tensor, others: Tensor) -> Tensor:
-        """(S,) against (O,): how far each stands above each, (S, O) in (0, 1)."""
-        return torch.sigmoid((scores[:, None] - others) / self.width)
-
-    def precision(self, logits: Tensor) -> Tensor:
-        """The class's average precision with one row replaced, for each row of the batch, (B,)."""
-        scores = logits[:, self.number]
-        gained = self._above(scores, self.positives) - self._above(self.own, self.positives)
-        level = self.level + torch.where(self.positive[:, None], gained, 0)
-        beaten = self.beaten + torch.where(self.positive[:, None], 0, gained)
+    def precisions(self, logits: Tensor) -> Tensor:
+        """The classes' average precisions, (B, G), with the row of each clip replaced in turn."""
+        scores = logits[:, self.classes]
+        gained = self._above(scores) - self.before
+        positive = self.positive[:, :, None]
+        level = self.level + torch.where(positive, gained, 0)
+        beaten = self.beaten + torch.where(positive, 0, gained)
         terms = (1 + level) / (1 + level + beaten)
-        rows = torch.nonzero(self.positive)[:, 0]
-        if len(rows):
-            own = self._own(scores[rows], self.turn[rows])
-            terms = terms.index_put((rows, self.turn[rows]), own)
-        return terms.mean(1)
+        if len(self.standing[0]):
+            terms = terms.index_put(self.standing, self._own(scores))
+        return (terms * self.valid).sum(2) / self.valid.sum(1)
 
-    def _own(self, scores: Tensor, turn: Tensor) -> Tensor:
-        """The precision at positives that moved to `scores` (R,), the others where they are."""
-        others = self._above(-scores, -self.positives)
-        others = others.scatter(1, turn[:, None], 0.0).sum(1)
-        beaten = self._above(-scores, -self.negatives).sum(1)
+    def _above(self, scores: Tensor) -> Tensor:
+        """How far each clip of scores (B, G) stands above each positive, (B, G, P) in [0, 1)."""
+        return torch.sigmoid((scores[:, :, None] - self.positives) / self.width)
+
+    def _ranks(self) -> tuple[Tensor, Tensor]:
+        """How many positives, and how many negatives, stand above each positive: (G, P) each."""
+        level, beaten = torch.zeros_like(self.positives), torch.zeros_like(self.positives)
+        for place in range(self.positives.shape[1]):
+            one = self.positives[:, place : place + 1]
+            above = torch.sigmoid((self.positives - one) / self.width)
+            above = torch.where(self.valid, above, 0)
+            above[:, place] = 0
+            level[:, place] = above.sum(1)
+            beaten[:, place] = torch.sigmoid((self.negatives - one) / self.width).sum(1)
+        return level, beaten
+
+    def _own(self, scores: Tensor) -> Tensor:
+        """The precision at each positive of the batch, moved to its score, the others in place."""
+        rows, members, turn = self.standing
+        moved, width = scores[rows, members][:, None], self.width[members]
+        others = torch.sigmoid((self.positives[members] - moved) / width)
+        others = torch.where(self.valid[members], others, 0).scatter(1, turn[:, None], 0.0).sum(1)
+        beaten = torch.sigmoid((self.negatives[members] - moved) / width).sum(1)
         return (1 + others) / (1 + others + beaten)
+
+
+def _rows(scores: Tensor, chosen: Tensor, filler: float) -> tuple[Tensor, Tensor]:
+    """The chosen scores of each row (G, N) to its left end, then `filler`; and which are scores."""
+    counts = chosen.sum(1)
+    valid = torch.arange(int(counts.max()), device=scores.device) < counts[:, None]
+    found = scores.new_full(valid.shape, filler)
+    found[valid] = scores[chosen]
+    return found, valid
