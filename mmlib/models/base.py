@@ -107,6 +107,13 @@ class Model(nn.Module, ABC):
         """The name of the head that predicts: "A", "V" or "AV"."""
         return threat_on(self.modalities)
 
+    def begin_heads_at(self, logits: Tensor) -> None:
+        """Set the biases of all heads to `logits`, (K,): what is predicted before training."""
+        for head in (self.head, *self.auxiliary.values()):
+            assert isinstance(head, nn.Linear)
+            with torch.no_grad():
+                head.bias.copy_(logits)
+
     def add_auxiliary_heads(self, classes: int) -> None:
         """Give each encoder a linear head of its own, as Gradient-Blending trains them."""
         for name, modality in SINGLE.items():

@@ -30,6 +30,7 @@ from mmlib.training.objectives import (
     BlendedObjective,
     Objective,
     plain,
+    prior_logits,
 )
 
 
@@ -107,6 +108,7 @@ def _started(
         read_manifest(shards),
         seed=derive(seed, "model"),
     )
+    model.begin_heads_at(prior_logits(splits[0].task, splits[0].labels))
     for modality, weights_file in row.starts.items():
         checkpoint.start_encoder(model, modality, weights_file, head=not fresh_heads)
     return model, splits

@@ -31,6 +31,7 @@ from mmlib.training.objectives import (
     BlendedObjective,
     Objective,
     plain,
+    prior_logits,
     task_loss,
 )
 from tests.memory_clips import MemoryClips
@@ -303,3 +304,23 @@ def test_task_loss_of_soft_labels(task: str) -> None:
 def test_history_as_csv() -> None:
     rows = [{"epoch": 0.0, "val_loss": 1 / 3, "val_mAP": math.nan}, {"epoch": 1.0, "val_loss": 0.5}]
     assert History(rows).csv() == "epoch,val_loss,val_mAP\n0,0.333333333,\n1,0.5,\n"
+
+
+@pytest.mark.parametrize("task", ["multi_label", "single_label"])
+def test_heads_begin_at_the_best_constant_guess(task: str) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.zeros((400, 5), np.uint8)
+    labels[np.arange(400), rng.choice(4, 400, p=[0.5, 0.3, 0.15, 0.05])] = 1
+    guess = prior_logits(task, labels)
+    assert torch.isfinite(guess).all(), "the last class has no clip"
+    leaf = guess.clone().requires_grad_()
+    loss = task_loss(task, leaf.expand(400, 5), torch.from_numpy(labels).float())
+    (gradient,) = torch.autograd.grad(loss, leaf)
+    # Off by the half clips alone: for the five classes of a softmax, two and a half of 400.
+    assert gradient.abs().max() < 2.5 / 400
+    model = small("mid", heads=True)
+    model.begin_heads_at(guess)
+    biases = [value for name, value in model.named_parameters() if name.endswith("head.bias")]
+    biases += [value for name, value in model.auxiliary.named_parameters() if "bias" in name]
+    assert len(biases) == 3
+    assert all(torch.equal(bias, guess) for bias in biases)
