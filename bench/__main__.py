@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NOT_MEASUREMENTS = ("__init__", "__main__", "tables", "peers")
+NOT_MEASUREMENTS = ("__init__", "__main__", "tables", "peers", "set_attack")
 
 
 def main(arguments: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""PGD of torchattacks, foolbox and ART, and ours, on a fused model: the same signature for all.
+"""PGD of torchattacks, foolbox, ART and ours, APGD of adversarial-library: one signature for all.
 
 The peers know one tensor and one label a clip, so each is given a wrapper as its user would write
 it: the attacked modalities side by side in one tensor, and two logits (0, BCE), whose cross entropy
@@ -6,8 +6,10 @@ for label 0 grows with the BCE: the sign of every gradient is that of BCE.
 """
 
 import importlib
+import sys
 from collections.abc import Callable, Collection
 from copy import deepcopy
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -103,6 +105,17 @@ def with_art(model: Model, clips: LabelledBatch, threat: str, eps: float, steps:
     return net.split(torch.from_numpy(attack.generate(joined, labels)))
 
 
+def with_adv_lib(model: Model, clips: LabelledBatch, threat: str, eps: float, steps: int) -> Batch:
+    """adversarial-library's APGD; its PGD knows logits of one label only, as the others do."""
+    # It imports visdom for plots that nothing here asks for, and that package no longer builds.
+    sys.modules.setdefault("visdom", ModuleType("visdom"))
+    net = OneTensor(model, clips, THREATS[threat])
+    library = importlib.import_module("adv_lib.attacks")
+    labels = torch.zeros(len(clips.labels), dtype=torch.long)
+    options = {"norm": float("inf"), "n_iter": steps, "loss_function": "ce", "best_loss": True}
+    return net.split(library.apgd(net, net.join(), labels, eps=eps, **options).detach())
+
+
 def each(attack: OnBatch) -> Attack:
     """One batch after the other."""
 
@@ -119,6 +132,7 @@ PEERS: dict[str, Attack] = {
     "torchattacks": each(with_torchattacks),
     "foolbox": each(with_foolbox),
     "ART": each(with_art),
+    "adversarial-library": each(with_adv_lib),
 }
 
 

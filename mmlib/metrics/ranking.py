@@ -34,6 +34,20 @@ def average_precision(labels: ArrayLike, scores: ArrayLike) -> Floats:
     return rank(labels, scores).average_precision
 
 
+def lowest_average_precision(labels: Bools) -> Floats:
+    """What each class scores when all its clips rank last: (K,), nan without positives.
+
+    The mean of i / (N - P + i) over its P positives of `labels` (N, K): the least that average
+    precision can be (Boyd et al. 2012, Unachievable Region in Precision-Recall Space).
+    """
+    found = np.full(labels.shape[1], np.nan)
+    for number, positives in enumerate(labels.sum(0)):
+        if positives:
+            places = np.arange(1, positives + 1)
+            found[number] = np.mean(places / (len(labels) - positives + places))
+    return found
+
+
 def roc_auc(labels: ArrayLike, scores: ArrayLike) -> Floats:
     """Area under the ROC curve: (K,) in [0, 1], nan for a class without positives or negatives.
 

@@ -122,3 +122,16 @@ def test_what_a_chunk_hands_on_is_what_it_found(
         for name, points in found.points.items():
             assert torch.equal(again.solutions[condition].points[name], points)
             assert again.solutions[condition].points[name].stride() == points.stride()
+
+
+def test_a_set_with_nothing_left_is_not_attacked_further() -> None:
+    sweep = ChunkSweep(model(), clips_of("multi_label"), ATTACK, seed=1)
+    sweep.search()
+    whole = whole_of(sweep, "multi_label")
+    condition = ("AV", 1.0)
+    order = 0.01 * torch.arange(CLIPS)[:, None]
+    lost = whole._replace(logits={**whole.logits, condition: -whole.labels - order})
+    before = dict(sweep.solutions)
+    refine(sweep, lost, 0)
+    assert sweep.solutions[condition] is before[condition]
+    assert sweep.solutions["A", 1.0] is not before["A", 1.0]

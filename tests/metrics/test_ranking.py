@@ -132,3 +132,18 @@ def test_a_class_ranked_perfectly_and_one_backwards_have_no_mean() -> None:
     found = ranking.summary(labels, np.array([[1.0, 0.0], [0.0, 1.0]]), "multi_label")
     assert (found["AUC"], found["dprime"]) == (0.5, 0.0)
     assert np.isnan(found["dprime_class_mean"])
+
+
+@given(positives=st.integers(0, 12), clips=st.integers(1, 12), seed=st.integers(0, 99))
+def test_nothing_ranks_below_the_lowest_average_precision(
+    positives: int, clips: int, seed: int
+) -> None:
+    labels = (np.arange(clips) < positives)[:, None]
+    (lowest,) = ranking.lowest_average_precision(labels)
+    if not positives:
+        assert np.isnan(lowest)
+        return
+    last = np.arange(clips, dtype=np.float64)[:, None]
+    assert lowest == pytest.approx(ranking.average_precision(labels, last)[0], abs=1e-12)
+    drawn = np.random.default_rng(seed).integers(0, 5, (clips, 1)).astype(np.float64)
+    assert ranking.average_precision(labels, drawn)[0] >= lowest - 1e-12

@@ -21,11 +21,17 @@ from mmlib.attacks.methods.rechecked import climb_rechecked
 from mmlib.evaluation.attacked import frozen
 from mmlib.evaluation.sweep.chunk import Budgeted, ChunkSweep, stretched
 from mmlib.evaluation.sweep.methods import Solution
-from mmlib.metrics.ranking import average_precision, present_mean
+from mmlib.metrics.ranking import (
+    average_precision,
+    lowest_average_precision,
+    present_mean,
+)
 from mmlib.threats import parts_of, threat_names
 
 FINAL_WIDTH = 0.1
 """Width of the ranks for points that are looked for after the rounds [choice]."""
+_NOTHING_LEFT = 0.002
+"""A mean average precision this close above the lowest there can be is not attacked further."""
 _TURNS = ("cross_entropy", "margin", "dlr")
 _CLASSES_OF_DLR = 3
 
@@ -59,6 +65,8 @@ def refine(sweep: ChunkSweep, whole: Whole, number: int) -> None:
 def _advance(sweep: ChunkSweep, whole: Whole, number: int, name: str, multiple: float) -> Solution:
     """One condition's solution after the round."""
     settings, before = sweep.settings.refine, sweep.solutions[name, multiple]
+    if whole.task == "multi_label" and _exhausted(whole, whole.logits[name, multiple]):
+        return before
     first = settings.joins(multiple)
     # A larger budget opens what its neighbour's points have not tried: its ranks begin wide again.
     skipped = first if multiple > 1 else 0
@@ -151,6 +159,12 @@ def _compete(sweep: ChunkSweep, own: Budgeted, other: Budgeted) -> None:
     search, _ = sweep.begin(*own, sweep.settings.loss)
     found = stronger(search, sweep.labels, sweep.solutions[own], sweep.solutions[other])
     sweep.solutions[own] = found
+
+
+def _exhausted(whole: Whole, logits: Tensor) -> bool:
+    """Tell whether nearly every clip of a class stands below all that are not of it."""
+    lowest = present_mean(lowest_average_precision(whole.labels.cpu().numpy() > 0.5))
+    return _mean_ap(whole, logits) <= lowest + _NOTHING_LEFT
 
 
 def _mean_ap(whole: Whole, logits: Tensor) -> float:
