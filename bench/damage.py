@@ -26,7 +26,7 @@ from mmlib.models.base import Model
 from mmlib.threats import THREATS
 
 STEPS = (12, 50, 100)
-EFFORTS = ((0, 0, 0), (4, 1, 4), (4, 2, 4), (4, 4, 5), (4, 8, 5), (4, 8, 10), (4, 16, 10))
+EFFORTS = ((0, 0, 0), (4, 1, 4), (4, 2, 4), (4, 4, 5), (4, 6, 5), (4, 8, 10), (4, 16, 10))
 """Of the set attack: steps on each clip's BCE, then rounds and steps in each."""
 
 
@@ -114,7 +114,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, default=Path())
     parser.add_argument("--run", default="mid")
-    parser.add_argument("--eps", type=float, default=0.003)
+    parser.add_argument("--eps", type=float, default=0.002)
     parser.add_argument("--clips", type=int, default=1000)
     parser.add_argument("--steps", type=int, default=200, help="of the yardstick")
     parser.add_argument("--restarts", type=int, default=5, help="of the yardstick; 0: leave it out")
