@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmlib.params.data import EventsData
+from mmlib.runtime.arrays import Ints
 from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources.events.classes import CLASSES, EVENTS
 from mmlib.sources.events.distractors import HEARD, SEEN
@@ -48,7 +49,8 @@ def plan(settings: EventsData, seed: int, split: str, index: int, *, single: boo
     """
     rng = _generator(seed, split, index, 0)
     count = 1 if single else int(rng.integers(1, settings.events_max + 1))
-    names = _dealt(_generator(seed, split, index // len(CLASSES), 1), index % len(CLASSES))[:count]
+    order = _dealt(_generator(seed, split, index // len(CLASSES), 1), index % len(CLASSES))
+    names: list[str] = [CLASSES[k] for k in order[:count]]
     for table in (HEARD, SEEN):
         names += rng.permutation(list(table))[: rng.binomial(2, settings.distractor_share)].tolist()
     found: list[Event] = []
@@ -70,15 +72,15 @@ def _generator(seed: int, split: str, number: int, purpose: int) -> np.random.Ge
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
 
-def _dealt(rng: np.random.Generator, place: int) -> list[str]:
-    """All classes, in the order in which the clip at this place of a run takes them for its events.
+def _dealt(rng: np.random.Generator, place: int) -> Ints:
+    """The classes (K,), in the order in which the clip at this place of a run takes them.
 
     The classes in a circle of random order: each clip begins at its own, and all go round it in the
     same random steps, so that no two meet.
     """
     circle = rng.permutation(len(CLASSES))
-    steps = [0, *rng.permutation(np.arange(1, len(CLASSES)))]
-    return [CLASSES[circle[(place + step) % len(CLASSES)]] for step in steps]
+    steps = np.append(0, 1 + rng.permutation(len(CLASSES) - 1))
+    return np.asarray(circle[(place + steps) % len(CLASSES)])
 
 
 def _event(
