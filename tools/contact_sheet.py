@@ -1,72 +1,107 @@
-"""Draw docs/events.png: for every class of the demo set, frames over spectrograms of three clips.
+"""Draw docs/events.png: for every class of the demo set, two frames over the log-mel of a clip.
 
 `python -m tools.contact_sheet` reads params.yaml; every clip holds the one event, heard and seen,
-among the background and noise that the demo gives it, without its distractors.
+against the background that the demo gives it: at the best level and contrast that it has, without
+distractors and without the sensor's noise, which would cost most of the file. A family of classes
+stands in one row.
 """
 
 import dataclasses
-import io
 from pathlib import Path
 
 import matplotlib
 import numpy as np
-from matplotlib import pyplot as plt
-from PIL import Image
+import torch
+from PIL import Image, ImageDraw, ImageFont
 
+from mmlib.features import LogMel
 from mmlib.params.data import EventsData
+from mmlib.params.shard import Mel
 from mmlib.params.whole import file as whole
+from mmlib.runtime.arrays import Floats
 from mmlib.sources.events import render
-from mmlib.sources.events.classes import CLASSES
+from mmlib.sources.events.classes import families
 from mmlib.sources.events.scene import Scene, plan
 
 OUT = Path("docs/events.png")
-CLIPS = 3
-FRAMES = 6
-
-
-def scenes(settings: EventsData, seed: int, name: str) -> list[Scene]:
-    """The first clips of the train split whose only event is of this class, heard and seen."""
-    found: list[Scene] = []
-    number = 0
-    while len(found) < CLIPS:
-        scene = plan(settings, seed, "train", number, single=True)
-        number += 1
-        (event,) = scene.events
-        if event.name == name and event.heard and event.seen:
-            found.append(dataclasses.replace(scene, distractors=()))
-    return found
+COLUMNS = 4
+HEADING, TITLE, SOUND, GAP = 16, 16, 64, 8
+"""Heights and the space between cells, in pixels."""
+SHOWN_DB = 55.0
+"""Of each clip the loudest so many dB: levels differ by more than a shared scale can show."""
+FINE_FPS = 50.0
 
 
 def main() -> None:
     """Write the contact sheet."""
-    matplotlib.use("Agg")
     settings = whole.load()
-    events = settings.data.events
-    figure, axes = plt.subplots(
-        2 * len(CLASSES), CLIPS, figsize=(13, 22), gridspec_kw={"height_ratios": [1, 0.7] * 12}
-    )
-    for row, name in enumerate(CLASSES):
-        for column, scene in enumerate(scenes(events, settings.seed, name)):
-            (event,) = scene.events
-            frames, sound = render.frames(scene, events), render.samples(scene, events) / 32768
-            last = min(len(frames) - 1, event.end_s * events.fps)
-            picks = np.linspace(event.onset_s * events.fps, last, FRAMES).astype(int)
-            above, below = axes[2 * row, column], axes[2 * row + 1, column]
-            above.imshow(np.concatenate([frames[pick] for pick in picks], axis=1))
-            above.set_axis_off()
-            _, _, _, image = below.specgram(
-                sound, NFFT=512, Fs=events.sample_rate_hz, noverlap=384, cmap="magma"
-            )
-            # The loudest 55 dB of each clip: levels differ by more than a shared scale can show.
-            image.set_clim(image.get_array().max() - 55, image.get_array().max())
-            below.set_yticks([0, 4000, 8000], ["0", "4", "8 kHz"], fontsize=6)
-            below.set_xticks([])
-            above.set_title(name if column == 0 else "", fontsize=10, loc="left", pad=2)
-    figure.tight_layout(pad=0.3, h_pad=0.2)
-    picture = io.BytesIO()
-    figure.savefig(picture, dpi=62)
-    Image.open(picture).convert("RGB").quantize(256).save(OUT, optimize=True)
+    events, mel = settings.data.events, settings.shard.mel
+    rows = packed({family: len(names) for family, names in families().items()})
+    wide, high = 2 * events.size, HEADING + TITLE + events.size + SOUND
+    size = (COLUMNS * (wide + GAP) - GAP, len(rows) * (high + GAP) - GAP)
+    sheet = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(sheet)
+    for row, group in enumerate(rows):
+        column = 0
+        for family in group:
+            place = (column * (wide + GAP), row * (high + GAP))
+            draw.text(place, family, fill="#888", font=ImageFont.load_default(12))
+            for name in families()[family]:
+                left, top = column * (wide + GAP), row * (high + GAP) + HEADING
+                draw.text((left, top), name, fill="black", font=ImageFont.load_default(12))
+                scene = first(events, settings.seed, name)
+                sheet.paste(pictures(scene, events), (left, top + TITLE))
+                heard = log_mel(scene, events, mel).resize((wide, SOUND), Image.Resampling.NEAREST)
+                sheet.paste(heard, (left, top + TITLE + events.size))
+                column += 1
+    sheet.quantize(256).save(OUT, optimize=True)
     print(OUT)
+
+
+def packed(sizes: dict[str, int]) -> list[list[str]]:
+    """Lay families in rows of at most COLUMNS classes, each in the first row that has room."""
+    rows: list[list[str]] = []
+    for family, size in sizes.items():
+        for row in rows:
+            if sum(sizes[other] for other in row) + size <= COLUMNS:
+                row.append(family)
+                break
+        else:
+            rows.append([family])
+    return rows
+
+
+def first(settings: EventsData, seed: int, name: str) -> Scene:
+    """The first train clip whose only event is of this class, heard and seen; made clear."""
+    number = 0
+    while True:
+        scene = plan(settings, seed, "train", number, single=True)
+        number += 1
+        (event,) = scene.events
+        if event.name == name and event.heard and event.seen:
+            event = dataclasses.replace(event, snr_db=settings.snr_max_db, opacity=1.0)
+            return dataclasses.replace(scene, events=(event,), distractors=(), grain=0.0)
+
+
+def pictures(scene: Scene, settings: EventsData) -> Image.Image:
+    """Side by side, the frame at a beat in the middle of the event and that half a beat later."""
+    (event,) = scene.events
+    fine = settings.model_copy(update={"fps": FINE_FPS})
+    middle = (len(event.strikes) - 1) // 2
+    beat, following = event.beats[middle + 1 : middle + 3]
+    times = np.array([beat, (beat + min(following, event.end_s)) / 2])
+    frames = render.frames(scene, fine)
+    picks = np.minimum(np.ceil(times * FINE_FPS).astype(int), len(frames) - 1)
+    return Image.fromarray(np.concatenate(list(frames[picks]), axis=1))
+
+
+def log_mel(scene: Scene, settings: EventsData, mel: Mel) -> Image.Image:
+    """What the nets hear, low bands at the bottom."""
+    sound = torch.from_numpy(render.samples(scene, settings).astype(np.float32) / 32768)
+    levels: Floats = LogMel(mel)(sound[None])[0].double().numpy().T[::-1]
+    shown = 1 + (levels - levels.max()) * mel.floor_db / SHOWN_DB
+    colours = matplotlib.colormaps["magma"](np.clip(shown, 0, 1), bytes=True)
+    return Image.fromarray(colours[..., :3])
 
 
 if __name__ == "__main__":

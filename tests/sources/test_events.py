@@ -1,9 +1,10 @@
 """The demo set: the same for a seed, labelled as drawn, and synchronous to the ear and the eye."""
 
-import csv
 import dataclasses
 import shutil
 from collections import Counter
+from functools import cache
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from mmlib.params.data import Data, EventsData
 from mmlib.params.whole.file import load
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.workers import map_ordered
+from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources import events
 from mmlib.sources.events import render
 from mmlib.sources.events.classes import CLASSES
@@ -63,8 +65,8 @@ def test_a_clip_depends_on_seed_split_and_number_alone() -> None:
 
 
 def test_encoded_bytes_are_the_same_from_any_worker() -> None:
-    requests = list(events.clip_list(data(), seed=4).requests)[:24]
-    webm = next(r for r in requests if plan(SETTINGS, 4, "train", requests.index(r)).webm)
+    requests = list(events.clip_list(data(), seed=4).requests)
+    webm = next(r for k, r in enumerate(requests) if plan(SETTINGS, 4, "train", k).webm)
     chosen = [requests[0], requests[1], webm]
     here = [events.fetch(request).media for request in chosen]
     there = [f.media for f in map_ordered(events.fetch, chosen, label="render", workers=2)]
@@ -86,13 +88,37 @@ def test_labels_are_what_happens_and_each_is_heard_or_seen() -> None:
         assert not {event.name for event in scene.distractors} & set(CLASSES)
 
 
-def test_classes_are_balanced_and_shares_are_as_set() -> None:
-    scenes = [plan(SETTINGS, 0, "train", index) for index in range(40 * len(CLASSES))]
-    everything = [event for scene in scenes for event in scene.events]
-    assert set(Counter(scene.events[0].name for scene in scenes).values()) == {40}
-    counts = Counter(event.name for event in everything)
-    mean = len(everything) / len(CLASSES)
-    assert all(0.7 * mean < counts[name] < 1.3 * mean for name in CLASSES)
+@pytest.mark.parametrize("count", [1, len(CLASSES) - 1, 2 * len(CLASSES) + 17])
+@pytest.mark.parametrize("split", SPLITS)
+def test_classes_are_dealt_evenly_to_splits_of_any_size(split: str, count: int) -> None:
+    """The k-th event of a clip is of each class at most once in as many clips as there are."""
+    dealt = [[e.name for e in plan(SETTINGS, 11, split, index).events] for index in range(count)]
+    rounds = -(-count // len(CLASSES))
+    for place in range(SETTINGS.events_max):
+        counts = Counter(names[place] for names in dealt if len(names) > place)
+        assert max(counts.values(), default=0) <= rounds
+        if place == 0:
+            assert min(counts[name] for name in CLASSES) == count // len(CLASSES)
+    together = Counter(name for names in dealt for name in names)
+    assert max(together.values()) <= SETTINGS.events_max * rounds
+
+
+@cache
+def many() -> list[Scene]:
+    return [plan(SETTINGS, 0, "train", index) for index in range(40 * len(CLASSES))]
+
+
+def test_any_two_classes_meet_as_often_as_any_other_two() -> None:
+    meetings = Counter(pair for scene in many() for pair in combinations(scene.labels, 2))
+    pairs = list(combinations(CLASSES, 2))
+    expected = sum(meetings.values()) / len(pairs)
+    statistic = sum((meetings[pair] - expected) ** 2 / expected for pair in pairs)
+    free = len(pairs) - 1
+    assert abs(statistic - free) < 5 * np.sqrt(2 * free)
+
+
+def test_shares_are_as_set() -> None:
+    everything = [event for scene in many() for event in scene.events]
     heard_only = np.mean([event.heard and not event.seen for event in everything])
     seen_only = np.mean([event.seen and not event.heard for event in everything])
     assert heard_only == pytest.approx(SETTINGS.heard_only_share, abs=0.03)
@@ -100,23 +126,17 @@ def test_classes_are_balanced_and_shares_are_as_set() -> None:
 
 
 @pytest.mark.parametrize("single", [False, True])
-def test_the_tiny_profile_has_train_clips_of_every_class(tmp_path: Path, single: bool) -> None:
+def test_the_tiny_profile_has_train_and_eval_clips_of_every_class(
+    tmp_path: Path, single: bool
+) -> None:
+    """Train: what `shard.untrained_classes: stop` asks for; eval: no class goes unscored."""
     params = Path(shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml"))
     profiles.apply("tiny single_label" if single else "tiny", ROOT / "profiles", params)
     tiny = load(params)
-    requests = events.clip_list(tiny.data, tiny.seed).requests
-    counts = Counter(
-        name for request in requests if request.split == "train" for name in request.labels
-    )
-    assert min(counts[name] for name in CLASSES) >= 2
-
-
-def test_classes_are_names_of_audioset_in_its_order(shared_dir: Path) -> None:
-    path = shared_dir / "data" / "class_labels_indices.csv"
-    with path.open(encoding="utf-8", newline="") as stream:
-        names = [row["display_name"] for row in csv.DictReader(stream)]
-    places = [names.index(name) for name in CLASSES]
-    assert places == sorted(set(places))
+    requests = list(events.clip_list(tiny.data, tiny.seed).requests)
+    for split, least in (("train", 2), ("eval", 1)):
+        labels = Counter(name for r in requests if r.split == split for name in r.labels)
+        assert min(labels[name] for name in CLASSES) >= least
 
 
 def test_a_clip_may_hold_every_class_and_no_more() -> None:

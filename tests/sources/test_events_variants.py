@@ -1,7 +1,6 @@
 """Variants of one family are told apart by ear and by eye, at the resolution of the demo's nets."""
 
 import dataclasses
-from collections import defaultdict
 from collections.abc import Sequence
 from functools import cache
 
@@ -14,19 +13,11 @@ from mmlib.features import LogMel
 from mmlib.params.shard import Mel
 from mmlib.runtime.arrays import Floats
 from mmlib.sources.events import render
-from mmlib.sources.events.classes import CLASSES, EVENTS
+from mmlib.sources.events.classes import families
 from mmlib.sources.events.scene import Scene
 from tests.sources.test_events import PARAMS, SETTINGS, alone
 
 CLIPS = 4
-
-
-def families() -> dict[str, list[str]]:
-    """The classes by the module that holds their kind."""
-    found: dict[str, list[str]] = defaultdict(list)
-    for name in CLASSES:
-        found[type(EVENTS[name]).__module__.rpartition(".")[2]].append(name)
-    return found
 
 
 @cache

@@ -48,8 +48,8 @@ class Brush:
 
     `x` (t, 1, w) and `y` (t, h, 1) are coordinates about the event's centre, in units of its size;
     both are (t, h, w) when leant by its tilt, which `level` prevents. `times_s`, `cycle` and
-    `since` (t, 1, 1) are the event's clock at the frames that show it. `reach` is the largest |x|
-    or |y| that is painted.
+    `since` (t, 1, 1) are the event's clock at the frames that show it. Painted is where |x|
+    and |y| are at most `reach`, and at times a little farther.
     """
 
     def __init__(
@@ -58,18 +58,20 @@ class Brush:
         run = canvas.shows(event)
         times = canvas.times_s[run]
         self._unit = event.size * canvas.side
+        self._tilt = 0.0 if level else event.tilt
         middle = times - (event.onset_s + event.end_s) / 2
         centre_x = (event.x + event.drift[0] * middle) * canvas.side + canvas.shift[0, run]
         centre_y = (event.y + event.drift[1] * middle) * canvas.side + canvas.shift[1, run]
-        left, right = _window(centre_x, reach * self._unit, canvas.side)
-        top, bottom = _window(centre_y, reach * self._unit, canvas.side)
+        # The square of this reach, leant, lies in an upright one of this half side.
+        half = reach * self._unit * (abs(np.cos(self._tilt)) + abs(np.sin(self._tilt)))
+        left, right = _window(centre_x, half, canvas.side)
+        top, bottom = _window(centre_y, half, canvas.side)
         self._pixels = canvas.pixels[:, run, top:bottom, left:right]
         x = (np.arange(left, right) + 0.5 - centre_x[:, None]) / self._unit
         y = (np.arange(top, bottom) + 0.5 - centre_y[:, None]) / self._unit
         self.x: Reals = x.astype(np.float32)[:, None, :]
         self.y: Reals = y.astype(np.float32)[:, :, None]
         self._origin = (self.x[:, 0, :1], self.y[:, :1, 0])
-        self._tilt = 0.0 if level else event.tilt
         if self._tilt:
             self.x, self.y = turn(self.x, self.y, event.tilt)
         self.times_s = times[:, None, None]

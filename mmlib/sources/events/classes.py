@@ -194,3 +194,11 @@ EVENTS: dict[str, Kind] = {
 # fmt: on
 
 CLASSES = tuple(EVENTS)
+
+
+def families() -> dict[str, list[str]]:
+    """The classes by the module of `kinds` that draws them, both in the order of CLASSES."""
+    found: dict[str, list[str]] = {}
+    for name, kind in EVENTS.items():
+        found.setdefault(type(kind).__module__.rpartition(".")[2], []).append(name)
+    return found

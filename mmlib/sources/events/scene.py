@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmlib.params.data import EventsData
+from mmlib.runtime.arrays import Ints
 from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources.events.classes import CLASSES, EVENTS
 from mmlib.sources.events.distractors import HEARD, SEEN
@@ -42,16 +43,14 @@ class Scene:
 def plan(settings: EventsData, seed: int, split: str, index: int, *, single: bool = False) -> Scene:
     """Draw the scene of clip `index` of a split; it depends on the arguments alone.
 
-    Each run of as many clips as there are classes holds each class once as its leading event, so
-    that classes are balanced in splits of any size; further events are of other classes, drawn
-    evenly. `single` draws one event.
+    Each run of as many clips as there are classes holds each class once as its first event, and at
+    most once as its second, third and so on, so that classes are balanced in splits of any size.
+    `single` draws one event.
     """
     rng = _generator(seed, split, index, 0)
-    leading = _generator(seed, split, index // len(CLASSES), 1).permutation(len(CLASSES))
-    first = int(leading[index % len(CLASSES)])
     count = 1 if single else int(rng.integers(1, settings.events_max + 1))
-    others = [k for k in rng.permutation(len(CLASSES)) if k != first]
-    names: list[str] = [CLASSES[k] for k in [first, *others[: count - 1]]]
+    order = _dealt(_generator(seed, split, index // len(CLASSES), 1), index % len(CLASSES))
+    names: list[str] = [CLASSES[k] for k in order[:count]]
     for table in (HEARD, SEEN):
         names += rng.permutation(list(table))[: rng.binomial(2, settings.distractor_share)].tolist()
     found: list[Event] = []
@@ -71,6 +70,17 @@ def plan(settings: EventsData, seed: int, split: str, index: int, *, single: boo
 def _generator(seed: int, split: str, number: int, purpose: int) -> np.random.Generator:
     key = (SPLITS.index(split), number, purpose)
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+
+
+def _dealt(rng: np.random.Generator, place: int) -> Ints:
+    """The classes (K,), in the order in which the clip at this place of a run takes them.
+
+    The classes in a circle of random order: each clip begins at its own, and all go round it in the
+    same random steps, so that no two meet.
+    """
+    circle = rng.permutation(len(CLASSES))
+    steps = np.append(0, 1 + rng.permutation(len(CLASSES) - 1))
+    return np.asarray(circle[(place + steps) % len(CLASSES)])
 
 
 def _event(

@@ -74,13 +74,13 @@ class SwingingBell(Bell):
 
     def sight(self, canvas: Canvas, event: Event, rng: np.random.Generator) -> None:
         """A bell that swings about its yoke; the clapper meets the rim at each end of the swing."""
-        brush = Brush(canvas, event)
+        brush = Brush(canvas, event, reach=1.4)
         swing = np.cos(np.pi * brush.cycle)
         if self.beam:
             brush.fill(box(brush.x, brush.y + 0.97, 0.6, 0.07), event.accent)
         x, y = turn(brush.x, brush.y + 0.92, (self.swing * swing).astype(np.float32))
         if not self.beam:
-            brush.fill(ring(x, y - 0.1, 0.3, 0.1), event.accent)
+            brush.fill(ring(x, y - 0.2, 0.22, 0.08), event.accent)
         depth = np.clip((y - 0.08) / 1.3, 0, 1)
         half_width = self.top * np.sqrt(np.clip(depth / self.dome, 0, 1))
         half_width = half_width + self.flare * depth**self.curve
@@ -115,7 +115,7 @@ class HungPlate(Bell):
         brush.fill(disc(plate_x, y - 0.05, 0.2), (1.0, 0.95, 0.8))
         away = 1 - np.abs(np.cos(np.pi * brush.cycle))
         head = (0.16 + 0.7 * away, 0.1 + 0.5 * away)
-        mallet = union(stroke(x, y, (1.0, 1.05), head, 0.07), disc(x - head[0], y - head[1], 0.2))
+        mallet = union(stroke(x, y, (0.98, 1.0), head, 0.07), disc(x - head[0], y - head[1], 0.2))
         brush.fill(mallet, (0.75, 0.15, 0.1))
 
 
@@ -128,9 +128,9 @@ class HandlebarBell(Bell):
         brush = Brush(canvas, event)
         x, y = brush.x, brush.y
         bar = union(
-            stroke(x, y, (-1.0, 0.75), (-0.55, 0.4), 0.12),
+            stroke(x, y, (-0.95, 0.72), (-0.55, 0.4), 0.12),
             stroke(x, y, (-0.55, 0.4), (0.55, 0.4), 0.12),
-            stroke(x, y, (0.55, 0.4), (1.0, 0.75), 0.12),
+            stroke(x, y, (0.55, 0.4), (0.95, 0.72), 0.12),
         )
         brush.fill(bar, event.accent)
         brush.fill(

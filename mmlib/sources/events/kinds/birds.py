@@ -55,7 +55,7 @@ class Songbird(Bird):
         brush = Brush(canvas, event)
         lift = np.cos(2 * np.pi * brush.cycle)
         x, y = np.abs(brush.x), brush.y - 0.1 * lift
-        elbow, tip = (0.48, -0.12 - 0.32 * lift), (1.0, 0.08 - 0.75 * lift)
+        elbow, tip = (0.48, -0.12 - 0.32 * lift), (0.92, 0.08 - 0.75 * lift)
         wings = union(stroke(x, y, (0.1, 0.0), elbow, 0.18), stroke(x, y, elbow, tip, 0.11))
         brush.fill(wings, event.colour)
         brush.fill(union(ellipse(x, y - 0.08, 0.27, 0.42), disc(x, y + 0.34, 0.21)), event.colour)
@@ -82,10 +82,10 @@ class Crow(Bird):
             stroke(x, y, (-0.1, -0.15), (-0.25 - nod, -0.45 + nod), 0.2),
         )
         beak = -0.5 - nod
-        upper = stroke(x, y, (beak, -0.5 + nod), (beak - 0.35, -0.5 + nod - 0.14 * call), 0.07)
-        lower = stroke(x, y, (beak, -0.45 + nod), (beak - 0.32, -0.4 + nod + 0.16 * call), 0.05)
+        upper = stroke(x, y, (beak, -0.5 + nod), (beak - 0.28, -0.5 + nod - 0.14 * call), 0.07)
+        lower = stroke(x, y, (beak, -0.45 + nod), (beak - 0.26, -0.4 + nod + 0.16 * call), 0.05)
         brush.fill(union(body, upper, lower), event.colour)
-        brush.fill(stroke(x, y, (-1.0, 0.75), (1.0, 0.6), 0.09), (0.3, 0.2, 0.1))
+        brush.fill(stroke(x, y, (-0.95, 0.74), (0.95, 0.6), 0.09), (0.3, 0.2, 0.1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +132,7 @@ class Duck(Bird):
         for side in (-1, 1):
             tip = (-1.0, -0.42 + side * (0.03 + 0.13 * call))
             brush.fill(stroke(x, bob, (-0.7, -0.45), tip, 0.08), (1.0, 0.6, 0.0))
-        brush.fill(box(x, y - 0.8 + ripples, 1.05, 0.25), (0.15, 0.4, 0.75))
+        brush.fill(box(x, y - 0.8 + ripples, 1.05, 0.22), (0.15, 0.4, 0.75))
 
 
 def _calling(brush: Brush) -> Reals:

@@ -65,7 +65,7 @@ class Fireworks(Burst):
 
     def sight(self, canvas: Canvas, event: Event, rng: np.random.Generator) -> None:
         """Shells that rise, burst at the beats into sparks that spread, sink and go out."""
-        brush = Brush(canvas, event, reach=1.2)
+        brush = Brush(canvas, event, reach=1.3)
         glow = [0.4 + 0.6 * level for level in event.colour]
         for strike in event.strikes:
             middle_x, middle_y = rng.uniform(-0.15, 0.15, 2).tolist()
@@ -100,7 +100,7 @@ class MachineGun(Burst):
         gun = union(
             box(x + 0.45, y - 0.02, 0.4, 0.17),
             box(x - 0.2, y + 0.06, 0.45, 0.07),
-            box(x + 0.95, y - 0.08, 0.12, 0.12),
+            box(x + 0.88, y - 0.08, 0.12, 0.12),
         )
         brush.fill(gun, event.colour)
         flame_x, flame_y = x - 0.4, y + 0.06
@@ -145,7 +145,7 @@ class Lightning(Burst):
         brush = Brush(canvas, event)
         glow = np.exp(-np.maximum(brush.since, 0) / 0.35) * brush.playing
         side = rng.uniform(0.25, 0.5, 5) * [1, -1, 1, -1, 1]
-        bends = [(float(side[k]), -0.45 + 0.36 * k) for k in range(5)]
+        bends = [(float(side[k]), -0.45 + 0.34 * k) for k in range(5)]
         x, y = brush.x, brush.y
         bolt = union(*(stroke(x, y, a, b, 0.13) for a, b in pairwise(bends)))
         brush.glaze(np.clip(0.9 - np.sqrt(x * x + y * y), 0, 1), (0.75, 0.8, 1.0), 0.9 * glow)

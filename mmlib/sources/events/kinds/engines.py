@@ -59,11 +59,11 @@ class Helicopter(Engine):
         )
         brush.fill(hull, event.colour)
         brush.fill(ellipse(x + 0.5, y - 0.08, 0.26, 0.26), event.accent)
-        blade = 0.25 + 0.75 * np.abs(np.cos(np.pi * brush.cycle))
-        brush.fill(box(x + 0.2, y + 0.55, 1.0, 0.09), event.colour, 0.3)
+        blade = 0.25 + 0.62 * np.abs(np.cos(np.pi * brush.cycle))
+        brush.fill(box(x + 0.2, y + 0.55, 0.87, 0.09), event.colour, 0.3)
         brush.fill(box(x + 0.2, y + 0.55, blade, 0.08), event.colour)
-        spin = turn(x - 0.92, y + 0.12, (2.2 * np.pi * brush.cycle).astype(np.float32))
-        brush.fill(box(*spin, 0.3, 0.05), event.accent)
+        spin = turn(x - 0.88, y + 0.12, (2.2 * np.pi * brush.cycle).astype(np.float32))
+        brush.fill(box(*spin, 0.2, 0.06), event.accent)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +124,7 @@ class Motorcycle(Engine):
         x, y = brush.x * np.float32(rng.choice([-1.0, 1.0])), brush.y
         rear = 0.35 * np.sin(np.pi * np.clip(brush.cycle % 1, 0, 1)) * brush.playing
         age = np.maximum(brush.since, 0)
-        puff = disc(x - 0.75 - 0.4 * age, y - 0.2 + 0.6 * age, 0.1 + 0.35 * age)
+        puff = disc(x - 0.7 - 0.2 * age, y - 0.2 + 0.6 * age, 0.1 + 0.25 * age)
         brush.fill(puff, (0.7, 0.7, 0.7), 0.8 * np.clip(1 - age / 0.7, 0, 1) * brush.playing)
         x, y = turn(x - 0.55, y - 0.5, rear.astype(np.float32))
         x, y = x + 0.55, y + 0.5

@@ -46,7 +46,7 @@ class Hands(Kind):
         brush = Brush(canvas, event)
         for number, (x, y, size) in enumerate(self.pairs):
             late = rng.uniform(0, 1) if number else 0.0
-            gap = 0.05 + 0.4 * np.abs(np.sin(np.pi * (brush.cycle + late)))
+            gap = 0.05 + 0.32 * np.abs(np.sin(np.pi * (brush.cycle + late)))
             impact = np.clip(1 - brush.since / 0.1, 0, 1) * brush.playing if not number else 0.0
             where = ((brush.x - x) / np.float32(size), (brush.y - y) / np.float32(size))
             _pair(brush, event, where, gap, impact, size)
@@ -72,7 +72,7 @@ def _pair(
     )
     brush.fill(sleeve * size, event.accent)
     brush.fill(hand * size, event.colour)
-    x, y = np.abs(where[0]), where[1] + 0.65
+    x, y = np.abs(where[0]), where[1] + 0.6
     sparks = union(
         stroke(x, y, (0.0, -0.12), (0.0, -0.4), 0.05),
         stroke(x, y, (0.14, -0.05), (0.35, -0.25), 0.05),

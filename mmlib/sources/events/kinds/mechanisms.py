@@ -97,7 +97,7 @@ class SewingMachine(Clicks):
         )
         brush.fill(machine, event.colour)
         brush.fill(box(x + 0.62, y + 0.05 - 0.3 * down, 0.06, 0.4), STEEL)
-        wheel_x, wheel_y = turn(x - 0.85, y + 0.55, (np.pi * brush.cycle).astype(np.float32))
+        wheel_x, wheel_y = turn(x - 0.75, y + 0.55, (np.pi * brush.cycle).astype(np.float32))
         brush.fill(ring(wheel_x, wheel_y, 0.24, 0.08), STEEL)
         brush.fill(box(wheel_x, wheel_y, 0.22, 0.05), STEEL)
         cloth = box(x + 0.35, y - 0.6, 0.65, 0.09)
@@ -118,13 +118,13 @@ class Hammer(Clicks):
         brush.fill(
             union(box(x + 0.5, y - 0.42, 0.06, 0.2), box(x + 0.5, y - 0.25, 0.14, 0.05)), STEEL
         )
-        lifted = (1.1 * np.abs(np.sin(np.pi * brush.cycle)) ** 0.8).astype(np.float32)
-        arm_x, arm_y = turn(x - 0.75, y - 0.1, lifted)
-        brush.fill(stroke(arm_x, arm_y, (0.1, 0.0), (-1.15, 0.0), 0.1), (0.8, 0.5, 0.2))
+        lifted = (0.9 * np.abs(np.sin(np.pi * brush.cycle)) ** 0.8).astype(np.float32)
+        arm_x, arm_y = turn(x - 0.56, y - 0.1, lifted)
+        brush.fill(stroke(arm_x, arm_y, (0.1, 0.0), (-0.98, 0.0), 0.1), (0.8, 0.5, 0.2))
         head = convex(
             arm_x,
             arm_y,
-            [(-1.42, -0.35), (-1.08, -0.35), (-1.05, 0.16), (-1.45, 0.16)],
+            [(-1.21, -0.3), (-0.91, -0.3), (-0.88, 0.14), (-1.24, 0.14)],
         )
         brush.fill(head, event.colour)
         impact = np.exp(-np.maximum(brush.since, 0) / 0.08) * brush.playing

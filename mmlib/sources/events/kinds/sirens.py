@@ -68,7 +68,7 @@ class Vehicle(Siren):
 
     def sight(self, canvas: Canvas, event: Event, rng: np.random.Generator) -> None:
         """Its lamp throws two beams that turn once each beat."""
-        brush = Brush(canvas, event)
+        brush = Brush(canvas, event, reach=1.6)
         x, y = brush.x * np.float32(rng.choice([-1.0, 1.0])), brush.y
         _beams(brush, x - self.lamp[0], y - self.lamp[1], self.lights)
         if self.ladder:
@@ -101,7 +101,7 @@ class Horns(Siren):
         reach = np.float32(0.25) + np.float32(0.65) * np.abs(facing)
         along = np.abs(x) / reach
         mouth = np.maximum((np.abs(y + 0.5) - (0.08 + 0.34 * along**2)) * 0.7, np.abs(x) - reach)
-        waves = np.abs((np.abs(x) + 1.2 * brush.times_s) * 4 % 1 - 0.5) * 0.25 - 0.05
+        waves = np.abs((np.abs(x) - 1.2 * brush.times_s) * 4 % 1 - 0.5) * 0.25 - 0.05
         fan = both(waves.astype(np.float32), np.abs(y + 0.5) - 0.55 * np.abs(x), np.abs(x) - 1.0)
         brush.fill(fan, (1.0, 0.9, 0.4), 0.8 * brush.playing)
         brush.fill(mouth, event.colour)
@@ -117,7 +117,7 @@ def _beams(brush: Brush, x: Reals, y: Reals, lights: tuple[Colour, Colour]) -> N
     angle = 2 * np.pi * brush.cycle
     radius = np.sqrt(x * x + y * y) + np.float32(1e-3)
     along = (x * np.cos(angle) + y * np.sin(angle)) / radius
-    glow = np.clip(1.1 - radius, 0, 1)
+    glow = np.clip(1.2 - 1.6 * radius, 0, 1)
     for colour, facing in zip(lights, (along, -along), strict=True):
         beam = np.clip(facing, 0, 1) ** 2
         brush.glaze((beam * glow).astype(np.float32), colour, brush.playing)

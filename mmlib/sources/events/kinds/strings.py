@@ -132,8 +132,8 @@ class Bowed(Kind):
         brush.fill(dark, (0.05, 0.04, 0.04))
         holes = stroke(np.abs(x), y, (0.2, 0.2), (0.26, 0.48), 0.04)
         brush.fill(holes, (0.05, 0.04, 0.04))
-        along = 0.5 * np.cos(np.pi * brush.cycle)
-        start, end = (along - 0.8, 0.42), (along + 0.8, 0.18)
+        along = 0.45 * np.cos(np.pi * brush.cycle)
+        start, end = (along - 0.55, 0.38), (along + 0.55, 0.22)
         brush.fill(stroke(x, y, start, end, 0.06), (1.0, 1.0, 0.95))
         brush.fill(stroke(x, y + 0.14, start, end, 0.04), event.accent)
 

@@ -83,10 +83,10 @@ class Waterfall(Water):
         column = rng.uniform(-0.4, 0.4, count)
         falling = np.ones((len(brush.times_s), count), bool)
         cover = _falling(brush, rng, column, falling, speed_hz=1.8, tail=0.3, lean=0.0)
-        brush.glaze(cover, event.colour, 0.9)
+        brush.glaze(cover, [0.6 * level for level in event.colour])
         for offset in (-0.5, 0.0, 0.5):
             swell = 0.28 + 0.08 * np.sin(2 * np.pi * (brush.cycle * 2 + offset))
-            brush.fill(ellipse(x - offset, y - 0.9, swell + 0.1, swell), WHITE, 0.9)
+            brush.fill(ellipse(x - offset, y - 0.72, swell + 0.1, swell), WHITE, 0.9)
 
 
 @dataclass(frozen=True, kw_only=True)
