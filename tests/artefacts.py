@@ -158,7 +158,7 @@ def _write_examples(folder: Path) -> None:
 
 def _write_model(folder: Path) -> None:
     description = {"classes": list("abcde"), "task": "multi_label", "run": "model"}
-    checkpoint.save(small(None, modality="video"), folder / "model", description)
+    checkpoint.save(small(None, modality="audio"), folder / "model", description)
 
 
 def _model(folder: Path) -> object:

@@ -81,12 +81,15 @@ class Reader:
     """A Parquet file that `writer` wrote; holds no open file between readings.
 
     `schema` is its own, `sizes` has the rows of each row group. `kind` is what the file should be
-    and `fix` what to do where it is not, as `storage.reading` says it. Every reading raises
-    UserError with the file's name where it is absent, damaged, or lacks what is asked for.
+    and `fix` what to do where it is not, as `storage.reading` says it. `mapped` reads without a
+    copy, for files whose arrays are copied at once. Every reading raises UserError with the file's
+    name where it is absent, damaged, or lacks what is asked for.
     """
 
-    def __init__(self, path: Path, kind: str = "Parquet", fix: str | None = None) -> None:
-        self.path, self._kind, self._fix = path, kind, fix
+    def __init__(
+        self, path: Path, kind: str = "Parquet", fix: str | None = None, *, mapped: bool = False
+    ) -> None:
+        self.path, self._kind, self._fix, self._mapped = path, kind, fix, mapped
         with reading(path, kind, fix):
             self._footer, self._sums = _footer(path)
             self.schema: pa.Schema = self._footer.schema.to_arrow_schema()
@@ -159,7 +162,12 @@ class Reader:
 
     def _open(self) -> pq.ParquetFile:
         # Mapped and unbuffered: 3.1 GB/s against 1.7 with the defaults.
-        return pq.ParquetFile(self.path, metadata=self._footer, memory_map=True, pre_buffer=False)
+        return pq.ParquetFile(
+            self.path,
+            metadata=self._footer,
+            memory_map=self._mapped,
+            pre_buffer=not self._mapped,
+        )
 
 
 def _footer(path: Path) -> tuple[pq.FileMetaData, tuple[int, ...]]:

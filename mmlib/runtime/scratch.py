@@ -73,12 +73,12 @@ def publish_text(text: str, path: Path) -> None:
 
 
 def publish_json(value: Mapping[str, Any], path: Path) -> None:
-    """Write one JSON object out whole, with its `check`; NaN is refused, since JSON has none."""
+    """Write one JSON object out whole, with its `#check`; NaN is refused, since JSON has none."""
     publish_text(sealed.json_text(json.dumps(value, indent=2, allow_nan=False)), path)
 
 
 def publish_csv(text: str, path: Path) -> None:
-    """Write one small csv out whole, with its `check`."""
+    """Write one small csv out whole, with its `#check`."""
     publish_text(sealed.csv_text(text), path)
 
 

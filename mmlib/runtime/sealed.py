@@ -1,10 +1,10 @@
 """Checksums within files, by which a reader notices that a file is not what was written.
 
-A JSON object has the CRC-32 of all its other values under `check`, in a list, which DVC leaves out
-of its metrics. A csv file has a last column `check` whose first cell counts the rows and has the
+A JSON object has the CRC-32 of all its other values under `#check`, in a list, which DVC leaves out
+of its metrics. A csv file has a last column `#check` whose first cell counts the rows and has the
 CRC-32 of all other cells, the header's among them; a csv without rows has none. Both may be laid
-out anew. A file without a `check` is read as it is: people write guides and tables too, and take
-the `check` out of what they change. Binary files that nobody else reads end with theirs.
+out anew. A file without a `#check` is read as it is: people write guides and tables too, and take
+the `#check` out of what they change. Binary files that nobody else reads end with theirs.
 
 Nothing here guards against anyone who means to deceive.
 """
@@ -20,14 +20,16 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
-CHECK = "check"
+CHECK = "#check"
+"""No row of params.yaml can have this name, as rows of some JSON files do."""
 _IN_JSON = re.compile(r'\[\s*"crc32 [0-9a-f]{8}"\s*\]')
 _IN_CSV = re.compile(r"rows \d+ crc32 [0-9a-f]{8}")
 _CHANGED = f"damaged: its content is not that which its `{CHECK}` was made of"
 # How long the file was, its CRC-32, the mark.
 _ENDING = struct.Struct("<QI8s")
 _MARK = b"mmlibsum"
-_BLOCK_BYTES = 1 << 20
+# Stays in a core's own cache between its reading and its sum.
+_BLOCK_BYTES = 1 << 18
 
 
 def crc32_of(file: IO[bytes], start: int, size: int) -> int:
@@ -47,14 +49,14 @@ def crc32_of_file(path: Path) -> str:
 
 
 def json_text(text: str) -> str:
-    """The text of a JSON object with its `check` as the last key."""
+    """The text of a JSON object with its `#check` as the last key."""
     head = text.rstrip().removesuffix("}").rstrip()
     comma = "" if head.endswith("{") else ","
     return f'{head}{comma}\n  "{CHECK}": {json.dumps(_json_seal(json.loads(text)))}\n}}\n'
 
 
 def open_json(text: str) -> dict[str, Any]:
-    """The object that a text holds, without its `check`; ValueError where that does not fit."""
+    """The object that a text holds, without its `#check`; ValueError where that does not fit."""
     value = json.loads(text)
     if not isinstance(value, dict):
         raise ValueError(f"it holds {type(value).__name__}, not an object")
@@ -71,7 +73,7 @@ def _json_seal(value: Any) -> list[str]:
 
 
 def csv_text(text: str) -> str:
-    """The text of a csv, as this project writes it, with its `check` as the last column."""
+    """The text of a csv, as this project writes it, with its `#check` as the last column."""
     heads, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     if not rows:
         return text
@@ -84,7 +86,7 @@ def csv_text(text: str) -> str:
 
 
 def open_csv(text: str) -> tuple[list[str], list[list[str]]]:
-    """The header and the rows of a csv, without their `check`.
+    """The header and the rows of a csv, without their `#check`.
 
     ValueError where that does not fit, and where a row has not as many cells as the header. Lines
     without any cell are passed over.
@@ -103,7 +105,7 @@ def open_csv(text: str) -> tuple[list[str], list[list[str]]]:
 
 
 def open_rows(heads: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
-    """The header and the rows of a csv as read, without their `check`; ValueError as `open_csv`."""
+    """The header and the rows of a csv, without their `#check`; ValueError if it does not fit."""
     if CHECK not in heads and not has_seal([heads, *rows]):
         return heads, rows
     *plain_heads, head = heads
@@ -114,7 +116,7 @@ def open_rows(heads: list[str], rows: list[list[str]]) -> tuple[list[str], list[
 
 
 def has_seal(rows: Sequence[Sequence[str]]) -> bool:
-    """Tell whether a cell of the first two rows is that of a `check`, whatever its column."""
+    """Tell whether a cell of the first two rows is that of a `#check`, whatever its column."""
     return any(map(_IN_CSV.fullmatch, chain(*rows[:2])))
 
 

@@ -1,8 +1,8 @@
 """How tables and JSON are kept in files of text: one writer and one reader of each.
 
 Csv files end their lines with a newline alone and leave undefined cells empty. What the pipeline
-reads again carries a `check` of its content (see `sealed`). Whatever cannot be read, or is not what
-was written, ends in a UserError that names the file and what to do.
+reads again carries a `#check` of its content (see `sealed`). Whatever cannot be read, or is not as
+it was written, ends in a UserError that names the file and what to do.
 """
 
 import csv
@@ -78,7 +78,7 @@ def read_csv(path: Path, fix: str | None = None) -> list[dict[str, str]]:
     """Read a csv with a header: its rows, each a dict of texts by column.
 
     Lines without any field are passed over. UserError where it is absent, not UTF-8, cut off, or a
-    row has not as many fields as the header, and where its `check` is another's.
+    row has not as many fields as the header, and where its `#check` is another's.
     """
     with reading(path, "a csv file", fix), path.open(newline="", encoding="utf-8-sig") as stream:
         heads, rows = sealed.open_csv(stream.read())

@@ -151,5 +151,5 @@ def test_our_manifest_survives_a_spreadsheet_and_no_change(tmp_path: Path) -> No
     head = text.splitlines(keepends=True)[0]
     for changed in (text.replace("007", "7"), text[: text.index("8,f")], head):
         path.write_text(changed, encoding="utf-8")
-        with pytest.raises(UserError, match=r"clips\.csv: .*without a column check"):
+        with pytest.raises(UserError, match=r"clips\.csv: .*without a column #check"):
             read_manifest_csv(path)

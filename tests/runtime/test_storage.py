@@ -99,7 +99,7 @@ def test_what_is_sealed_comes_back_without_its_check(tmp_path: Path) -> None:
     publish_csv(storage.records_csv(records), tmp_path / "x.csv")
     assert storage.read_csv(tmp_path / "x.csv") == records
     text = (tmp_path / "x.csv").read_text()
-    assert text.splitlines()[0] == "class,kappa,check"
+    assert text.splitlines()[0] == "class,kappa,#check"
     (tmp_path / "x.csv").write_text(text.replace("\n", "\r\n"), newline="")
     assert storage.read_csv(tmp_path / "x.csv") == records
 
@@ -110,7 +110,7 @@ def test_a_table_that_someone_changed_is_named(tmp_path: Path, change: tuple[str
     publish_csv("class,kappa\nb,0.5\nc,\n", path)
     text = path.read_text()
     path.write_text(text.replace(*change))
-    with pytest.raises(UserError, match=r"x\.csv: .*its `check`.*delete it and run"):
+    with pytest.raises(UserError, match=r"x\.csv: .*its `#check`.*delete it and run"):
         storage.read_csv(path)
     # Without the column it is what somebody wrote by hand.
     path.write_text("class,kappa\nb,0.6\n")

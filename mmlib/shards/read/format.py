@@ -141,7 +141,7 @@ class ShardReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = parquet.Reader(path, _KIND)
+        self._file = parquet.Reader(path, _KIND, mapped=True)
         with reading(path, _KIND):
             stored = (self._file.schema.metadata or {})[METADATA_KEY]
             self.layout = Layout.model_validate_json(stored)

@@ -107,9 +107,9 @@ def read_manifest_csv(path: Path) -> set[str] | None:
 
     Only the column `clip_id` is needed; where there is a `status`, it has to be ok. UserError when
     the file is absent, has no such column, has a row that cannot be read, names a clip twice, or
-    has another content than its `check` says.
+    has another content than its `#check` says.
     """
-    fix = "name a csv file with a column clip_id, without a column check if it was changed"
+    fix = "name a csv file with a column clip_id, without a column #check if it was changed"
     with reading(path, "a csv file", fix):
         found = list(read_list(path, ("clip_id",), lambda row: row))
         _require_whole(path, found)
