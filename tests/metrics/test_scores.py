@@ -25,6 +25,7 @@ from mmlib.metrics.stored import (
 )
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.parquet import write_table
+from mmlib.runtime.storage import read_json
 from mmlib.shards.read.manifest import ids_hash
 from mmlib.shards.rows.ledger import write_ledger
 from stages import geometry, score
@@ -159,7 +160,7 @@ def test_stages_write_their_outs_alike_twice(finished: Path) -> None:
         score.main(["audio"])
         texts.append([path.read_bytes() for path in outs])
     assert texts[0] == texts[1]
-    headline = json.loads(outs[1].read_text())
+    headline = read_json(outs[1])
     classes = read_csv(outs[2])
     assert [row["class"] for row in classes] == CLASSES
     present = [row for row in classes if row["clean_ap"]]
@@ -216,7 +217,7 @@ def test_metrics_say_which_clips_they_are_of(finished: Path) -> None:
 def test_the_few_figures_that_revisions_are_compared_by(finished: Path) -> None:
     geometry.main(["audio"])
     score.main(["audio"])
-    few = json.loads((finished / "metrics/audio.json").read_text())
+    few = read_json(finished / "metrics/audio.json")
     every = read_figures(finished / "metrics/figures/audio.csv")
     assert set(few) == {"clean", "A", "noise", "quantised", "clips", "skipped_classes"}
     assert set(few["A"]) == {"mAP", "AUC", "dprime", "area"}
