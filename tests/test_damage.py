@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mmlib.runtime.errors import UserError
 from tests.artefacts import ARTEFACTS, plain
+from tests.conftest import ROOT
 from tests.properties import examples
 
 KINDS = ("flip", "cut", "zeros")
@@ -65,6 +66,13 @@ def trial(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Trial:
 def test_damage_is_never_read_as_data(trial: Trial, kind: str, seed: int) -> None:
     line = trial.outcome(damaged(trial.whole, kind, seed))
     assert not line or (trial.path.stem in line and "\n" not in line)
+
+
+def test_parquet_has_one_door() -> None:
+    """What pyarrow reads by itself, it reads without these checksums."""
+    files = [file for name in ("mmlib", "stages", "tools") for file in (ROOT / name).rglob("*.py")]
+    found = [file for file in files if "pyarrow.parquet" in file.read_text(encoding="utf-8")]
+    assert found == [ROOT / "mmlib/runtime/parquet.py"]
 
 
 def test_the_whole_file_is_read(trial: Trial) -> None:
