@@ -106,7 +106,7 @@ def _ledger(folder: Path) -> object:
 
 
 def _write_ledger(path: Path) -> None:
-    hashed = {"sound_hash": bytes(768), "sha256": "ab" * 32, "audio_s": 1.5}
+    hashed: dict[str, Any] = {"sound_hash": bytes(768), "sha256": "ab" * 32, "audio_s": 1.5}
     found = [row("x", "train", ["a"], **hashed), row("y", "eval", [], "failed", "timeout")]
     ledger.write_ledger(path, [ledger_table(found)])
 
