@@ -13,7 +13,7 @@ from mmlib.metrics.geometry.spaces import (
 from mmlib.metrics.stored import read_embeddings, read_labels
 from mmlib.params.geometry import Geometry
 from mmlib.runtime import stage
-from mmlib.runtime.scratch import publish_text
+from mmlib.runtime.scratch import publish_csv
 from mmlib.runtime.settings import Seed, StageSettings
 
 
@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> None:
         seed=everything.seed,
     )
     splits = settings.convexity_split, settings.density_split
-    publish_text(table.to_csv(found, settings.tau, splits), Path(f"data/geometry/{run}.csv"))
+    publish_csv(table.to_csv(found, settings.tau, splits), Path(f"data/geometry/{run}.csv"))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from mmlib.params.retraining import RetrainRun
 from mmlib.params.training import Augment, Learning, Optimiser
 from mmlib.retraining.retrain import retrain
 from mmlib.runtime import stage
-from mmlib.runtime.scratch import publish_json, publish_text
+from mmlib.runtime.scratch import publish_csv, publish_json
 from mmlib.runtime.seeds import derive
 from mmlib.runtime.settings import At, Seed, StageSettings
 
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> None:
     )
     described = {"run": run, "init": row.init, "method": row.method, **described}
     checkpoint.save(model, DATA / "models" / run, described)
-    publish_text(history.csv(), Path(f"metrics/training/{run}.csv"))
+    publish_csv(history.csv(), Path(f"metrics/training/{run}.csv"))
     publish_json(history.costs.as_dict(), Path(f"metrics/costs/{run}.json"))
     scratch.finish()
 

@@ -29,8 +29,8 @@ from mmlib.metrics.stored import (
 from mmlib.params.score import Score
 from mmlib.runtime import stage
 from mmlib.runtime.scratch import (
+    publish_csv,
     publish_json,
-    publish_text,
 )
 from mmlib.runtime.settings import StageSettings
 from mmlib.runtime.storage import rounded
@@ -78,11 +78,11 @@ def main(arguments: list[str]) -> None:
     restricted = not bool(chosen.all())
     figures = evaluated(figures, attacks, labels, missing, restricted=restricted)
     publish_json(compared(figures), Path(f"metrics/{run}.json"))
-    publish_text(figures_csv(figures), Path(f"metrics/figures/{run}.csv"))
-    publish_text(classwise, Path(f"metrics/classwise/{run}.csv"))
-    publish_text(tables.curves_csv(scores), Path(f"metrics/curves/{run}.csv"))
-    publish_text(surface_csv(plane, scores.eps), Path(f"metrics/surface/{run}.csv"))
-    publish_text(iso_csv(plane, scores.eps), Path(f"metrics/isodamage/{run}.csv"))
+    publish_csv(figures_csv(figures), Path(f"metrics/figures/{run}.csv"))
+    publish_csv(classwise, Path(f"metrics/classwise/{run}.csv"))
+    publish_csv(tables.curves_csv(scores), Path(f"metrics/curves/{run}.csv"))
+    publish_csv(surface_csv(plane, scores.eps), Path(f"metrics/surface/{run}.csv"))
+    publish_csv(iso_csv(plane, scores.eps), Path(f"metrics/isodamage/{run}.csv"))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from mmlib.params.shard import Shard
 from mmlib.runtime import stage
-from mmlib.runtime.scratch import publish_file
 from mmlib.runtime.settings import StageSettings
 from mmlib.shards.make.shard import make_shards
 from mmlib.shards.rows.ledger import LEDGER_NAME, write_manifest_csv
@@ -21,9 +20,7 @@ def main(arguments: list[str]) -> None:
     stage.no_row(arguments, "shard")
     out = Path("data/shards")
     ledger = make_shards(Path("data/decoded"), out, Settings.load().shard)
-    publish_file(
-        lambda path: write_manifest_csv(out / LEDGER_NAME, path), Path("metrics/eval_clips.csv")
-    )
+    write_manifest_csv(out / LEDGER_NAME, Path("metrics/eval_clips.csv"))
     print("\n".join(ledger.lines()))
 
 

@@ -8,7 +8,7 @@ from mmlib.evaluation.theorem.theorem import measure
 from mmlib.params.attacks import Attack
 from mmlib.params.checks import Alone, RadiusSearch
 from mmlib.runtime import stage
-from mmlib.runtime.scratch import publish_json, publish_text
+from mmlib.runtime.scratch import publish_csv, publish_json
 from mmlib.runtime.settings import At, Seed, StageSettings
 
 
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> None:
         settings.search,
         settings.seed,
     )
-    publish_text(radii_csv(found), Path(f"data/theorem/{fused}.csv"))
+    publish_csv(radii_csv(found), Path(f"data/theorem/{fused}.csv"))
     publish_json(
         {
             threat: compare(radii, settings.search.tolerance, settings.confidence)

@@ -6,7 +6,7 @@ from typing import Annotated
 from mmlib.models import checkpoint
 from mmlib.params.training import Augment, Learning, ModelSizes, Optimiser, TrainRun
 from mmlib.runtime import stage
-from mmlib.runtime.scratch import publish_json, publish_text
+from mmlib.runtime.scratch import publish_csv, publish_json
 from mmlib.runtime.seeds import derive
 from mmlib.runtime.settings import At, Seed, StageSettings
 from mmlib.training.train import train
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> None:
         seed=derive(settings.seed, run),
     )
     checkpoint.save(model, DATA / "models" / run, {"run": run, **described})
-    publish_text(history.csv(), Path(f"metrics/training/{run}.csv"))
+    publish_csv(history.csv(), Path(f"metrics/training/{run}.csv"))
     publish_json(history.costs.as_dict(), Path(f"metrics/costs/{run}.json"))
     scratch.finish()
 

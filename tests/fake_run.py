@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from safetensors.numpy import save_file
 
 from mmlib.runtime.arrays import Array, Bytes, Floats32
+from mmlib.runtime.parquet import write_table
 
 CLASSES = ["Siren", "Rain", "Bird", "Train"]
 EPS = 0.02
@@ -123,4 +123,4 @@ def save(path: Path, columns: Mapping[str, Any], metadata: Mapping[str, Any]) ->
     """Write a Parquet file in small row groups with metadata under `mmlib`."""
     table = pa.table(dict(columns))
     table = table.replace_schema_metadata({b"mmlib": json.dumps(metadata).encode()})
-    pq.write_table(table, path, row_group_size=50)
+    write_table(table, path, row_group_size=50)

@@ -1,11 +1,11 @@
 """Shards of the synthetic clips of `MemoryClips`, as stage shard leaves them."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from mmlib.runtime.scratch import publish_json
 from mmlib.shards.read.format import (
     Layout,
     Payload,
@@ -45,7 +45,7 @@ def write_shards(
         "clips": counts,
         "failed": {},
     }
-    (root / "manifest.json").write_text(json.dumps(written), encoding="utf-8")
+    publish_json(written, root / "manifest.json")
 
 
 def _row(clips: MemoryClips, place: int, mute: bool) -> ShardRow:

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from ruamel.yaml import YAML
+
+from mmlib.runtime.parquet import write_table
 
 BASE = {"init": "mid", "guide": "none", "batch_size": 32, "learning_rate": 0.001}
 SEEDS = (2022, 2023, 2024)
@@ -82,4 +83,4 @@ def write(
             lines = [f"{line},{'0.625' if at else 'accuracy'}" for at, line in enumerate(lines)]
         path = root / f"metrics/study/{name}.csv"
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        pq.write_table(pa.Table.from_pylist(pseudo), path.with_suffix(".parquet"))
+        write_table(pa.Table.from_pylist(pseudo), path.with_suffix(".parquet"))

@@ -9,16 +9,7 @@ import pyarrow as pa
 
 from mmlib.runtime.arrays import Bools, Floats32, Indices, Texts
 from mmlib.runtime.errors import UserError
-from mmlib.runtime.storage import (
-    numbers_of,
-    open_parquet,
-    read_groups,
-    read_metadata,
-    read_parquet,
-    read_schema,
-    reading,
-    require_rows,
-)
+from mmlib.runtime.parquet import Reader, numbers_of
 
 CLEAN = "clean"
 NOISE = "noise"
@@ -55,11 +46,10 @@ def read_embeddings(path: Path, split: str, vectors: Sequence[str] = EMBEDDINGS)
 
     Raises UserError when the file is absent or broken, or has no clip of the split.
     """
-    schema = read_schema(path)
-    metadata = read_metadata(schema, path)
-    present = [name for name in vectors if name in schema.names]
-    columns = ["split", "clip_id", "labels", "logits", *present]
-    table = read_parquet(path, columns, where=("split", split))
+    file = Reader(path)
+    metadata = file.facts()
+    present = [name for name in vectors if name in file.schema.names]
+    table = file.where("split", split, ["split", "clip_id", "labels", "logits", *present])
     if table.num_rows == 0:
         raise UserError(f"{path}: no clip of split {split!r}; check the data and run `dvc repro`")
     clip_ids, order = _sorted_ids(table.column("clip_id"), path)
@@ -89,20 +79,13 @@ class AttackScores:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = open_parquet(path)
-        metadata = read_metadata(self._file.schema_arrow, path)
+        self._file = Reader(path, "attacked scores")
+        metadata = self._file.facts()
         self.classes = tuple(metadata["classes"])
         self.task = str(metadata["task"])
         self.eps = float(metadata["eps"])
         self.threats = tuple(metadata["threats"])
-        if "multiple" not in self._file.schema_arrow.names:
-            raise UserError(
-                f"{path}: written before budgets had a column multiple; delete it and run "
-                "`dvc repro`"
-            )
-        with reading(path, "attacked scores"):
-            keys = self._file.read(columns=["clip_id", "threat", "attack", "multiple"])
-            require_rows(len(keys), self._file.metadata.num_rows)
+        keys = self._file.read(["clip_id", "threat", "attack", "multiple"])
         self._rows = _rows_by_condition(keys)
         self.conditions = tuple(self._rows)
         self._ids = keys.column("clip_id")
@@ -155,12 +138,10 @@ class AttackScores:
 
     def _column(self, name: str, rows: Indices) -> pa.ChunkedArray:
         """The rows of a column, reading only the row groups that hold them."""
-        metadata = self._file.metadata
-        sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+        sizes = self._file.sizes
         starts = np.concatenate([[0], np.cumsum(sizes)])
         groups = np.unique(np.searchsorted(starts, rows, "right") - 1)
-        with reading(self.path, "attacked scores"):
-            table = read_groups(self._file, groups.tolist(), [name])
+        table = self._file.read([name], groups.tolist())
         # where each row lies among the groups that were read
         offsets = np.concatenate([[0], np.cumsum([sizes[group] for group in groups])])
         places = np.searchsorted(groups, np.searchsorted(starts, rows, "right") - 1)

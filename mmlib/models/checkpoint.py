@@ -9,12 +9,13 @@ from safetensors.torch import load_file, save_file
 
 from mmlib.models.base import Model
 from mmlib.models.build import build
+from mmlib.runtime import sealed
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.scratch import (
     publish_file,
     publish_json,
 )
-from mmlib.runtime.storage import read_json
+from mmlib.runtime.storage import WEIGHTS_CHECK, check_weights, read_json
 
 REQUIRED = ("architecture", "inputs", "classes", "task")
 
@@ -30,9 +31,15 @@ def save(model: Model, path: Path, description: dict[str, Any]) -> None:
         name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
     }
     count = sum(parameter.numel() for parameter in model.parameters())
-    publish_file(lambda p: save_file(weights, p), path.with_name(f"{path.name}.safetensors"))
+    file = path.with_name(f"{path.name}.safetensors")
+    publish_file(lambda p: save_file(weights, p), file)
     publish_json(
-        {**description, **model.description, "parameters": count},
+        {
+            **description,
+            **model.description,
+            "parameters": count,
+            WEIGHTS_CHECK: sealed.crc32_of_file(file),
+        },
         path.with_name(f"{path.name}.json"),
     )
 
@@ -45,11 +52,18 @@ def load(path: Path, device: torch.device | str = "cpu") -> tuple[Model, dict[st
     """
     description = read_description(path)
     weights_path = path.with_name(f"{path.name}.safetensors")
-    model = build(description["architecture"], len(description["classes"]), description["inputs"])
+    check_weights(weights_path)
+    try:
+        model = build(
+            description["architecture"], len(description["classes"]), description["inputs"]
+        )
+    except (LookupError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path}.json: describes no model of this version ({error!r}); delete it and run "
+            "`dvc repro`"
+        ) from None
     try:
         weights = load_file(weights_path)
-    except FileNotFoundError:
-        raise UserError(f"{weights_path}: no such file; run `dvc repro`") from None
     except SafetensorError as error:
         raise UserError(f"{weights_path}: {error}; delete it and run `dvc repro`") from None
     try:

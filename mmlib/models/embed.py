@@ -1,15 +1,17 @@
 """Writing data/embeddings/<run>.parquet: a row a clip, vectors as raw float32."""
 
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mmlib.models.predict import Prediction
+from mmlib.runtime import parquet
+from mmlib.runtime.parquet import binary_column, metadata
 from mmlib.runtime.scratch import write_whole
-from mmlib.runtime.storage import binary_column, metadata
 
 # Bytes of a row group: small enough to stream a large set, large enough to scan at full speed.
 _GROUP_BYTES = 32 << 20
@@ -26,23 +28,22 @@ def write_embeddings(
     """
 
     def write(temporary: Path) -> None:
-        writer: pq.ParquetWriter | None = None
-        waiting: list[pa.RecordBatch] = []
-        for split, part in parts:
-            batch = _record_batch(split, part, classes=classes, task=task, run=run)
-            if writer is None:
-                writer = pq.ParquetWriter(
-                    temporary, batch.schema, compression="none", use_dictionary=["split"]
-                )
-            waiting.append(batch)
-            if sum(b.nbytes for b in waiting) >= _GROUP_BYTES:
-                writer.write_table(pa.Table.from_batches(waiting))
-                waiting = []
-        if writer is None:
+        batches = (
+            _record_batch(split, part, classes=classes, task=task, run=run) for split, part in parts
+        )
+        first = next(batches, None)
+        if first is None:
             raise ValueError("there is no clip to write")
-        if waiting:
-            writer.write_table(pa.Table.from_batches(waiting))
-        writer.close()
+        options: dict[str, Any] = {"compression": "none", "use_dictionary": ["split"]}
+        with parquet.writer(temporary, first.schema, **options) as writer:
+            waiting: list[pa.RecordBatch] = []
+            for batch in chain([first], batches):
+                waiting.append(batch)
+                if sum(b.nbytes for b in waiting) >= _GROUP_BYTES:
+                    writer.write_table(pa.Table.from_batches(waiting))
+                    waiting = []
+            if waiting:
+                writer.write_table(pa.Table.from_batches(waiting))
 
     write_whole(path, write)
 

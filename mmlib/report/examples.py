@@ -11,7 +11,7 @@ from mmlib.params.shard import Mel
 from mmlib.report import wording
 from mmlib.report.shown import Picture, Sound, sounds, spectrograms, strips
 from mmlib.runtime.arrays import Bytes, Floats, Floats32
-from mmlib.runtime.storage import numbers_of, read_metadata, read_parquet
+from mmlib.runtime.parquet import Reader, numbers_of
 
 
 class Example(NamedTuple):
@@ -61,8 +61,8 @@ def read(path: Path) -> Iterator[Example]:
     """The examples stored beside a run's attacks, in their order; none when there is no file."""
     if not path.is_file():
         return
-    table = read_parquet(path)
-    facts = read_metadata(table.schema, path)
+    file = Reader(path)
+    table, facts = file.read(), file.facts()
     for place, clip_id in enumerate(table["clip_id"].to_pylist()):
         row = table.slice(place, 1)
         yield Example(

@@ -4,13 +4,36 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
 
 from mmlib.runtime.arrays import Floats
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.sealed import json_text
 from mmlib.runtime.storage import read_json
+
+ByClass = dict[str, Annotated[float, Field(ge=0)]]
+
+
+class _Stored(BaseModel):
+    """What is read of a guide's file, a value a class; the account of it is left alone."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    class_weight: ByClass | None
+    beta: Annotated[dict[str, dict[str, PositiveFloat]], Field(min_length=1)]
+    temperature: PositiveFloat | None
+    same_class_share: ByClass | None
+    distances: dict[str, tuple[float, ...]]
+
+    @model_validator(mode="after")
+    def _same_classes(self) -> "_Stored":
+        tables = [*self.beta.values(), self.class_weight, self.same_class_share]
+        if len({tuple(table) for table in tables if table is not None}) > 1:
+            raise ValueError("its parts are of other classes")
+        return self
 
 
 @dataclass(frozen=True)
@@ -55,7 +78,7 @@ def to_json(guide: Guide, account: Mapping[str, Any]) -> str:
         f"    {json.dumps(clip_id)}: [{', '.join(f'{value:.6g}' for value in values)}]"
         for clip_id, values in guide.distances.items()
     )
-    return text + ',\n  "distances": {\n' + ",\n".join(lines) + "\n  }\n}\n"
+    return json_text(text + ',\n  "distances": {\n' + ",\n".join(lines) + "\n  }\n}\n")
 
 
 def read_guide(path: Path) -> Guide | None:
@@ -67,19 +90,20 @@ def read_guide(path: Path) -> Guide | None:
     if values == {}:
         return None
     try:
-        weight = _array(values["class_weight"])
-        return Guide(
-            classes=tuple(next(iter(values["beta"].values()))),
-            class_weight=None if weight is None else weight / weight.sum(),
-            beta={m: np.array(list(a.values()), float) for m, a in values["beta"].items()},
-            temperature=values["temperature"],
-            same_class_share=_array(values["same_class_share"]),
-            distances={clip_id: tuple(d) for clip_id, d in values["distances"].items()},
-        )
-    except (KeyError, TypeError, AttributeError):
+        stored = _Stored.model_validate(values)
+    except ValidationError:
         raise UserError(
             f"{path}: not a guide for mixup; rows of retrain take `temperature` or `none`"
         ) from None
+    weight = _array(stored.class_weight)
+    return Guide(
+        classes=tuple(next(iter(stored.beta.values()))),
+        class_weight=None if weight is None else weight / weight.sum(),
+        beta={m: np.array(list(a.values()), float) for m, a in stored.beta.items()},
+        temperature=stored.temperature,
+        same_class_share=_array(stored.same_class_share),
+        distances=stored.distances,
+    )
 
 
 def _array(values: Mapping[str, float] | None) -> Floats | None:

@@ -12,13 +12,13 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from mmlib.runtime import code
+from mmlib.runtime import code, sealed
 from mmlib.runtime.workers import share
 
 _BLOCK_BYTES = 1 << 20
@@ -72,9 +72,14 @@ def publish_text(text: str, path: Path) -> None:
     write_whole(path, lambda p: _write_text(p, text if text.endswith("\n") else text + "\n"))
 
 
-def publish_json(value: Any, path: Path) -> None:
-    """Write one JSON out whole; NaN is refused, since JSON has none."""
-    publish_text(json.dumps(value, indent=2, allow_nan=False), path)
+def publish_json(value: Mapping[str, Any], path: Path) -> None:
+    """Write one JSON object out whole, with its `#check`; NaN is refused, since JSON has none."""
+    publish_text(sealed.json_text(json.dumps(value, indent=2, allow_nan=False)), path)
+
+
+def publish_csv(text: str, path: Path) -> None:
+    """Write one small csv out whole, with its `#check`."""
+    publish_text(sealed.csv_text(text), path)
 
 
 def publish_directory(source: Path, out: Path) -> None:

@@ -166,7 +166,8 @@ def read_weights(path: Path) -> dict[str, float] | None:
     Raises UserError unless there are finite weights of at least 0, not all 0, for A, V and AV; they
     are scaled to sum to 1.
     """
-    weights = read_json(path, "name a guide that data/guides holds").get("heads")
+    fix = "run `dvc repro`, which makes it, or name another guide"
+    weights = read_json(path, fix).get("heads")
     if weights is None:
         return None
     try:

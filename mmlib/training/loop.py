@@ -1,5 +1,6 @@
 """Training loop: one epoch after another, resumable to the bit, whatever is optimised."""
 
+import io
 import itertools
 import math
 import sys
@@ -15,9 +16,11 @@ from mmlib.batch import Clips, LabelledBatch, to_device
 from mmlib.models.base import Model
 from mmlib.models.devices import training_precision
 from mmlib.params.training import Augment, Optimiser
+from mmlib.runtime import sealed
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.scratch import Scratch
 from mmlib.runtime.seeds import derive
+from mmlib.runtime.storage import reading
 from mmlib.training.assessment import Samples, assess, samples
 from mmlib.training.augment import augment
 from mmlib.training.average import WeightAverage
@@ -194,10 +197,13 @@ class _Run:
             "costs": self.history.costs.as_dict(),
         }
         torch.save(state, path)
+        sealed.append(path)
 
     def restore(self, path: Path) -> None:
         """Take up what `save` wrote."""
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        with reading(path, "a checkpoint"):
+            held = io.BytesIO(sealed.content(path))
+        state: dict[str, Any] = torch.load(held, map_location="cpu", weights_only=True)
         self.model.load_state_dict(state["model"])
         self.average.model.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])

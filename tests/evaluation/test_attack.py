@@ -16,6 +16,7 @@ from mmlib.evaluation.sweep import attack as sweep_attack
 from mmlib.evaluation.sweep import work
 from mmlib.models import checkpoint
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.scratch import publish_json
 from mmlib.shards.read.format import (
     Layout,
     Payload,
@@ -82,7 +83,7 @@ def project(root: Path, sound: torch.Tensor | None = None) -> tuple[Path, Path]:
         "classes": list(NAMES), "task": "multi_label", **MANIFEST, "clips": {"eval": known},
         "failed": {}, "mel": {} if sound is None else MEL.model_dump(mode="json"),
     }  # fmt: skip
-    (shards / MANIFEST_NAME).write_text(json.dumps(manifest))
+    publish_json(manifest, shards / MANIFEST_NAME)
     checkpoint.save(net, root / "mid", {"classes": list(NAMES), "task": "multi_label"})
     return shards, root / "mid"
 
@@ -188,8 +189,7 @@ def test_torchrun_writes_the_same_bytes(in_folder: Path) -> None:
 
 def test_other_classes_are_refused(in_folder: Path) -> None:
     shards, run = project(in_folder)
-    described = json.loads((in_folder / "mid.json").read_text())
-    described["classes"] = list("vwxyz")
-    (in_folder / "mid.json").write_text(json.dumps(described))
+    described = checkpoint.read_description(run)
+    publish_json({**described, "classes": list("vwxyz")}, in_folder / "mid.json")
     with pytest.raises(UserError, match="trained on other classes"):
         attack(in_folder, shards, run, "out")

@@ -31,8 +31,9 @@ from mmlib.models.base import Model
 from mmlib.params.attacks import Attack
 from mmlib.params.checks import RadiusSearch
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.scratch import publish_json
 from mmlib.shards.read.loader import ShardSet
-from mmlib.shards.read.manifest import MANIFEST_NAME
+from mmlib.shards.read.manifest import MANIFEST_NAME, read_manifest
 from tests.evaluation.test_attack import project
 from tests.sweep_toys import MEL, labelled, log_mel, model, settings, waveforms
 
@@ -198,8 +199,7 @@ def test_clips_are_gathered_in_the_form_that_is_attacked(shards: Path) -> None:
 
 
 def test_a_manifest_without_the_front_end_is_an_error(shards: Path) -> None:
-    manifest = json.loads((shards / MANIFEST_NAME).read_text())
-    (shards / MANIFEST_NAME).write_text(json.dumps({**manifest, "mel": {}}))
+    publish_json({**read_manifest(shards), "mel": {}}, shards / MANIFEST_NAME)
     with pytest.raises(UserError, match="does not say how the log-mel was made"):
         domain.load_model(shards.parent / "mid", CPU, shards, "waveform")
     assert domain.load_model(shards.parent / "mid", CPU, shards, "log_mel")

@@ -13,6 +13,7 @@ from mmlib.evaluation.sweep.chunk import Budgeted, ChunkSweep
 from mmlib.evaluation.sweep.progress import read_points, write_points
 from mmlib.evaluation.sweep.refine import Whole, refine, settle
 from mmlib.metrics.ranking import present_mean, rank
+from mmlib.runtime.errors import UserError
 from tests.sweep_toys import CLASSES, labelled, model, settings
 
 ROUNDS = 3
@@ -122,6 +123,11 @@ def test_what_a_chunk_hands_on_is_what_it_found(
         for name, points in found.points.items():
             assert torch.equal(again.solutions[condition].points[name], points)
             assert again.solutions[condition].points[name].stride() == points.stride()
+    whole = path.read_bytes()
+    for damaged in (whole[:-1], whole[:5000] + bytes(4) + whole[5004:]):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"points\.safetensors: .*damaged.*dvc repro"):
+            read_points(path, again)
 
 
 def test_a_set_with_nothing_left_is_not_attacked_further() -> None:

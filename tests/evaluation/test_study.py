@@ -1,6 +1,5 @@
 """Stage study on real shards: seeds, counted passes, a kill, and the table of budgets."""
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from mmlib.params.whole import file as whole
 from mmlib.retraining.retrain import retrain
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.seeds import derive
+from mmlib.runtime.storage import read_csv
 from stages import study
 from tests.conftest import ROOT
 from tests.fake_shards import write_shards
@@ -74,8 +74,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def lines(row: str) -> list[dict[str, str]]:
-    with Path(f"metrics/study/{row}.csv").open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
+    return read_csv(Path(f"metrics/study/{row}.csv"))
 
 
 def without_time(row: str) -> list[dict[str, str]]:

@@ -24,6 +24,7 @@ from mmlib.metrics.stored import (
     Condition,
 )
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.scratch import publish_csv
 from mmlib.shards.rows.ledger import (
     read_manifest_csv,
     write_ledger,
@@ -136,3 +137,19 @@ def test_manifests_of_others_are_read_as_they_are(tmp_path: Path) -> None:
         read_manifest_csv(path)
     with pytest.raises(UserError, match="no such file"):
         read_manifest_csv(tmp_path / "none.csv")
+    path.write_text("clip_id,check\na,by hand\n", encoding="utf-8")
+    assert read_manifest_csv(path) == {"a"}
+
+
+def test_our_manifest_survives_a_spreadsheet_and_no_change(tmp_path: Path) -> None:
+    path = tmp_path / "clips.csv"
+    publish_csv("clip_id,status,error\n007,ok,\n8,failed,timeout\n", path)
+    text = path.read_text(encoding="utf-8")
+    assert read_manifest_csv(path) == {"007"}
+    path.write_text("\ufeff" + text.replace(",", ";").replace("\n", "\r\n"), encoding="utf-8")
+    assert read_manifest_csv(path) == {"007"}
+    head = text.splitlines(keepends=True)[0]
+    for changed in (text.replace("007", "7"), text[: text.index("8,f")], head):
+        path.write_text(changed, encoding="utf-8")
+        with pytest.raises(UserError, match=r"clips\.csv: .*without a column #check"):
+            read_manifest_csv(path)

@@ -40,6 +40,7 @@ from mmlib.metrics.stored import (
     read_labels,
 )
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.parquet import write_table
 from tests.attacks import toys
 from tests.evaluation.test_attack import project
 from tests.fake_run import CLASSES, EPS, labels_of, packed, save, write_run
@@ -245,7 +246,7 @@ def test_equal_damages_of_a_run(tmp_path: Path) -> None:
 def test_another_set_of_clips_is_refused(tmp_path: Path) -> None:
     scored(tmp_path)
     path = tmp_path / "data/attacks/audio-surface.parquet"
-    pq.write_table(pq.read_table(path).slice(0, 150), path)
+    write_table(pq.read_table(path).slice(0, 150), path)
     attacks = AttackScores(tmp_path / "data/attacks/audio.parquet")
     _, labels = read_labels(tmp_path / "data/embeddings/audio.parquet", "eval")
     with pytest.raises(UserError, match="lacks clips"):

@@ -1,6 +1,5 @@
 """What is saved comes back the same, from its own files; what is broken says so."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ import torch
 
 from mmlib.models import checkpoint
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.scratch import publish_json
 from tests.models.examples import clips, small
 
 DESCRIPTION = {"classes": ["a", "b", "c", "d", "e"], "task": "multi_label", "run": "mid"}
@@ -52,12 +52,15 @@ def test_missing_and_broken_files_are_named(tmp_path: Path) -> None:
         checkpoint.load(path)
     weights.write_bytes(whole)
 
-    facts = json.loads(described.read_text())
-    described.write_text(json.dumps({**facts, "classes": ["a", "b"]}))
+    facts = checkpoint.read_description(path)
+    publish_json({**facts, "classes": ["a", "b"]}, described)
     with pytest.raises(UserError, match=r"does not fit mid\.json: size mismatch"):
         checkpoint.load(path)
+    publish_json({**facts, "inputs": {}}, described)
+    with pytest.raises(UserError, match=r"mid\.json: describes no model of this version"):
+        checkpoint.load(path)
     del facts["architecture"]
-    described.write_text(json.dumps(facts))
+    publish_json(facts, described)
     with pytest.raises(UserError, match="has no 'architecture'"):
         checkpoint.load(path)
     described.write_text("{")

@@ -17,7 +17,7 @@ from mmlib.models.predict import (
     predict_heads,
     predict_splits,
 )
-from mmlib.runtime.storage import read_metadata
+from mmlib.runtime.parquet import Reader
 from tests.memory_clips import MemoryClips
 from tests.models.examples import small
 
@@ -67,7 +67,7 @@ def test_rows_keep_the_order_of_the_splits_and_the_metadata_says_what_they_are(
     assert file.read(columns=["clip_id"])["clip_id"].to_pylist() == [
         clip_id for clips in SPLITS.values() for clip_id in clips.clip_ids
     ]
-    facts = read_metadata(file.schema_arrow, path)
+    facts = Reader(path).facts()
     assert facts["dims"] == {"audio": 32, "video": 32, "fused": 24}
     assert facts["run"] == "run"
     assert facts["task"] == "multi_label"

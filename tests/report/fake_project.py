@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 
 from mmlib.metrics.ranking import summary
 from mmlib.params.training import FRESH
+from mmlib.runtime.parquet import write_table
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CLASSES = (
@@ -213,7 +213,7 @@ def _binary(array: np.ndarray) -> pa.Array:
 def _save(path: Path, columns: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     table = pa.table(dict(columns))
-    pq.write_table(table.replace_schema_metadata({b"mmlib": json.dumps(metadata).encode()}), path)
+    write_table(table.replace_schema_metadata({b"mmlib": json.dumps(metadata).encode()}), path)
 
 
 def _attacks(

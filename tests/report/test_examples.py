@@ -11,6 +11,7 @@ from PIL import Image
 
 from mmlib.params.whole import file as whole
 from mmlib.report import data_uri, examples, shown
+from mmlib.runtime.parquet import write_table
 from tests.report import fake_project
 
 MEL = whole.load(fake_project.REPOSITORY / "params.yaml").shard.mel
@@ -176,7 +177,7 @@ def test_a_track_that_the_clip_lacks_is_not_shown(tmp_path: Path) -> None:
     path = root / "data/attacks/mid-examples.parquet"
     table = pq.read_table(path)
     place = table.column_names.index("video_present")
-    pq.write_table(table.set_column(place, "video_present", [[True, False]]), path)
+    write_table(table.set_column(place, "video_present", [[True, False]]), path)
     first, second = examples.read(path)
     assert set(first.clean) == {"audio", "video"}
     assert set(second.clean) == {"audio"}

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 
+from mmlib.runtime.parquet import write_table
 from tests.report import fake_project
 from tests.report.conftest import render
 from tests.report.markup import Page
@@ -28,7 +29,7 @@ def on_waveforms(root: Path) -> None:
     measured, unknown = table["snr_log_mel"], table["snr_waveform"]
     for name, column in (("snr_log_mel", unknown), ("snr_waveform", measured)):
         table = table.set_column(table.schema.get_field_index(name), name, column)
-    pq.write_table(table, path)
+    write_table(table, path)
     path = root / "data/attacks/mid-examples.parquet"
     table = pq.read_table(path)
     rng = np.random.default_rng(0)
@@ -39,7 +40,7 @@ def on_waveforms(root: Path) -> None:
         table = table.set_column(table.schema.get_field_index(name), name, column)
     about = json.loads(table.schema.metadata[b"mmlib"])
     about["shapes"]["audio"] = [SAMPLES]
-    pq.write_table(table.replace_schema_metadata({b"mmlib": json.dumps(about).encode()}), path)
+    write_table(table.replace_schema_metadata({b"mmlib": json.dumps(about).encode()}), path)
 
 
 def test_units_and_examples_are_those_of_the_sound(tmp_path: Path) -> None:

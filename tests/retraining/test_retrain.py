@@ -16,6 +16,7 @@ from mmlib.retraining.guide import (
     to_json,
 )
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.storage import read_json
 from mmlib.training.history import History
 from mmlib.training.loop import _Run
 from stages import retrain
@@ -101,7 +102,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def results(run: str) -> tuple[Model, dict[str, Any], list[str], dict[str, float]]:
     model, description = checkpoint.load(Path("data/models") / run)
     history = Path(f"metrics/training/{run}.csv").read_text(encoding="utf-8").splitlines()
-    costs = json.loads(Path(f"metrics/costs/{run}.json").read_text(encoding="utf-8"))
+    costs = read_json(Path(f"metrics/costs/{run}.json"))
     return model, description, history, costs
 
 

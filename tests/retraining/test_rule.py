@@ -1,6 +1,7 @@
 """The rule that turns convexity and density into a guide for mixup."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from mmlib.retraining.rule import (
     unguided_shares,
 )
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.sealed import open_json
 from tests.conftest import ROOT
 
 RULE = load(ROOT / "params.yaml").temperature.rule
@@ -232,6 +234,27 @@ def test_another_file_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "blend.json"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=r"blend\.json"):
+        read_guide(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"class_weight": {"x": "much", "y": 1}},
+        {"class_weight": {"x": 1.0}},
+        {"beta": {}},
+        {"beta": {"audio": {"x": 0, "y": 1}}},
+        {"temperature": math.nan},
+        {"distances": {"c": 1.0}},
+    ],
+)
+def test_a_guide_that_cannot_steer_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    path = tmp_path / "mine.json"
+    values = open_json(to_json(example(), {}))
+    path.write_text(json.dumps(values), encoding="utf-8")
+    assert read_guide(path) is not None
+    path.write_text(json.dumps(values | change), encoding="utf-8")
+    with pytest.raises(UserError, match=r"mine\.json: not a guide for mixup"):
         read_guide(path)
 
 

@@ -1,19 +1,17 @@
-"""Tables, JSON and arrays in files: what is written is read, and every fault names its file."""
+"""Tables and JSON in files: what is written is read, and every fault names its file."""
 
-import contextlib
+import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mmlib.runtime import storage
 from mmlib.runtime.errors import UserError
-from mmlib.runtime.scratch import publish_text
+from mmlib.runtime.scratch import publish_csv, publish_json, publish_text
 
 # A carriage return alone is nothing that Python's csv module quotes when lines end with \n.
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"))
@@ -66,10 +64,10 @@ def test_columns_of_a_table(tmp_path: Path) -> None:
         (storage.read_csv, None, "no such file"),
         (storage.read_csv, b"a,b\n1,2\n3\n", "line 3: 1 fields where the header has 2"),
         (storage.read_csv, b"a\n\xff\n", "cannot be read as a csv file"),
-        (storage.read_parquet, None, "no such file"),
-        (storage.read_parquet, b"PAR1", "cannot be read as Parquet"),
-        (storage.open_parquet, b"", "cannot be read as Parquet"),
-        (storage.read_schema, b"PAR1PAR1", "cannot be read as Parquet"),
+        (storage.read_json, b"[" * 100_000, "cannot be read as JSON"),
+        (storage.read_csv, b"", "it is empty, or cut off in its header"),
+        (storage.read_csv, b"a,b", "it is empty, or cut off in its header"),
+        (storage.read_csv, b'a,b\n1,"2\n', "unexpected end of data"),
     ],
 )
 def test_faults_name_the_file(tmp_path: Path, read, content, message: str) -> None:  # type: ignore[no-untyped-def]
@@ -88,59 +86,42 @@ def test_a_reader_may_say_what_to_do_itself(tmp_path: Path) -> None:
             storage.read_json(tmp_path / "x.json", "name another")
 
 
-def test_arrays_come_back_from_parquet(tmp_path: Path) -> None:
-    path = tmp_path / "x.parquet"
-    array = np.random.default_rng(0).standard_normal((7, 2, 3)).astype(np.float32)
-    columns = {
-        "fixed": storage.binary_column(array),
-        "loose": pa.array([row.tobytes() for row in array], pa.binary()),
-    }
-    table = pa.table(columns).replace_schema_metadata(storage.metadata({"classes": ["é"]}))
-    pq.write_table(table, path, row_group_size=3)
-    found = storage.read_parquet(path)
-    for name in columns:
-        for part in (found[name], found[name].slice(2, 4), found[name].slice(0, 0)):
-            numbers = storage.numbers_of(part, np.float32)
-            assert numbers.shape[0] == len(part)
-        flat = storage.numbers_of(found[name], np.float32)
-        assert flat.tobytes() == array.reshape(7, 6).tobytes()
-        cut = storage.numbers_of(found[name].slice(2, 4), np.float32)
-        np.testing.assert_array_equal(cut, flat[2:6])
-    assert storage.read_metadata(storage.read_schema(path), path) == {"classes": ["é"]}
-    with pytest.raises(UserError, match="no column absent"):
-        storage.read_parquet(path, ["absent"])
-    pq.write_table(pa.table({"a": [1]}), path)
-    with pytest.raises(UserError, match="its schema says nothing"):
-        storage.read_metadata(storage.read_schema(path), path)
+def test_what_is_sealed_comes_back_without_its_check(tmp_path: Path) -> None:
+    facts = {"a": [1, 2.5, None], "é": {"b": "crc32"}}
+    publish_json(facts, tmp_path / "x.json")
+    assert storage.read_json(tmp_path / "x.json") == facts
+    laid_out = json.dumps(json.loads((tmp_path / "x.json").read_text()))
+    (tmp_path / "x.json").write_text(laid_out)
+    assert storage.read_json(tmp_path / "x.json") == facts
+    publish_json({}, tmp_path / "x.json")
+    assert storage.read_json(tmp_path / "x.json") == {}
+    records = [{"class": 'a, "b"', "kappa": "0.5"}, {"class": "c", "kappa": ""}]
+    publish_csv(storage.records_csv(records), tmp_path / "x.csv")
+    assert storage.read_csv(tmp_path / "x.csv") == records
+    text = (tmp_path / "x.csv").read_text()
+    assert text.splitlines()[0] == "class,kappa,#check"
+    (tmp_path / "x.csv").write_text(text.replace("\n", "\r\n"), newline="")
+    assert storage.read_csv(tmp_path / "x.csv") == records
 
 
-def test_rows_lost_in_a_damaged_header_are_missed(tmp_path: Path) -> None:
-    """pyarrow reads some of these files as if they had fewer rows, without a word."""
-    path = tmp_path / "x.parquet"
-    rows = storage.binary_column(np.arange(60, dtype=np.uint8).reshape(20, 3))
-    pq.write_table(pa.table({"x": rows}), path, compression="none", use_dictionary=False)
-    sound = path.read_bytes()
-    short = 0
-    for place in range(8 * 4, 8 * sound.index(rows[0].as_py())):
-        damaged = bytearray(sound)
-        damaged[place // 8] ^= 1 << place % 8
-        path.unlink()
-        path.write_bytes(damaged)
-        with contextlib.suppress(pa.ArrowException, OSError):
-            short += len(pq.read_table(path)) < 20
-        for read in (storage.read_parquet, _groups):
-            with contextlib.suppress(UserError):
-                assert len(read(path)) == 20
-    assert short
+@pytest.mark.parametrize("change", [("0.5", "0.6"), ("c,", "b,"), ("kappa", "rho"), ("rows 2", "")])
+def test_a_table_that_someone_changed_is_named(tmp_path: Path, change: tuple[str, str]) -> None:
+    path = tmp_path / "x.csv"
+    publish_csv("class,kappa\nb,0.5\nc,\n", path)
+    text = path.read_text()
+    path.write_text(text.replace(*change))
+    with pytest.raises(UserError, match=r"x\.csv: .*its `#check`.*delete it and run"):
+        storage.read_csv(path)
+    # Without the column it is what somebody wrote by hand.
+    path.write_text("class,kappa\nb,0.6\n")
+    assert storage.read_csv(path) == [{"class": "b", "kappa": "0.6"}]
 
 
-def _groups(path: Path) -> pa.Table:
-    with storage.reading(path, "Parquet"), pq.ParquetFile(path) as file:
-        return storage.read_groups(file, range(file.num_row_groups))
-
-
-def test_the_rows_of_a_value(tmp_path: Path) -> None:
-    path = tmp_path / "x.parquet"
-    pq.write_table(pa.table({"split": ["a", "b", "a"], "x": [1, 2, 3]}), path, row_group_size=2)
-    assert storage.read_parquet(path, ["x"], ("split", "a"))["x"].to_pylist() == [1, 3]
-    assert len(storage.read_parquet(path, ["x"], ("split", "c"))) == 0
+def test_a_table_cut_off_between_two_rows_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    publish_csv("class\na\nb\n", path)
+    lines = path.read_text().splitlines(keepends=True)
+    for keep in range(1, len(lines)):
+        path.write_text("".join(lines[:keep]))
+        with pytest.raises(UserError, match="damaged"):
+            storage.read_csv(path)

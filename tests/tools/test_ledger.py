@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from mmlib.runtime.storage import read_csv
 from mmlib.shards.rows.ledger import (
     write_ledger,
     write_manifest_csv,
@@ -36,5 +37,6 @@ def test_counts_and_lists(written: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 def test_the_manifest_of_the_evaluation(written: Path, tmp_path: Path) -> None:
     write_manifest_csv(written, tmp_path / "eval.csv")
-    text = (tmp_path / "eval.csv").read_text(encoding="utf-8")
-    assert text == "clip_id,status,error\ne0,failed,timeout\ne1,failed,timeout\n"
+    assert read_csv(tmp_path / "eval.csv") == [
+        {"clip_id": f"e{number}", "status": "failed", "error": "timeout"} for number in range(2)
+    ]

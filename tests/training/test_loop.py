@@ -142,6 +142,17 @@ def test_a_killed_run_ends_in_the_same_bits(
     assert timeless(history.costs) == timeless(expected.costs)
 
 
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        train(tmp_path, kill=(1, 0))
+    (path,) = tmp_path.rglob("checkpoint.pt")
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    path.write_bytes(whole)
+    with pytest.raises(UserError, match=r"checkpoint\.pt: .*damaged.*delete it and run"):
+        train(tmp_path)
+
+
 def test_a_run_depends_on_its_seed_alone(tmp_path: Path) -> None:
     one, _ = train(tmp_path / "one")
     torch.manual_seed(5)

@@ -21,6 +21,7 @@ from mmlib.models.build import architecture, build
 from mmlib.params.training import FRESH
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.scratch import Scratch
+from mmlib.runtime.storage import read_json
 from mmlib.training import loop
 from mmlib.training.history import History
 from stages import blend, embed, train
@@ -88,7 +89,7 @@ def first_loss(run: str) -> float:
 
 def outputs(folder: Path, run: str) -> list[Any]:
     """All that a training run writes, but for its seconds."""
-    costs = json.loads((folder / f"metrics/costs/{run}.json").read_text(encoding="utf-8"))
+    costs = read_json(folder / f"metrics/costs/{run}.json")
     del costs["seconds"]
     models = folder / "data/models"
     files = [models / f"{run}.safetensors", models / f"{run}.json"]

@@ -13,20 +13,20 @@ from mmlib.evaluation.attacked.budgets import threat_at
 from mmlib.evaluation.attacked.run import AttackedRun
 from mmlib.evaluation.checks import stored
 from mmlib.evaluation.checks.outcome import Outcome
-from mmlib.runtime.storage import numbers_of, read_metadata, read_parquet
+from mmlib.runtime.parquet import Reader, numbers_of, read_parquet
 from mmlib.threats import THREATS
 
 
 def check_examples(attacks: Path, run: str, attacked: AttackedRun) -> list[Outcome]:
     """Check <run>-examples.parquet, and the norms of every row of <run>.parquet."""
     norms = _norms(attacks / f"{run}.parquet", attacked)
-    path = attacks / f"{run}-examples.parquet"
-    file = read_parquet(path)
+    stored_file = Reader(attacks / f"{run}-examples.parquet")
+    file = stored_file.read()
     if not file.num_rows:
         message = "attack.examples is 0: no clip was kept to be measured again"
         whole = norms if norms.status == "fail" else Outcome("budget_exact", "warn", message)
         return [whole, Outcome("reload_rescore", "warn", message)]
-    shapes = read_metadata(file.schema, path)["shapes"]
+    shapes = stored_file.facts()["shapes"]
     clean, adversarial = (
         to_device(_stored_batch(file, side, shapes), attacked.device)
         for side in ("clean", "adversarial")

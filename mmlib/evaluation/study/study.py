@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mmlib.evaluation.study import member
 from mmlib.evaluation.study.table import cells, on_val
 from mmlib.params.study import StudySettings
+from mmlib.runtime.parquet import write_table
 from mmlib.runtime.scratch import (
     Scratch,
     fingerprint,
+    publish_csv,
     publish_file,
     publish_text,
 )
+from mmlib.runtime.sealed import json_text
 from mmlib.runtime.storage import read_json, records_csv
 
 Piece = Mapping[str, Any]
@@ -53,7 +55,7 @@ def run_row(name: str, settings: StudySettings, data: Path, out: Path) -> None:
             first = seed == settings.seed
             _member(name, seed, settings, data, scratch, with_table=first and table is not None)
         pieces.append(read_json(scratch.path(f"{seed}.json")))
-    publish_text(_csv(pieces), out / f"{name}.csv")
+    publish_csv(_csv(pieces), out / f"{name}.csv")
     publish_file(lambda path: _write_pseudo(path, pieces), out / f"{name}.parquet")
     scratch.finish()
 
@@ -80,7 +82,7 @@ def _member(
         ],
     }
     # d' is infinite where the AUC is 1, which Python's JSON can say and publish_json refuses.
-    publish_text(json.dumps(found), scratch.path(f"{seed}.json"))
+    publish_text(json_text(json.dumps(found)), scratch.path(f"{seed}.json"))
     fitted.scratch.finish()
 
 
@@ -95,4 +97,4 @@ def _cell(value: Any) -> str:
 
 def _write_pseudo(path: Path, pieces: Sequence[Piece]) -> None:
     rows = [row for piece in pieces for row in piece["pseudo"]]
-    pq.write_table(pa.Table.from_pylist(rows), path)
+    write_table(pa.Table.from_pylist(rows), path)

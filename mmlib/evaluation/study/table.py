@@ -1,5 +1,6 @@
 """A trained model under plain PGD: at several budgets and numbers of steps, and on val."""
 
+import io
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -16,9 +17,11 @@ from mmlib.evaluation.study.member import (
 )
 from mmlib.models import devices
 from mmlib.params.study import StudySettings
+from mmlib.runtime import sealed
 from mmlib.runtime.arrays import Floats32, Indices
 from mmlib.runtime.scratch import Scratch
 from mmlib.runtime.seeds import derive
+from mmlib.runtime.storage import reading
 
 
 def cells(model: Path, settings: StudySettings, data: Path, scratch: Scratch) -> Iterator[Line]:
@@ -41,7 +44,7 @@ def cells(model: Path, settings: StudySettings, data: Path, scratch: Scratch) ->
             if not scratch.has(piece):
                 found = _attack(run, chosen, threat, multiple, steps, settings.seed)
                 scratch.write(piece, partial(_save, found))
-            logits = np.load(scratch.path(piece))
+            logits = _load(scratch.path(piece))
             eps = attack.eps * multiple
             yield line("table", threat, eps, steps, labels, logits, run.clips.task)
 
@@ -58,7 +61,7 @@ def on_val(model: Path, settings: StudySettings, data: Path, scratch: Scratch) -
     if not scratch.has(piece):
         found = _attack(run, rows, threat, 1.0, attack.steps, settings.seed)
         scratch.write(piece, partial(_save, found))
-    logits, labels = np.load(scratch.path(piece)), run.clips.labels.astype(np.bool_)
+    logits, labels = _load(scratch.path(piece)), run.clips.labels.astype(np.bool_)
     return line("val", threat, attack.eps, attack.steps, labels, logits, run.clips.task)
 
 
@@ -81,3 +84,10 @@ def _attack(
 def _save(logits: Floats32, path: Path) -> None:
     with path.open("wb") as stream:
         np.save(stream, logits)
+    sealed.append(path)
+
+
+def _load(path: Path) -> Floats32:
+    with reading(path, "finished logits"):
+        logits: Floats32 = np.load(io.BytesIO(sealed.content(path)))
+    return logits

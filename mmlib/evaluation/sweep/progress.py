@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from mmlib.evaluation.sweep.chunk import Budgeted, ChunkSweep
 from mmlib.evaluation.sweep.methods import Solution
+from mmlib.runtime import sealed
+from mmlib.runtime.storage import reading
 
 _LOGITS = "logits"
 
@@ -22,19 +23,19 @@ def write_points(path: Path, sweep: ChunkSweep) -> None:
     for name, members in sweep.members.items():
         for method, found in members.items():
             tensors |= _tensors(f"{name} {method}", found)
-    save_file(tensors, path)
+    _save(tensors, path)
 
 
 def read_points(path: Path, sweep: ChunkSweep) -> None:
     """Take up what `write_points` wrote, of the same clips."""
     found: dict[str, dict[str, Tensor]] = {}
-    for key, tensor in load_file(path, device=str(sweep.labels.device)).items():
+    for key, tensor in _load(path).items():
         place, _, part = key.rpartition(" ")
         found.setdefault(place, {})[part] = tensor
     multiples = {repr(multiple): multiple for multiple in sweep.settings.sweep}
     for place, tensors in found.items():
         name, _, which = place.partition(" ")
-        logits = tensors.pop(_LOGITS)
+        logits = tensors.pop(_LOGITS).to(sweep.labels.device)
         # In the layout of the clean clips, in which the nets are fastest.
         points = {
             part: torch.empty_like(sweep.inputs[part]).copy_(tensor)
@@ -48,7 +49,7 @@ def read_points(path: Path, sweep: ChunkSweep) -> None:
 
 def write_logits(path: Path, sweep: ChunkSweep) -> None:
     """Write the logits of every condition, for `read_logits`."""
-    save_file(
+    _save(
         {
             f"{name} {multiple!r}": found.logits.cpu().clone()
             for (name, multiple), found in sweep.solutions.items()
@@ -63,10 +64,20 @@ def read_logits(
     """The logits (N, K) of each condition over all chunks, in the order of the paths."""
     parts: dict[Budgeted, list[Tensor]] = {condition: [] for condition in conditions}
     for path in paths:
-        with safe_open(path, framework="pt") as file:
-            for name, multiple in conditions:
-                parts[name, multiple].append(file.get_tensor(f"{name} {multiple!r}"))
+        held = _load(path)
+        for name, multiple in conditions:
+            parts[name, multiple].append(held[f"{name} {multiple!r}"])
     return {condition: torch.cat(rows).to(device) for condition, rows in parts.items()}
+
+
+def _save(tensors: dict[str, Tensor], path: Path) -> None:
+    save_file(tensors, path)
+    sealed.append(path)
+
+
+def _load(path: Path) -> dict[str, Tensor]:
+    with reading(path, "a chunk's progress"):
+        return load(sealed.content(path))
 
 
 def _tensors(place: str, found: Solution) -> dict[str, Tensor]:

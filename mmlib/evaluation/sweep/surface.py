@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
@@ -27,9 +26,9 @@ from mmlib.evaluation.attacked import frozen
 from mmlib.evaluation.sweep.chunk import ChunkSweep
 from mmlib.evaluation.sweep.methods import Solution
 from mmlib.evaluation.sweep.table import packed
+from mmlib.runtime.parquet import metadata, read_parquet, write_table
 from mmlib.runtime.scratch import publish_file
 from mmlib.runtime.seeds import derive
-from mmlib.runtime.storage import metadata, read_parquet
 from mmlib.threats import FULL, MODALITIES, SINGLE, THREATS
 
 GRID, SHARED = "grid", "shared"
@@ -171,7 +170,7 @@ def write_piece(path: Path, clip_ids: Sequence[str], points: Sequence[Point]) ->
         ):
             columns.setdefault(name, []).extend(values)
     width = points[0].scores.shape[1] if points else 1
-    pq.write_table(pa.table(columns, schema=_schema(width)), path)
+    write_table(pa.table(columns, schema=_schema(width)), path)
 
 
 def publish(pieces: Sequence[Path], path: Path, classes: int, facts: dict[str, Any]) -> None:
@@ -180,7 +179,7 @@ def publish(pieces: Sequence[Path], path: Path, classes: int, facts: dict[str, A
     tables = [read_parquet(piece) for piece in pieces]
     table = pa.concat_tables(tables) if tables else schema.empty_table()
     whole = table.replace_schema_metadata(metadata(facts))
-    publish_file(lambda p: pq.write_table(whole, p), path)
+    publish_file(lambda p: write_table(whole, p), path)
 
 
 def _schema(classes: int) -> pa.Schema:

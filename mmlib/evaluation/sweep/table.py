@@ -5,22 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from torch import Tensor
 
 from mmlib.evaluation.sweep.chunk import (
     Example,
     Record,
 )
-from mmlib.runtime.storage import (
-    binary_column,
-    metadata,
-    open_parquet,
-    read_groups,
-    read_metadata,
-    read_parquet,
-    reading,
-)
+from mmlib.runtime import parquet
+from mmlib.runtime.parquet import binary_column, metadata
 
 MEASURES = (
     "norm_audio",
@@ -61,7 +53,7 @@ def schema(classes: int) -> pa.Schema:
 def write_piece(path: Path, clip_ids: Sequence[str], records: Sequence[Record]) -> None:
     """Write one chunk, a row group for each condition."""
     columns = schema(records[0].scores.shape[1])
-    with pq.ParquetWriter(path, columns, use_dictionary=["threat", "attack"]) as writer:
+    with parquet.writer(path, columns, use_dictionary=["threat", "attack"]) as writer:
         for record in records:
             writer.write_table(_rows(clip_ids, record, columns))
 
@@ -89,14 +81,11 @@ def _rows(clip_ids: Sequence[str], record: Record, columns: pa.Schema) -> pa.Tab
 
 def join_pieces(pieces: Sequence[Path], path: Path, facts: Mapping[str, Any]) -> None:
     """Write the pieces as one file, condition by condition, with the memory of one condition."""
-    files = [open_parquet(piece) for piece in pieces]
-    columns = files[0].schema_arrow.with_metadata(metadata(facts))
-    with pq.ParquetWriter(path, columns, use_dictionary=["threat", "attack"]) as writer:
-        for condition in range(files[0].num_row_groups):
-            groups = []
-            for piece, file in zip(pieces, files, strict=True):
-                with reading(piece, "a finished piece"):
-                    groups.append(read_groups(file, [condition]))
+    files = [parquet.Reader(piece, "a finished piece") for piece in pieces]
+    columns = files[0].schema.with_metadata(metadata(facts))
+    with parquet.writer(path, columns, use_dictionary=["threat", "attack"]) as writer:
+        for condition in range(len(files[0].sizes)):
+            groups = [file.read(groups=[condition]) for file in files]
             rows = pa.concat_tables(groups).cast(columns).combine_chunks()
             writer.write_table(rows, row_group_size=max(1, rows.num_rows))
 
@@ -121,15 +110,17 @@ def write_examples(path: Path, examples: Sequence[Example]) -> None:
         columns[f"{modality}_present"] = [example.present[modality] for example in examples]
     shapes = {modality: list(array.shape) for modality, array in examples[0].clean.items()}
     table = pa.table(columns).replace_schema_metadata(metadata({"shapes": shapes}))
-    pq.write_table(table, path)
+    parquet.write_table(table, path)
 
 
 def join_examples(pieces: Sequence[Path], path: Path, facts: Mapping[str, Any]) -> None:
     """Write the pieces of examples as one file; the arrays' shapes go into its metadata."""
-    tables = [read_parquet(piece) for piece in pieces]
-    shapes = read_metadata(tables[0].schema, pieces[0])["shapes"] if tables else {}
+    files = [parquet.Reader(piece, "a finished piece") for piece in pieces]
+    tables = [file.read() for file in files]
+    shapes = files[0].facts()["shapes"] if files else {}
     table = pa.concat_tables(tables) if tables else pa.table({"clip_id": pa.array([], pa.string())})
-    pq.write_table(table.replace_schema_metadata(metadata({**facts, "shapes": shapes})), path)
+    about = metadata({**facts, "shapes": shapes})
+    parquet.write_table(table.replace_schema_metadata(about), path)
 
 
 def packed(rows: Tensor) -> pa.Array:

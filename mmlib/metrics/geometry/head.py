@@ -10,6 +10,7 @@ from safetensors.numpy import load_file
 
 from mmlib.runtime.arrays import Bools, Reals
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.storage import check_weights
 
 # How far cached logits may lie from head(embedding), as a share of the largest logit: another
 # device's rounding stays within it, another model's head does not.
@@ -51,10 +52,9 @@ def read_head(path: Path) -> Head:
 
     Raises UserError when the file is absent, broken or has no linear head.
     """
+    check_weights(path)
     try:
         weights = load_file(path)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run `dvc repro`") from None
     except SafetensorError as error:
         raise UserError(f"{path}: {error}; delete it and run `dvc repro`") from None
     if "head.weight" not in weights or "head.bias" not in weights:

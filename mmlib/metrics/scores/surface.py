@@ -21,7 +21,8 @@ from mmlib.metrics.stored import (
 )
 from mmlib.runtime.arrays import Floats, Floats32
 from mmlib.runtime.errors import UserError
-from mmlib.runtime.storage import csv_text, decimals, numbers_of, read_parquet, significant
+from mmlib.runtime.parquet import numbers_of, read_parquet
+from mmlib.runtime.storage import csv_text, decimals, significant
 from mmlib.threats import MODALITIES, threat_on
 
 KEPT = (0.9, 0.75, 0.5, 0.25)

@@ -17,7 +17,8 @@ from mmlib.metrics.intervals import Interval, jackknife_interval, jackknife_p, t
 from mmlib.params.study import StudyRun
 from mmlib.params.whole.file import Params
 from mmlib.runtime.arrays import Floats
-from mmlib.runtime.storage import read_csv, read_parquet, reading
+from mmlib.runtime.parquet import read_parquet
+from mmlib.runtime.storage import read_csv, reading
 
 FIGURES = ("mAP", "AUC", "dprime", "accuracy")
 COSTS = ("forward_passes", "backward_passes", "optimiser_steps", "clips_seen", "seconds")

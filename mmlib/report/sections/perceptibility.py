@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from mmlib.report import threats, wording
 from mmlib.report.inputs import Inputs, Run
 from mmlib.report.tables import Cell, Head, Row, Table
-from mmlib.runtime.storage import read_parquet
+from mmlib.runtime.parquet import read_parquet
 
 # column of data/attacks/<run>.parquet -> heading, digits
 DISTANCES = {

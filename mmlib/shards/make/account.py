@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmlib.params.shard import Shard
-from mmlib.runtime.storage import read_parquet, write_csv
+from mmlib.runtime.parquet import read_parquet
+from mmlib.runtime.storage import write_csv
 from mmlib.shards.make.leaks.audit import (
     KINDS,
     PARAMS,

@@ -19,6 +19,7 @@ from mmlib.runtime.scratch import (
     Scratch,
     fingerprint,
 )
+from mmlib.runtime.sealed import json_text
 from mmlib.runtime.workers import map_ordered
 from mmlib.shards.make.account import (
     LEAKS_NAME,
@@ -124,8 +125,8 @@ def make_shards(
     manifest |= leak_facts(selection, settings) | {"decoder": read_facts(paths[0]).get("decoder")}
     scratch.write(LEDGER_NAME, lambda path: write_ledger(path, ledger_tables(selection)))
     scratch.write(LEAKS_NAME, lambda path: write_leaks(path, selection))
-    text = json.dumps(manifest, indent=2, allow_nan=False)
-    scratch.write(MANIFEST_NAME, lambda path: _write_line(path, text))
+    text = json_text(json.dumps(manifest, indent=2, allow_nan=False))
+    scratch.write(MANIFEST_NAME, lambda path: _write_text(path, text))
     scratch.publish(out)
     surveys.finish()
     return ledger
@@ -136,8 +137,8 @@ def _survey(surveys: Scratch, decoded: Path) -> None:
         surveys.write(decoded.name, lambda path: write_survey(decoded, path))
 
 
-def _write_line(path: Path, text: str) -> None:
-    path.write_text(text + "\n", encoding="utf-8")
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
 
 
 def _check_length(settings: Shard) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from mmlib.runtime import parquet
 from mmlib.runtime.arrays import Bools, Ints, Ints8, Ints32
 from mmlib.runtime.errors import UserError
-from mmlib.runtime.storage import read_parquet
+from mmlib.runtime.parquet import read_parquet
 from mmlib.shards.make.leaks.hashes import (
     pack,
     picture_hash,
@@ -35,7 +35,7 @@ _COLUMNS = ["clip_id", "source_id", "split", "status", "sha256", "audio_present"
 
 def write_survey(decoded: Path, path: Path) -> None:
     """Survey one decoded shard, a few clips in memory at a time."""
-    with pq.ParquetWriter(path, LEDGER_SCHEMA, compression="none") as writer:
+    with parquet.writer(path, LEDGER_SCHEMA, compression="none") as writer:
         rows: list[dict[str, Any]] = []
         for row in _rows(decoded):
             rows.append(row)

@@ -12,17 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from mmlib.runtime import parquet
 from mmlib.runtime.errors import UserError
-from mmlib.runtime.storage import (
-    metadata,
-    read_groups,
-    read_json,
-    read_metadata,
-    read_schema,
-    reading,
-)
+from mmlib.runtime.sealed import json_text
+from mmlib.runtime.storage import read_json, reading
 
 SPLITS = ("train", "val", "eval")
 OK, FAILED = "ok", "failed"
@@ -32,6 +26,7 @@ DAMAGED = "damaged: "
 _GROUP_ROWS = 16
 _GROUP_BYTES = 128 << 20
 VOCABULARY_NAME = "classes.json"
+_KIND = "a shard of clips"
 
 
 @dataclass(frozen=True)
@@ -159,9 +154,9 @@ def write_rows(
 ) -> None:
     """Write one shard, a few rows at a time; `facts` become JSON in the schema's metadata."""
     small = [name for name in schema.names if name not in PAYLOADS]
-    with pq.ParquetWriter(
+    with parquet.writer(
         path,
-        schema.with_metadata(metadata(dict(sorted(facts.items())))),
+        schema.with_metadata(parquet.metadata(dict(sorted(facts.items())))),
         compression="none",
         use_dictionary=False,
         # Statistics of a payload would repeat its smallest and its largest value in the footer.
@@ -186,37 +181,38 @@ def _groups(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 def read_clips(path: Path) -> Iterator[Clip]:
     """Yield the clips of one shard, a few in memory at a time."""
-    for row in _read(path, CLIP_SCHEMA.names):
+    for row in _read(path, CLIP_SCHEMA):
         yield Clip(**row)
 
 
 def read_decoded(path: Path) -> Iterator[DecodedClip]:
     """Yield the decoded clips of one shard, a few in memory at a time."""
-    for row in _read(path, DECODED_SCHEMA.names):
+    for row in _read(path, DECODED_SCHEMA):
         yield DecodedClip(**row)
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield some columns of each row; payloads that are not named cost nothing."""
-    return _read(path, columns)
+    yield from _rows(parquet.Reader(path, _KIND), columns)
 
 
-def _read(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-    with reading(path, "a shard of clips"), pq.ParquetFile(path) as file:
-        missing = sorted(set(columns) - set(file.schema_arrow.names))
-        if missing:
-            raise ValueError(f"no column {missing[0]}")
-        for number in range(file.num_row_groups):
-            for row in read_groups(file, [number], columns).to_pylist():
-                if "labels" in row:
-                    row["labels"] = tuple(row["labels"])
-                yield row
+def _read(path: Path, schema: pa.Schema) -> Iterator[dict[str, Any]]:
+    file = parquet.Reader(path, _KIND)
+    file.require(schema)
+    yield from _rows(file, schema.names)
+
+
+def _rows(file: parquet.Reader, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    for part in file.parts(columns):
+        for row in part.to_pylist():
+            if "labels" in row:
+                row["labels"] = tuple(row["labels"])
+            yield row
 
 
 def read_facts(path: Path) -> dict[str, Any]:
-    """The facts that a shard was written with; none where there are none."""
-    schema = read_schema(path)
-    return read_metadata(schema, path) if schema.metadata else {}
+    """The facts that a shard was written with."""
+    return parquet.Reader(path, _KIND).facts()
 
 
 def shard_name(split: str, number: int) -> str:
@@ -235,7 +231,7 @@ def shard_paths(directory: Path) -> list[Path]:
 def write_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
     """Write classes.json."""
     text = json.dumps({"classes": vocabulary.classes, "task": vocabulary.task}, indent=2)
-    path.write_text(text + "\n", encoding="utf-8")
+    path.write_text(json_text(text), encoding="utf-8")
 
 
 def read_vocabulary(directory: Path) -> Vocabulary:

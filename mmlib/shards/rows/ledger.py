@@ -5,17 +5,19 @@ as plain text. Rows stand in the order of the list, one split after another.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from mmlib.runtime import parquet
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.lists import Row, read_list
-from mmlib.runtime.storage import reading, require_rows, write_csv
+from mmlib.runtime.scratch import publish_csv
+from mmlib.runtime.sealed import CHECK, has_seal, open_rows
+from mmlib.runtime.storage import csv_text, reading
 from mmlib.shards.rows.clips import (
     FAILED,
     OK,
@@ -65,7 +67,7 @@ _GROUP_ROWS = 8192
 
 def write_ledger(path: Path, parts: Iterable[pa.Table]) -> None:
     """Write tables of LEDGER_SCHEMA as one file, some thousand rows in memory at a time."""
-    with pq.ParquetWriter(path, LEDGER_SCHEMA, compression="zstd") as writer:
+    with parquet.writer(path, LEDGER_SCHEMA, compression="zstd") as writer:
         waiting: list[pa.Table] = []
         for part in parts:
             waiting.append(part)
@@ -82,18 +84,12 @@ def read_rows(path: Path, columns: Iterable[str], split: str | None = None) -> I
     UserError when the file is absent or not a ledger.
     """
     names = list(columns)
-    fix = "run `dvc repro -f shard`"
-    with reading(path, "a ledger", fix), pq.ParquetFile(path) as file:
-        if not file.schema_arrow.equals(LEDGER_SCHEMA):
-            raise ValueError("it is not of this version")
-        found = 0
-        for batch in file.iter_batches(_GROUP_ROWS, columns=[*{*names, "split"}]):
-            found += len(batch)
-            table = pa.Table.from_batches([batch])
-            if split is not None:
-                table = table.filter(pc.equal(table["split"], split))
-            yield table.select(names)
-        require_rows(found, file.metadata.num_rows)
+    file = parquet.Reader(path, "a ledger", "run `dvc repro -f shard`")
+    file.require(LEDGER_SCHEMA)
+    for table in file.parts(dict.fromkeys([*names, "split"])):
+        if split is not None:
+            table = table.filter(pc.equal(table["split"], split))
+        yield table.select(names)
 
 
 def write_manifest_csv(ledger: Path, path: Path, split: str = "eval") -> None:
@@ -102,23 +98,43 @@ def write_manifest_csv(ledger: Path, path: Path, split: str = "eval") -> None:
         [table[name].to_pylist() for name in MANIFEST_HEADS]
         for table in read_rows(ledger, MANIFEST_HEADS, split)
     )
-    write_csv(path, MANIFEST_HEADS, (row for part in parts for row in zip(*part, strict=True)))
+    rows = (row for part in parts for row in zip(*part, strict=True))
+    publish_csv(csv_text(MANIFEST_HEADS, rows), path)
 
 
 def read_manifest_csv(path: Path) -> set[str] | None:
     """The usable clips of such a file, this project's or another's; None where it lists none.
 
     Only the column `clip_id` is needed; where there is a `status`, it has to be ok. UserError when
-    the file is absent, has no such column, has a row that cannot be read, or names a clip twice.
+    the file is absent, has no such column, has a row that cannot be read, names a clip twice, or
+    has another content than its `#check` says.
     """
-    with reading(path, "a csv file", "name a csv file with a column clip_id"):
-        rows = list(read_list(path, ("clip_id",), _usable))
-    if not rows:
+    fix = "name a csv file with a column clip_id, without a column #check if it was changed"
+    with reading(path, "a csv file", fix):
+        found = list(read_list(path, ("clip_id",), lambda row: row))
+        _require_whole(path, found)
+    if not found:
         return None
+    rows = [_usable(row) for row in found]
     (again, times), *_ = Counter(clip_id for clip_id, _ in rows).most_common(1)
     if times > 1:
         raise UserError(f"{path}: clip {again} is there twice")
     return {clip_id for clip_id, usable in rows if usable}
+
+
+def _require_whole(path: Path, rows: Sequence[Row]) -> None:
+    """ValueError where the list is one of ours and not as it was written.
+
+    One without rows restricts nothing, so that it must not come of one that was cut off.
+    """
+    if not rows:
+        text = path.read_bytes()
+        if not text.endswith((b"\n", b"\r")) or CHECK.encode() in text:
+            raise ValueError("it is empty, or cut off after its header")
+        return
+    heads, cells = list(rows[0].cells), [list(row.cells.values()) for row in rows]
+    if heads == [*MANIFEST_HEADS, CHECK] or has_seal(cells):
+        open_rows(heads, cells)
 
 
 def _usable(row: Row) -> tuple[str, bool]:

@@ -27,6 +27,8 @@ from mmlib.models.predict import predict
 from mmlib.params.attacks import Attack
 from mmlib.params.checks import Checks
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.parquet import write_table
+from mmlib.runtime.scratch import publish_json
 from mmlib.shards.read.format import (
     ShardReader,
     ShardRow,
@@ -36,6 +38,7 @@ from mmlib.shards.read.loader import ShardSet
 from mmlib.shards.read.manifest import (
     MANIFEST_NAME,
     ids_hash,
+    read_manifest,
 )
 from stages import check
 from tests.conftest import ROOT
@@ -94,10 +97,10 @@ def _other_split(shards: Path) -> None:
         layout,
         [ShardRow(ids[i], ids[i], tags[i], audio[i], frames[i], silence) for i in range(3)],
     )
-    manifest = json.loads((shards / MANIFEST_NAME).read_text())
+    manifest = read_manifest(shards)
     files = ["val-00000.parquet"]
     manifest["clips"]["val"] = {"count": 3, "sha256": ids_hash(ids), "files": files}
-    (shards / MANIFEST_NAME).write_text(json.dumps(manifest))
+    publish_json(manifest, shards / MANIFEST_NAME)
 
 
 def _embed(places: Places, run: str) -> None:
@@ -179,7 +182,7 @@ def test_tampered_examples_are_found_out(attacked: Task, tmp_path: Path) -> None
     place = table.schema.get_field_index("adversarial_audio")
     swapped = pa.array(table["adversarial_audio"].to_pylist()[::-1])
     changed = table.set_column(place, "adversarial_audio", swapped)
-    pq.write_table(changed, tmp_path / "mid-examples.parquet")
+    write_table(changed, tmp_path / "mid-examples.parquet")
     found = by_name(check_run(task))
     assert found["budget_exact"].status == "fail"
     assert found["reload_rescore"].status == "fail"
@@ -191,7 +194,7 @@ def test_a_recorded_norm_over_its_budget_is_found_out(attacked: Task, tmp_path: 
     table = pq.read_table(tmp_path / "mid.parquet")
     place = table.schema.get_field_index("norm_video")
     longer = pyarrow.compute.multiply(table["norm_video"], 1.0001)
-    pq.write_table(table.set_column(place, "norm_video", longer), tmp_path / "mid.parquet")
+    write_table(table.set_column(place, "norm_video", longer), tmp_path / "mid.parquet")
     found = by_name(check_run(task))
     assert found["budget_exact"].status == "fail"
     assert "video under" in found["budget_exact"].message
@@ -210,7 +213,7 @@ def test_scores_of_another_model_are_found_out(attacked: Task, tmp_path: Path) -
     place = table.schema.get_field_index("scores")
     field = table.schema.field(place)
     changed = table.set_column(place, field, pa.array(scores, field.type))
-    pq.write_table(changed, tmp_path / "mid.parquet")
+    write_table(changed, tmp_path / "mid.parquet")
     found = by_name(check_run(task))
     assert found["worst_case_per_clip"].status == "fail"
     assert "at 0.08" in found["worst_case_per_clip"].message
@@ -218,9 +221,7 @@ def test_scores_of_another_model_are_found_out(attacked: Task, tmp_path: Path) -
 
 def test_no_examples_warn(attacked: Task, tmp_path: Path) -> None:
     task = moved(attacked, tmp_path)
-    pq.write_table(
-        pa.table({"clip_id": pa.array([], pa.string())}), tmp_path / "mid-examples.parquet"
-    )
+    write_table(pa.table({"clip_id": pa.array([], pa.string())}), tmp_path / "mid-examples.parquet")
     found = by_name(check_run(task))
     assert found["reload_rescore"].status == found["budget_exact"].status == "warn"
 
@@ -229,7 +230,7 @@ def test_other_clips_are_refused(attacked: Task, tmp_path: Path) -> None:
     task = moved(attacked, tmp_path)
     table = pq.read_table(tmp_path / "mid.parquet")
     kept = table.filter(pyarrow.compute.not_equal(table["clip_id"], "clip-3"))
-    pq.write_table(kept, tmp_path / "mid.parquet")
+    write_table(kept, tmp_path / "mid.parquet")
     with pytest.raises(UserError, match="attacked other clips"):
         check_run(task)
 

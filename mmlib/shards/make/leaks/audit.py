@@ -11,7 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from mmlib.runtime.arrays import Bools, Floats32, Indices, Ints, Ints8, Ints32, Records
-from mmlib.runtime.storage import numbers_of, read_parquet
+from mmlib.runtime.parquet import numbers_of, read_parquet
 from mmlib.shards.make.leaks.search import near_pairs, pictures, sounds
 from mmlib.shards.rows.clips import SPLITS
 from mmlib.shards.rows.ledger import (
