@@ -14,6 +14,7 @@ from unicodedata import normalize
 from mmlib.params.data import Data
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.lists import Row, RowError, clean, read_list
+from mmlib.runtime.paths import full_path
 from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources import doubtful
 from mmlib.sources.base import ClipList, Fetched, Request
@@ -50,7 +51,7 @@ def clip_list(data: Data, seed: int) -> ClipList:
 def _table(path: str | None) -> Path:
     if not path:
         raise UserError("data.source=folder needs data.path: the folder that holds labels.csv")
-    folder = Path(path).expanduser().absolute()
+    folder = full_path(path)
     table = folder / _LIST_NAME if folder.is_dir() else folder
     if not table.is_file():
         raise UserError(f"data.path={path}: no {table}; the folder must hold a {_LIST_NAME}")

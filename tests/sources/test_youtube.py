@@ -199,7 +199,7 @@ def test_ids_are_checked_before_they_go_anywhere(web: VideoSite, video: str) -> 
 def test_an_id_like_an_option_is_a_name_all_the_same(web: VideoSite) -> None:
     web.plans["--exec=____".replace("=", "-")] = ["ok"]
     fetched = got(web, "--exec-____")
-    assert fetched.path == kept_path("--exec-____", 2.3, 4.3, Path("keep"))
+    assert fetched.path == kept_path("--exec-____", 2.3, 4.3, Path("keep").absolute())
 
 
 def test_clips_of_other_settings_are_not_mixed(web: VideoSite) -> None:
