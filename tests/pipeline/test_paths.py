@@ -27,8 +27,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def test_a_copy_of_the_project_works_on_the_same_clips(project: Project) -> None:
     values = ("source=folder", "path=clips", "watch=clips/labels.csv", "media=in_place")
     options = [word for value in values for word in ("-S", f"data.{value}")]
-    project.dvc("exp", "run", "--temp", "--name", "copied", *options, "download")
-    project.dvc("exp", "apply", "copied")
+    assert "Running stage 'download'" in project.dvc("exp", "run", "--temp", *options, "download")
+    # The same work in the project itself is known by now: every dependency is what it was there.
+    assert "Running stage 'download'" not in project.dvc("exp", "run", *options, "download")
     rows = [row for p in shard_paths(project.folder / "data/clips") for row in read_clips(p)]
     assert [row.path for row in rows] == [
         str(project.folder / "clips" / name) for _, name, _, _ in small_rows(2, 1, 1)

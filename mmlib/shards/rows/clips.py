@@ -66,8 +66,8 @@ class DecodedClip:
 
     `pcm` holds `sample_rate_hz` int16 samples a second, mono; `frames` uint8 (frame_count, height,
     width, 3), RGB, at `frame_times` seconds. `audio_s` and `video_s` are the lengths of the tracks,
-    `offset_s` the start of the sound less that of the pictures. An ok row may carry a message that
-    begins with "damaged: ".
+    `offset_s` the start of the sound less that of the pictures. Damaged media give an ok row with
+    the kinds of `damage` (see `media.decode.Decoded`) and a message that begins with "damaged: ".
     """
 
     clip_id: str
@@ -94,6 +94,7 @@ class DecodedClip:
     message: str | None
     attempts: int
     request: str = ""
+    damage: tuple[str, ...] = ()
 
 
 _COMMON = [
@@ -138,9 +139,11 @@ DECODED_SCHEMA = pa.schema(
         pa.field("audio_present", pa.bool_(), nullable=False),
         pa.field("video_present", pa.bool_(), nullable=False),
         *_OUTCOME,
+        pa.field("damage", pa.list_(pa.string()), nullable=False),
     ]
 )
 PAYLOADS = ("media", "pcm", "frames")
+_TUPLES = {"labels", "damage"}
 
 
 @dataclass(frozen=True)
@@ -208,8 +211,8 @@ def _read(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
             raise ValueError(f"no column {missing[0]}")
         for number in range(file.num_row_groups):
             for row in read_groups(file, [number], columns).to_pylist():
-                if "labels" in row:
-                    row["labels"] = tuple(row["labels"])
+                for name in _TUPLES & row.keys():
+                    row[name] = tuple(row[name])
                 yield row
 
 
