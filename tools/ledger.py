@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mmlib.runtime import stage
+from mmlib.runtime.paths import with_home
 from mmlib.shards.rows.clips import (
     OK,
     SPLITS,
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--error", help="list the clips of this class of error")
     parser.add_argument("--damage", help="list the clips with this kind of damage")
     parser.add_argument("--split", choices=SPLITS)
-    parser.add_argument("--ledger", type=Path, default=LEDGER)
+    parser.add_argument("--ledger", type=with_home, default=LEDGER)
     chosen = parser.parse_args(arguments)
     if chosen.error:
         lines = listing(chosen.ledger, lambda row: row["error"] == chosen.error, chosen.split)
