@@ -55,8 +55,8 @@ profile: setup ## switch params.yaml: make profile NAME="audioset paper" (docs/p
 plan: setup ## what a run of these params would take: shards, disk, time, losses; changes nothing
 	python -m tools.plan
 
-ledger: setup ## what became of the clips: counts by split, stage and error; make ledger ERROR=timeout lists clips
-	python -m tools.ledger $(if $(ERROR),--error $(ERROR))
+ledger: setup ## what became of the clips: counts by split, error and damage; ERROR=timeout or DAMAGE=cut_short lists clips
+	python -m tools.ledger $(if $(ERROR),--error $(ERROR)) $(if $(DAMAGE),--damage $(DAMAGE))
 
 retry: setup ## try failed clips again: make retry ERRORS="timeout connection" (none: what may pass; all)
 	python -m tools.retry $(ERRORS)

@@ -31,7 +31,7 @@ def row(
         "source": "test",
         "audio_present": status != "failed",
         "video_present": status != "failed",
-        "damaged": False,
+        "damage": [],
         **changed,
     }
 

@@ -52,9 +52,11 @@ def main(arguments: list[str]) -> None:
         plan_retry(_SCRATCH, errors, {name: out for name, out in OUTS.items() if out.is_dir()})
         plan = read_plan(_SCRATCH)
     _mend_dvc_lock()
+    # What stage download needs of it may be absent, and DVC would say so at the end only.
+    if not _repro("params"):
+        raise UserError("nothing was tried, see above; then run `make retry` again")
     for name, stage_name in STAGES.items():
-        command = [sys.executable, "-m", "dvc", "repro", "--single-item", "--force", stage_name]
-        if subprocess.run(command, check=False).returncode != 0:
+        if not _repro("--single-item", "--force", stage_name):
             if plan is not None and plan.stage is None:
                 restore(_SCRATCH, name, OUTS[name])
             raise UserError(
@@ -63,6 +65,11 @@ def main(arguments: list[str]) -> None:
     end_retry(_SCRATCH)
     print("\n".join(_table(before, _failures(OUTS))))
     print("`dvc repro` makes the rest follow")
+
+
+def _repro(*arguments: str) -> bool:
+    command = [sys.executable, "-m", "dvc", "repro", *arguments]
+    return subprocess.run(command, check=False).returncode == 0
 
 
 def _mend_dvc_lock() -> None:

@@ -8,6 +8,8 @@ the clock; a track that the file lacks is never made up.
 """
 
 import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,6 +31,10 @@ _LONG_LEAD_S = 10.0
 # Containers that are joined in the middle of a packet: decoders then complain about sound media.
 _JOINED_MIDWAY = ("mpeg", "mpegts", "mp3", "aac")
 
+# What demuxers say of a file that ends before its time.
+_CUT_SHORT = re.compile(
+    "ended prematurely|truncat|partial file|end of file|packet size mismatch", re.IGNORECASE
+)
 # Of a time in frames: ffmpeg prints six digits of its seconds.
 _ROUNDING = 1e-4
 
@@ -40,7 +46,9 @@ class Decoded:
     `frames` is (T, H, W, 3) uint8 RGB, frame k at k / fps seconds. `pcm` is (N,) int16, mono.
     `video_s` and `audio_s` are the lengths of the tracks, in seconds, without what stands in for a
     late start; `offset_s` is the start of the sound less the start of the pictures. `damage` is
-    what the decoder complained about; None for a sound file.
+    what the decoder complained about; None for a sound file. `damage_kinds` says the same in names
+    to count by: no_picture, no_sound (of a track that is there), video_errors, audio_errors,
+    audio_values (samples that are no sound), cut_short, decoder_failed.
     """
 
     frames: Bytes | None
@@ -49,6 +57,7 @@ class Decoded:
     audio_s: float | None
     offset_s: float | None
     damage: str | None
+    damage_kinds: tuple[str, ...] = ()
 
 
 def probe(source: bytes | Path, limits: Limits) -> Log:
@@ -102,7 +111,12 @@ def decode(
     longest = max(decoded.video_s or 0.0, decoded.audio_s or 0.0)
     if longest > section.longest_s:
         raise MediaError("too_long", f"at least {longest:.1f} s, over {limits.max_seconds:g} s")
-    return replace(decoded, damage=_damage(reading, decoded, section))
+    found = _damage(reading, decoded, section)
+    return replace(
+        decoded,
+        damage="; ".join(text for _, text in found) or None,
+        damage_kinds=tuple(kind for kinds, _ in found for kind in kinds),
+    )
 
 
 def _on_grid(pictures: Pictures, form: Form, section: Section) -> Bytes | None:
@@ -142,27 +156,35 @@ def _seconds(length: float) -> float:
     return round(max(0.0, length), 6)
 
 
-def _damage(reading: Reading, decoded: Decoded, section: Section) -> str | None:
+def _damage(
+    reading: Reading, decoded: Decoded, section: Section
+) -> list[tuple[Sequence[str], str]]:
+    """Each thing that is wrong: the names of its kinds, and what it is in words."""
     tracks = (
-        ("the video track gives no picture", reading.pictures, decoded.frames),
-        ("the audio track gives no sound", reading.sound, decoded.pcm),
+        ("video", "picture", reading.pictures, decoded.frames),
+        ("audio", "sound", reading.sound, decoded.pcm),
     )
-    complaints, errors, status = [], set[str](), 0
-    for empty, track, content in tracks:
+    found: list[tuple[Sequence[str], str]] = []
+    errors, erring, status = set[str](), list[str](), 0
+    for name, content_name, track, content in tracks:
         if not track.present:
             continue
-        errors |= set(track.log.errors)
+        if track.log.errors:
+            errors |= set(track.log.errors)
+            erring.append(f"{name}_errors")
         # A track may have ended before the section.
         if content is None and (track.log.errors or not section.start_s):
-            complaints.append(empty)
+            found.append(([f"no_{content_name}"], f"the {name} track gives no {content_name}"))
         elif content is not None:
             status = status or track.status
     if reading.sound.fault:
-        complaints.append(reading.sound.fault)
+        found.append((["audio_values"], reading.sound.fault))
     joined = section.start_s and reading.pictures.log.format in _JOINED_MIDWAY
     if errors and not joined:
+        if any(map(_CUT_SHORT.search, errors)):
+            erring.append("cut_short")
         # The demuxer and the decoder speak as they come to it: order and number may vary.
-        complaints.append(f"the decoder says: {min(errors)}")
+        found.append((erring, f"the decoder says: {min(errors)}"))
     elif status:
-        complaints.append(f"the decoder ended with status {status}")
-    return "; ".join(complaints) or None
+        found.append((["decoder_failed"], f"the decoder ended with status {status}"))
+    return found

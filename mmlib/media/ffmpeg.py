@@ -24,6 +24,7 @@ from pathlib import Path
 import imageio_ffmpeg
 
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.paths import full_path
 
 # The first with an option that tells the time of each frame (-stats_enc_pre).
 _OLDEST = 6
@@ -73,7 +74,7 @@ def binary() -> str:
             raise UserError(
                 "imageio-ffmpeg has no ffmpeg for this machine: install one and set MMLIB_FFMPEG"
             ) from None
-    path = shutil.which(name)
+    path = shutil.which(full_path(name) if "/" in name else name)
     if path is None:
         raise UserError(f"MMLIB_FFMPEG is {name!r}: no such program; unset it or mend it")
     found = _version(path)

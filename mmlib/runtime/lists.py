@@ -22,8 +22,20 @@ _DELIMITERS = (",", ";", "\t")
 _SEPARATOR_LINE = re.compile(r"sep=.", re.IGNORECASE)
 _AFTER_QUOTE = re.compile(r'"[ \t]+(?=[,;\t]|$)')
 _SECONDS = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|[+-]?\.\d+", re.ASCII)
-# Characters without width or meaning, which pasted text carries along.
-_INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))
+# Characters without width or meaning, which pasted text carries along: hyphens that do not show,
+# blanks of no width, marks of the direction of writing.
+_INVISIBLE = dict.fromkeys(
+    (
+        *(0x00AD, 0x061C, 0x180E, 0x200B, 0x200E, 0x200F, 0xFEFF),
+        *(*range(0x202A, 0x202F), *range(0x2060, 0x2070)),
+    )
+)
+# Joiners have a meaning between letters of some scripts, and between the parts of a picture.
+_IDLE_JOINER = re.compile("(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f])")
+
+
+FORMULA_ERROR = re.compile(r"#(?:NAME\?|REF!|VALUE!|DIV/0!|NUM!|NULL!|N/A|ERROR!)")
+"""What a spreadsheet leaves of a cell that begins with - or =, which it takes for a formula."""
 
 
 class RowError(ValueError):
@@ -37,7 +49,14 @@ def clean(text: str) -> str:
     """
     if text.isascii():
         return " ".join(text.split())
-    return " ".join(unicodedata.normalize("NFC", text.translate(_INVISIBLE)).split())
+    return " ".join(unicodedata.normalize("NFC", visible(text)).split())
+
+
+def visible(text: str) -> str:
+    """A text without the characters that nobody sees, and with a plain blank for no-break ones."""
+    if text.isascii():
+        return text
+    return _IDLE_JOINER.sub("", text.translate(_INVISIBLE)).replace("\u00a0", " ")
 
 
 class Row(NamedTuple):
@@ -62,7 +81,7 @@ class Row(NamedTuple):
             return None
         value = seconds(text, decimal_comma=self.decimal_comma)
         if value is None:
-            raise RowError(f"{column} is {text!r}, not a number of seconds")
+            raise RowError(f"{column} is {text!r}, not a number of seconds, such as 12.5")
         if not (math.isfinite(value) and value >= 0):
             raise RowError(f"{column} is {text}: it must be 0 or more")
         return value
@@ -163,7 +182,8 @@ def _header(lines: Iterator[tuple[int, str]], needed: Sequence[str]) -> tuple[in
                 cells = split(line, delimiter)
             except RowError:
                 continue
-            names = [clean(cell).casefold() for cell in cells]
+            # A title's own blanks and hyphens stand for the underscores of a name.
+            names = [re.sub("[ -]", "_", clean(cell).casefold()) for cell in cells]
             found.append((len(set(needed) & set(names)), names, delimiter))
         if found:
             return number, *max(found, key=lambda one: one[0])[1:]

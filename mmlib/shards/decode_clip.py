@@ -35,6 +35,7 @@ def decode_clip(clip: Clip, form: Form, limits: Limits) -> DecodedClip:
         status=OK,
         error=None,
         message=None if decoded.damage is None else DAMAGED + decoded.damage,
+        damage=decoded.damage_kinds,
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mmlib.params.data import Data
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.paths import full_path
 from mmlib.sources.audioset_fetch import fetch_lists
 from mmlib.sources.audioset_lists import (
     CLASSES_NAME,
@@ -33,7 +34,7 @@ def clip_list(data: Data, seed: int) -> ClipList:
             f"data.source=audioset needs data.path: the folder with {CLASSES_NAME} and the "
             "*_segments.csv, or with data.audioset.fetch_lists=true the one to put them in"
         )
-    folder = Path(data.path).expanduser().absolute()
+    folder = full_path(data.path)
     both = settings.train == "both"
     train = ["balanced", "unbalanced"] if both else [settings.train]
     names = [CLASSES_NAME, *(SEGMENT_NAMES[part] for part in (*train, "eval"))]

@@ -7,7 +7,7 @@ cuts the mids apart; saving puts quotes around the pieces. Here all such lines b
 import re
 from pathlib import Path
 
-from mmlib.runtime.lists import RowError, checked_text, split
+from mmlib.runtime.lists import FORMULA_ERROR, RowError, checked_text, split, visible
 
 Groups = tuple[bytes, bytes, bytes | None, bytes, bytes | None, bytes, None]
 """What the pattern of the published form finds: id, start, its decimals, end, its, mids, None."""
@@ -16,8 +16,6 @@ WANTED = 'want <id>, <start>, <end>, "<mid>,..."'
 _COLUMNS = ("ytid", "start_seconds", "end_seconds", "positive_labels")
 _ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 _TIME = re.compile(r"(\d{1,6})(?:[.](\d{1,3})\d*)?", re.ASCII)
-# A spreadsheet takes an id that begins with - or = for a formula.
-_FORMULA = re.compile(r"#(?:NAME\?|REF!|VALUE!|DIV/0!|NUM!|NULL!|N/A|ERROR!)")
 
 
 class Resaved:
@@ -37,11 +35,11 @@ class Resaved:
         RowError for a line that is none of it, UserError where it is not UTF-8.
         """
         text = line.decode("utf-8-sig" if number == 1 else "utf-8", "surrogateescape")
-        text = checked_text(self._path, number, text).strip()
+        text = visible(checked_text(self._path, number, text)).strip()
         bare = text.lstrip('" ')
         if not text.strip(' \t,;"'):
             return None
-        is_comment = bare.startswith("#") and not _FORMULA.match(bare)
+        is_comment = bare.startswith("#") and not FORMULA_ERROR.match(bare)
         if "ytid" in text.lower() and self._is_header(text.replace("#", "", 1)):
             return None
         if is_comment:
@@ -58,6 +56,8 @@ class Resaved:
             except RowError:
                 continue
             if set(_COLUMNS) <= set(names):
+                if twice := [name for name in _COLUMNS if names.count(name) > 1]:
+                    raise RowError(f"column {twice[0]} is there twice")
                 self._delimiter = delimiter
                 self._places = {name: names.index(name) for name in _COLUMNS}
                 return True

@@ -6,20 +6,25 @@ the recording that a clip comes from (else the file): clips of one recording mus
 """
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 from unicodedata import normalize
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
 
 from mmlib.params.data import Data
 from mmlib.runtime.errors import UserError
-from mmlib.runtime.lists import Row, RowError, clean, read_list
+from mmlib.runtime.lists import FORMULA_ERROR, Row, RowError, clean, read_list
+from mmlib.runtime.paths import full_path, with_home
 from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources import doubtful
 from mmlib.sources.base import ClipList, Fetched, Request
 from mmlib.sources.local import take
 from mmlib.sources.validation import carve_validation
 
+_ELSEWHERE = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _LIST_NAME = "labels.csv"
 _NEEDED = ("clip_id", "path", "labels", "split")
 
@@ -43,14 +48,14 @@ def clip_list(data: Data, seed: int) -> ClipList:
         task=data.task,
         requests=requests,
         fetch=partial(_fetch, copy=data.media == "copy"),
-        warnings=tuple(f"{table}: {line}" for line in doubtful.warnings(rows.lines_of_label)),
+        warnings=tuple(f"{table}: {line}" for line in rows.warnings()),
     )
 
 
 def _table(path: str | None) -> Path:
     if not path:
         raise UserError("data.source=folder needs data.path: the folder that holds labels.csv")
-    folder = Path(path).expanduser().absolute()
+    folder = full_path(path)
     table = folder / _LIST_NAME if folder.is_dir() else folder
     if not table.is_file():
         raise UserError(f"data.path={path}: no {table}; the folder must hold a {_LIST_NAME}")
@@ -60,14 +65,24 @@ def _table(path: str | None) -> Path:
 class _Rows:
     """Makes a request of each row, and knows what the rows before it held.
 
-    `lines_of_label` maps each label to the lines that have it.
+    `lines_of_label` maps each label to the lines that have it, `lines_of_recording` each recording.
     """
 
     def __init__(self, folder: Path) -> None:
         self.lines_of_label: dict[str, list[int]] = {}
+        self.lines_of_recording: dict[str, list[int]] = {}
+        self._columns: Collection[str] = ()
         self._folder = folder
         self._line_of_clip: dict[str, int] = {}
         self._recordings = _Recordings(folder)
+
+    def warnings(self) -> list[str]:
+        """What looks wrong in the list and is used as it stands, a line each."""
+        return [
+            *doubtful.columns(self._columns),
+            *doubtful.warnings(self.lines_of_label),
+            *doubtful.recordings(self.lines_of_recording),
+        ]
 
     def request(self, row: Row) -> Request:
         """The request of a row; RowError when it cannot be used."""
@@ -75,6 +90,8 @@ class _Rows:
         for column in ("clip_id", "path"):
             if not row.text(column):
                 raise RowError(f"{column} is empty")
+        if FORMULA_ERROR.fullmatch(clip_id):
+            raise RowError(f"clip_id is {clip_id}: a spreadsheet took it for a formula; mend it")
         if split not in SPLITS:
             raise RowError(f"unknown split {row.text('split')!r}: use {', '.join(SPLITS)}")
         start_s, end_s = row.seconds("start_s"), row.seconds("end_s")
@@ -97,6 +114,8 @@ class _Rows:
             # A changed file makes what was stored of it stale.
             locator={"path": str(path), **version},
         )
+        self._columns = row.cells.keys()
+        self.lines_of_recording.setdefault(request.source_id, []).append(row.line)
         for label in request.labels:
             self.lines_of_label.setdefault(label, []).append(row.line)
         return request
@@ -130,6 +149,13 @@ class _Recordings:
 def _find(folder: Path, text: str) -> tuple[Path, os.stat_result | None]:
     """The file that a cell names, and its status; of spellings that are there, the nearest."""
     stripped = text.strip()
+    bare = stripped.strip("\"'")
+    if _ELSEWHERE.match(bare):
+        raise RowError(
+            f"path is {bare}: media are read from a disk; name the file that you fetched"
+        )
+    # An address of a file is read as one.
+    address = url2pathname(urlsplit(bare).path) if bare.startswith("file:") else bare
     spellings = (
         text,
         stripped,
@@ -137,8 +163,11 @@ def _find(folder: Path, text: str) -> tuple[Path, os.stat_result | None]:
         clean(stripped),
         # As Windows writes it.
         stripped.replace("\\", "/"),
+        address,
+        with_home(address),
+        unquote(address),
     )
-    for spelling in dict.fromkeys(spellings):
+    for spelling in dict.fromkeys(map(str, spellings)):
         try:
             return folder / spelling, (folder / spelling).stat()
         except (OSError, ValueError):

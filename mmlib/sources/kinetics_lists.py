@@ -55,7 +55,7 @@ def read_annotations(files: list[Path], places: Mapping[str, int]) -> Segments:
     for file in files:
 
         def clip(row: Row, file: Path = file) -> None:
-            place = places.get(plain(row.cells["label"]))
+            place = places.get(plain(row.text("label")))
             if place is not None:
                 video, start, end, split = _clip(row, file)
                 videos.append(video)

@@ -3,12 +3,11 @@
 From Kinetics' annotation files and a local tree, or YouTube (docs/sources.md).
 """
 
-from pathlib import Path
-
 import numpy as np
 
 from mmlib.params.data import Data
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.paths import full_path
 from mmlib.sources.base import ClipList
 from mmlib.sources.kinetics_classes import CLASS_LISTS, plain
 from mmlib.sources.kinetics_lists import annotation_files, read_annotations
@@ -30,7 +29,7 @@ def clip_list(data: Data, seed: int) -> ClipList:
         )
     if not data.path:
         raise UserError("data.source=kinetics_sounds needs data.path: Kinetics' annotation CSVs")
-    path = Path(data.path).expanduser().absolute()
+    path = full_path(data.path)
     names = CLASS_LISTS[settings.classes]
     files = annotation_files(path)
     segments = read_annotations(files, {plain(name): i for i, name in enumerate(names)})

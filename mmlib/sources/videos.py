@@ -8,6 +8,7 @@ import numpy as np
 
 from mmlib.params.data import Data, VideoData
 from mmlib.runtime.arrays import Ints
+from mmlib.runtime.paths import full_path
 from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources.base import ClipList, Fetched, FetchError, Request
 from mmlib.sources.local import take_section
@@ -34,8 +35,7 @@ def video_list(
     """
     mirror = None
     if settings.mirror:
-        root = str(Path(settings.mirror).expanduser())
-        mirror = index(root, segments.videos.dtype.itemsize)
+        mirror = index(str(full_path(settings.mirror)), segments.videos.dtype.itemsize)
     files = _files(segments, mirror)
     kept = _kept(segments, classes, settings, files, seed)
     segments, files = segments.take(kept), files[kept]

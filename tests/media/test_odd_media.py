@@ -161,8 +161,20 @@ def test_floats_of_another_range_are_damage(
 def test_values_that_are_not_finite_are_damage(tmp_path: Path, value: float) -> None:
     samples = (0.3 * tone(1.0) / 16384).astype("<f4")
     samples[7000] = value
-    damage = decode(wav(tmp_path / "a.wav", samples), FORM, LIMITS).damage
-    assert damage == "the sound has values that are not finite"
+    decoded = decode(wav(tmp_path / "a.wav", samples), FORM, LIMITS)
+    assert decoded.damage == "the sound has values that are not finite"
+    assert decoded.damage_kinds == ("audio_values",)
+
+
+def test_damage_is_named_by_what_it_is_and_by_its_track(tmp_path: Path) -> None:
+    file = make(tmp_path / "a.mkv", PICTURES, SOUND, "-c:v mpeg4 -c:a flac")
+    whole = file.read_bytes()
+    assert decode(whole, FORM, LIMITS).damage_kinds == ()
+    cut = decode(whole[: len(whole) * 7 // 10], FORM, LIMITS)
+    assert cut.damage_kinds == ("video_errors", "audio_errors", "cut_short")
+    # Each of FLAC's frames begins with these bytes.
+    broken = whole.replace(b"\xff\xf8", b"\xff\x00")
+    assert decode(broken, FORM, LIMITS).damage_kinds == ("no_sound", "audio_errors")
 
 
 def test_loud_sound_is_no_damage(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from tests.conftest import ROOT
 
 STAGES = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 SCRIPTS = sorted(p.stem for p in (ROOT / "stages").glob("*.py") if p.stem != "__init__")
+WHOLE = ("params", "report")
 DECLARED = {
     str(body["cmd"]).split(".")[-1]: body.get("params")
     for body in (stage.get("do", stage) for stage in STAGES.values())
@@ -29,15 +30,16 @@ def read(name: str) -> list[str]:
     return settings(name).keys()
 
 
-@pytest.mark.parametrize("name", [name for name in SCRIPTS if name != "report"])
+@pytest.mark.parametrize("name", [name for name in SCRIPTS if name not in WHOLE])
 def test_a_stage_declares_what_it_reads(name: str) -> None:
     keys = [key.replace("{row}", "${key}").replace("{init}", "${item.init}") for key in read(name)]
     assert DECLARED[name] == keys
 
 
-def test_the_report_depends_on_the_whole_file() -> None:
-    assert DECLARED["report"] is None
-    assert "params.yaml" in STAGES["report"]["deps"]
+@pytest.mark.parametrize("name", WHOLE)
+def test_some_stages_depend_on_the_whole_file(name: str) -> None:
+    assert DECLARED[name] is None
+    assert "params.yaml" in STAGES[name]["deps"]
 
 
 def test_params_yaml_has_the_sections_in_their_order() -> None:

@@ -23,8 +23,8 @@ def each(stage: str) -> set[str]:
 
 
 # The table of docs/params.md: a changed param -> the stages that `dvc status` calls stale, beside
-# the report, which reads all of params.yaml. It names those whose own params or files changed; what
-# follows from them becomes stale as they run.
+# params and report, which read all of params.yaml. It names those whose own params or files
+# changed; what follows from them becomes stale as they run.
 STALE = {
     ("attack.eps", "0.01"): each("attack") | {"check", "theorem@mid"},
     ("attack.steps", "3"): each("attack") | {"check", "theorem@mid"},
@@ -85,7 +85,7 @@ def test_a_param_makes_its_stages_stale_and_no_others(
         stale = set(json.loads(tiny_project.dvc("status", "--json")))
     finally:
         path.write_text(before, encoding="utf-8")
-    assert stale == STALE[param, value] | {"report"}
+    assert stale == STALE[param, value] | {"params", "report"}
 
 
 def _set(path: Path, param: str, value: str) -> None:
@@ -109,7 +109,7 @@ def test_exp_run_with_another_eps_reruns_attacks_and_what_follows_only(
 ) -> None:
     output = tiny_project.dvc("exp", "run", "-S", "attack.eps=0.01")
     ran = {line.split("'")[1] for line in output.splitlines() if "Running stage" in line}
-    assert ran == each("attack") | each("score") | {"check", "theorem@mid", "report"}
+    assert ran == each("attack") | each("score") | {"params", "check", "theorem@mid", "report"}
     diff = json.loads(tiny_project.dvc("metrics", "diff", "--json"))
     assert "metrics/audio.json" in diff
     assert "A.mAP" in json.dumps(_flat(diff["metrics/audio.json"]))

@@ -118,6 +118,13 @@ def _manifest(root: Path, clip_ids: list[str], task: str, clips: int) -> None:
         },
         "failed": {"train": {"missing_file": 2}, "val": {}, "eval": {"timeout": 2}},
         "dropped": {"train": {"leak_identical": 7}, "val": {}, "eval": {}},
+        "damage": {
+            "cut_short": {
+                "clips": {"train": 1, "eval": 1},
+                "examples": {"train-1": "the decoder says: File ended", "eval-1": "<b>no</b> end"},
+            },
+            "no_sound": {"clips": {"val": 1}, "examples": {"val-0": "no sound"}},
+        },
         "leaks": {
             kind: {"pairs": pairs, "clips": min(pairs, 7), "groups": min(pairs, 5), "action": act}
             for kind, pairs, act in (

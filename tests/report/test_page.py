@@ -102,6 +102,8 @@ def test_every_clip_is_accounted_for(project: Path, html: str) -> None:
     assert "ffmpeg 9.0.2" in text
     assert "0123456789ab" in text
     assert "near-duplicate audio" in text
+    assert "cut_short the file is cut short 2" in text
+    assert "eval-1: <b>no</b> end" in text
     ours = json.loads((project / "metrics/gblend.json").read_text())["clean"]
     assert f"{ours['mAP_lowest']:.3f}–{ours['mAP_highest']:.3f}" in text
 

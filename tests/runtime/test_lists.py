@@ -118,3 +118,9 @@ def test_clean() -> None:
     for text in ("caf\u00e9 x", " cafe\u0301\u00a0 x\t", "\ufeffcaf\u00e9\u200b\u2009x\u00ad"):
         assert clean(text) == "caf\u00e9 x"
     assert clean("\u00b2") == "\u00b2"
+
+
+def test_joiners_stay_where_they_have_a_meaning() -> None:
+    assert clean("do\u200dg\u200c") == "dog"
+    for text in ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\U0001f469\u200d\U0001f692"):
+        assert clean(text) == text

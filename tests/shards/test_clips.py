@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from mmlib.runtime.errors import UserError
 from mmlib.shards.rows.clips import (
     CLIP_SCHEMA,
+    DECODED_SCHEMA,
     Clip,
     Vocabulary,
     read_clips,
     read_columns,
+    read_decoded,
     read_vocabulary,
     shard_paths,
     write_rows,
@@ -33,6 +35,7 @@ from mmlib.shards.rows.tally import (
 from mmlib.sources.base import Fetched, Request
 from mmlib.sources.columns import check_requests, columns_of
 from mmlib.sources.validation import carve_validation
+from tests.decoded_shards import clip
 
 CLIP = Clip(
     clip_id="one",
@@ -212,7 +215,7 @@ def test_carving_takes_about_the_share() -> None:
 
 
 def test_ledger(tmp_path: Path) -> None:
-    train = [CLIP, replace(CLIP, clip_id="two", message="damaged: half", sha256="00" * 32), FAILED]
+    train = [CLIP, replace(CLIP, clip_id="two", sha256="00" * 32), FAILED]
     evaluation = [replace(CLIP, clip_id="three", split="eval", labels=("b",))]
     paths = [tmp_path / "train-00000.parquet", tmp_path / "eval-00000.parquet"]
     for path, rows in zip(paths, (train, evaluation), strict=True):
@@ -222,10 +225,25 @@ def test_ledger(tmp_path: Path) -> None:
     assert ledger.usable == {"train": 2, "eval": 1}
     assert ledger.positives == {"train": {"a": 2, "b": 2}, "eval": {"b": 1}}
     assert ledger.failures == {"missing_file": 1}
-    assert ledger.damaged == 1
     text = "\n".join(ledger.lines())
     assert "train: 2 of 3 clips" in text
     assert "1 failed, missing_file; the first: one: no such file" in text
+
+
+def test_the_ledger_counts_damage_by_kind(tmp_path: Path) -> None:
+    damaged = replace(clip("train", 1), damage=("no_sound", "cut_short"), message="damaged: half")
+    rows = [clip("train", 0), damaged, replace(clip("train", 2), status="failed")]
+    path = tmp_path / "train-00000.parquet"
+    write_rows(path, DECODED_SCHEMA, rows, {})
+    assert [row.damage for row in read_decoded(path)] == [row.damage for row in rows]
+    lines = read_ledger([path]).lines()
+    assert lines[lines.index("1 damaged, used as far as they decode") :] == [
+        "1 damaged, used as far as they decode",
+        "  1 cut_short",
+        "    train-1: half",
+        "  1 no_sound",
+        "    train-1: half",
+    ]
 
 
 def test_failures_are_held_against_the_limit() -> None:

@@ -1,6 +1,7 @@
 """Clips that splits share: hashes of copies and of others, what is found, what is done."""
 
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -206,7 +207,7 @@ def test_no_row_is_ever_lost(tmp_path: Path) -> None:
     rows[7] = failed(rows[7])
     rows[8] = replace(failed(rows[8], "http_404"), sha256=None)
     rows[9] = without_audio(rows[9])
-    rows[-1] = replace(rows[-1], message="damaged: half of it")
+    rows[-1] = replace(rows[-1], message="damaged: half of it", damage=("cut_short",))
     made(tmp_path, rows, missing_modality="drop")
     found = pq.read_table(tmp_path / "shards" / LEDGER_NAME).to_pylist()
     assert [row["clip_id"] for row in found] == [row.clip_id for row in rows]
@@ -217,7 +218,10 @@ def test_no_row_is_ever_lost(tmp_path: Path) -> None:
     assert (by_id["train-7"]["stage"], by_id["train-7"]["error"]) == ("decode", "timeout")
     assert (by_id["train-8"]["stage"], by_id["train-8"]["error"]) == ("download", "http_404")
     assert (by_id["train-9"]["status"], by_id["train-9"]["error"]) == ("dropped", "no_audio")
-    assert by_id[rows[-1].clip_id]["damaged"]
+    assert by_id[rows[-1].clip_id]["damage"] == ["cut_short"]
+    manifest = json.loads((tmp_path / "shards/manifest.json").read_text(encoding="utf-8"))
+    examples = {rows[-1].clip_id: "half of it"}
+    assert manifest["damage"] == {"cut_short": {"clips": {"eval": 1}, "examples": examples}}
     inside = [
         c for s in ("train", "val", "eval") for c in ShardSet(tmp_path / "shards", s).clip_ids
     ]

@@ -61,6 +61,9 @@ FORMS: dict[str, Callable[[str], str]] = {
     "rows filled up": lambda text: "".join(
         f"{line},,\r\n" for line in ("#,", *text.splitlines(), "")
     ),
+    "blanks that do not break, and others that do not show": lambda text: (
+        HEADER + "\u200b" + text.replace(" ", "\u00a0").replace(",/", ",\u2060/")
+    ),
     "old line ends": lambda text: (HEADER + text).replace("\n", "\r"),
 }
 

@@ -24,6 +24,7 @@ from tests.sources.test_folder import GOOD, HEADER, read, write
         "\n,,,\n" + GOOD.replace("\n", "\n,,,\n"),
         GOOD.replace("\n", ",,\n"),
         GOOD.replace(",", " , "),
+        GOOD.replace("clip_id", "Clip ID"),
         HEADER.title() + GOOD[len(HEADER) :].replace("train", "TRAIN").replace("eval", "Eval"),
         GOOD.replace("clip_id", '"clip_id"').replace("a,a.mp4", '"a" ,"a.mp4"'),
         GOOD.replace("a,a.mp4,x|y,train", '"a, ""a.mp4"",x|y,train"'),
@@ -69,7 +70,9 @@ def test_a_recording_is_one_through_links_and_whole_paths(tmp_path: Path) -> Non
         _refused(write(tmp_path, HEADER + f"a,a.mp4,x,train\nb,{other},x,eval\nc,c,x,val\n"))
 
 
-@pytest.mark.parametrize("other", ["film1 ", "\u00a0film1", "film1\u200b"])
+@pytest.mark.parametrize(
+    "other", ["film1 ", "\u00a0film1", "film1\u200b", "film\u200d1", "\u202afilm1\u202c"]
+)
 def test_a_recording_is_one_however_its_name_is_spelt(tmp_path: Path, other: str) -> None:
     head = HEADER[:-1] + ",source_id\n"
     _refused(write(tmp_path, head + f"a,a,x,train,film1\nb,b,x,eval,{other}\nc,c,x,val,film2\n"))
@@ -92,6 +95,47 @@ def test_files_are_found_however_their_names_are_spelt(tmp_path: Path) -> None:
     assert found == [b"composed of two", b"an ordinary blank", b"a blank at the end"]
 
 
+def test_files_are_found_by_their_addresses_and_from_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/d").write_bytes(b"at home")
+    (tmp_path / "a b#c").write_bytes(b"escaped")
+    (tmp_path / "100%25").write_bytes(b"as it stands")
+    names = (f"file://{tmp_path}/a%20b%23c", "a%20b%23c", "'a b#c'", "100%25", "~/d")
+    text = HEADER + "".join(f"{n},{name},x,train\n" for n, name in enumerate(names))
+    clips = read(write(tmp_path, text))
+    found = [clips.fetch(request).media for request in clips.requests]
+    assert found == [*[b"escaped"] * 3, b"as it stands", b"at home"]
+    write(tmp_path, HEADER + "a,https://x.org/a.mp4,x,train\n")
+    with pytest.raises(UserError, match=r"line 2: path is https://x\.org/a\.mp4: media are read"):
+        read(tmp_path)
+
+
+def test_recordings_that_may_be_one_are_warned_about(tmp_path: Path) -> None:
+    head = HEADER[:-1] + ",source_id\n"
+    rows = "a,a,x,train,Film 1\nb,b,x,eval,film_1\nc,c,x,val,m/2\nd,d,x,val,m\\2/\ne,e,x,val,3\n"
+    assert [line.partition(": ")[2] for line in read(write(tmp_path, head + rows)).warnings] == [
+        "2 recordings differ in their spelling only; if they are one, spell them alike: "
+        "'Film 1' (1 row, line 2), 'film_1' (1 row, line 3)",
+        "2 recordings differ in their spelling only; if they are one, spell them alike: "
+        "'m/2' (1 row, line 4), 'm\\\\2/' (1 row, line 5)",
+    ]
+
+
+def test_columns_that_may_be_meant_are_warned_about(tmp_path: Path) -> None:
+    head, rows = HEADER[:-1] + ",Start,end_s,note\n", "a,a,x,train,0,1,\nb,b,x,eval,,,\n"
+    assert [line.partition(": ")[2] for line in read(write(tmp_path, head + rows)).warnings] == [
+        "column start is passed over: start_s is the name of what is read"
+    ]
+
+
+def test_an_id_that_became_a_formula_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"line 2: clip_id is #NAME\?: a spreadsheet"):
+        read(write(tmp_path, HEADER + "#NAME?,a,x,train\n"))
+
+
 def test_one_class_however_its_name_is_spelt(tmp_path: Path) -> None:
     rows = "a,a,caf\u00e9 au lait|x,train\nb,b,cafe\u0301\u00a0au  lait,val\nc,c,x ,eval\n"
     clips = read(write(tmp_path, HEADER + rows))
@@ -109,6 +153,13 @@ def test_one_class_however_its_name_is_spelt(tmp_path: Path) -> None:
         (("nan", "None"), r"2 labels look like an empty cell"),
         (("3.0", "3"), r"1 label looks like a whole number"),
         (("Dog_bark", "dog bark"), r"2 labels differ in their spelling only"),
+        (("dog\u2019s", "dog's"), r"2 labels differ in their spelling only"),
+        (("\uff44og", "dog."), r"2 labels differ in their spelling only"),
+        (("01", "1"), r"2 labels differ in their spelling only"),
+        (("dog\uff5ccat", "dog"), r"1 label looks like a list"),
+        (("dog and cat", "dog|cat"), r"1 label looks like a list"),
+        (("\u201cdog\u201d", "cat"), r"1 label looks like a list"),
+        (("#REF!", "cat"), r"1 label looks like an empty cell"),
     ],
 )
 def test_doubtful_labels_are_warned_about(

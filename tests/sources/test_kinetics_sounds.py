@@ -171,6 +171,7 @@ def test_a_quote_that_never_closes_names_its_row(tmp_path: Path) -> None:
             text.replace(",", '","').replace("\n", '"\n"')[:-1].replace("label", '"label', 1)
         ),
         lambda text: text.replace(" ", "\u00a0"),
+        lambda text: text.replace("ing", "\u200bing\u200d"),
     ],
 )
 def test_what_spreadsheets_and_pandas_write(tmp_path: Path, change: Callable[[str], str]) -> None:

@@ -59,7 +59,7 @@ def failed(web: VideoSite, video: str, start_s: float = 2.3, end_s: float = 4.3)
 
 def test_the_section_is_cut_exactly_and_kept(web: VideoSite) -> None:
     fetched = got(web, "ok")
-    assert fetched.path == Path("keep/ok__________2300_4300.mp4")
+    assert fetched.path == Path("keep/ok__________2300_4300.mp4").absolute()
     assert (fetched.start_s, fetched.end_s, fetched.attempts) == (None, None, 1)
     # Sampled half a frame late, where no rounding of times can matter.
     decoded = decode(fetched.path, Form(RATE_HZ, FPS, 32), LIMITS)
@@ -76,6 +76,22 @@ def test_the_section_is_cut_exactly_and_kept(web: VideoSite) -> None:
     assert got(web, "ok").path == fetched.path
     assert fetched.path.read_bytes() == before
     assert len(web.visits["ok_________"]) == 1
+
+
+def test_what_the_project_keeps_is_not_fetched_for_a_copy_of_it(
+    web: VideoSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DVC copies the project without its media for queued experiments."""
+    copy = tmp_path / ".dvc/tmp/exps/tmp1"
+    copy.mkdir(parents=True)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    for folder in (tmp_path, copy):
+        monkeypatch.chdir(folder)
+        assert got(web, "ok").path == tmp_path / "keep/ok__________2300_4300.mp4"
+    assert len(web.visits["ok_________"]) == 1
+    # One pace for both.
+    assert (tmp_path / "scratch/youtube/gate.json").is_file()
+    assert list(copy.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -199,7 +215,7 @@ def test_ids_are_checked_before_they_go_anywhere(web: VideoSite, video: str) -> 
 def test_an_id_like_an_option_is_a_name_all_the_same(web: VideoSite) -> None:
     web.plans["--exec=____".replace("=", "-")] = ["ok"]
     fetched = got(web, "--exec-____")
-    assert fetched.path == kept_path("--exec-____", 2.3, 4.3, Path("keep"))
+    assert fetched.path == kept_path("--exec-____", 2.3, 4.3, Path("keep").absolute())
 
 
 def test_clips_of_other_settings_are_not_mixed(web: VideoSite) -> None:

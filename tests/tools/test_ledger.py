@@ -35,6 +35,33 @@ def test_counts_and_lists(written: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().out == ""
 
 
+def test_damaged_clips_are_counted_by_kind_with_three_examples(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "ledger.parquet"
+    rows = [
+        row(f"t{i}", "train", ("a",), damage=["cut_short"], message=f"damaged: at byte {i}")
+        for i in range(5)
+    ]
+    both = ["no_sound", "cut_short"]
+    rows.append(row("e0", "eval", ("a",), damage=both, message="damaged: no sound; at byte 9"))
+    rows.append(row("e1", "eval", ("a",), "dropped", "leak_identical", damage=["no_sound"]))
+    write_ledger(path, [table(rows)])
+    ledger.main(["--ledger", str(path)])
+    assert capsys.readouterr().out.splitlines()[4:] == [
+        "6 damaged, used as far as they decode",
+        "  6 cut_short",
+        *(f"    t{i}: at byte {i}" for i in range(3)),
+        "  1 no_sound",
+        "    e0: no sound; at byte 9",
+    ]
+    ledger.main(["--ledger", str(path), "--damage", "no_sound"])
+    out = capsys.readouterr().out.splitlines()
+    assert out == ["eval,e0,damaged: no sound; at byte 9", "eval,e1,it was leak_identical"]
+    ledger.main(["--ledger", str(path), "--split", "eval"])
+    assert "1 damaged, used as far as they decode" in capsys.readouterr().out
+
+
 def test_the_manifest_of_the_evaluation(written: Path, tmp_path: Path) -> None:
     write_manifest_csv(written, tmp_path / "eval.csv")
     assert read_csv(tmp_path / "eval.csv") == [

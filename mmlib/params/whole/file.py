@@ -1,10 +1,10 @@
 """The whole of params.yaml: every section, and what holds between them.
 
-`check` runs before any stage does anything, whichever runs first. No stage depends on this module
-in dvc.yaml, but for the report: it decides whether a stage runs, never what the stage writes.
+`check` runs before any stage does anything, whichever runs first: stage params runs it before DVC
+looks for the files that are named here, every other stage when it begins. None of these depends on
+this module in dvc.yaml: it decides whether a stage runs, never what the stage writes.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import model_validator
@@ -20,7 +20,7 @@ from mmlib.params.score import Score
 from mmlib.params.shard import Shard
 from mmlib.params.study import Study
 from mmlib.params.training import Augment, Blend, ModelSizes, Optimiser, TrainRun
-from mmlib.params.whole import guides, names, rows, sections, starts
+from mmlib.params.whole import guides, named, names, rows, sections, starts
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.settings import PARAMS, Section, Seed, read, validate
 from mmlib.runtime.storage import read_json
@@ -87,19 +87,9 @@ def check() -> None:
         raise UserError(
             f"{PARAMS}: data.path is missing: data.source {source} reads its lists from that folder"
         )
-    files: Mapping[str, str] = {
-        "data.watch": params.data.watch,
-        "score.common_with": params.score.common_with,
-        **{
-            f"train.{name}.{modality}_start": str(file)
-            for name, row in params.train.items()
-            for modality, file in row.starts.items()
-            if not starts.is_made(file)
-        },
-    }
-    for key, file in files.items():
-        if not Path(file).is_file():
-            raise UserError(f"{PARAMS}: {key} names {file}, which is no file")
+    for key, file in named.files(params).items():
+        if fault := named.fault(key, file):
+            raise UserError(f"{PARAMS}: {fault}")
     for key, guide, mixes in guides.given_guides(params):
         path = guides.FOLDER / f"{guide}.json"
         if not path.is_file():

@@ -17,6 +17,15 @@ LEAKS = {
     "near_duplicate_sound": "near-duplicate audio",
     "near_duplicate_picture": "near-duplicate video",
 }
+DAMAGE = {
+    "no_picture": "a video track without a picture",
+    "no_sound": "an audio track without sound",
+    "video_errors": "errors in the video",
+    "audio_errors": "errors in the audio",
+    "audio_values": "sample values that are no sound",
+    "cut_short": "the file is cut short",
+    "decoder_failed": "the decoder failed",
+}
 ACTIONS = {"drop": "dropped from the earlier split", "warn": "kept", "stop": "refused"}
 
 
@@ -26,6 +35,9 @@ def clips(inputs: Inputs) -> Section | None:
     if not all("requested" in part for part in splits.values()) or not splits:
         return None
     blocks = [Block("table", _splits(inputs.manifest))]
+    damage = inputs.manifest.get("damage", {})
+    if damage:
+        blocks.append(Block("table", _damage(damage)))
     if inputs.runs:
         blocks.append(Block("text", _set(inputs)))
     leaks = inputs.manifest.get("leaks", {})
@@ -62,6 +74,29 @@ def _splits(manifest: Mapping[str, Any]) -> Table:
             "Damaged clips are used as far as they decode; a missing track is marked as missing,"
             " not replaced by silence or black frames. data/shards/ledger.parquet has one row per"
             " clip."
+        ),
+    )
+
+
+def _damage(damage: Mapping[str, Mapping[str, Any]]) -> Table:
+    rows = []
+    for kind, found in damage.items():
+        examples = "; ".join(f"{clip_id}: {said}" for clip_id, said in found["examples"].items())
+        clips = Cell(wording.count(sum(found["clips"].values())))
+        what = Cell(DAMAGE.get(kind, wording.MISSING), kind="word")
+        rows.append(Row(kind, [what, clips, Cell(examples, kind="text")]))
+    return Table(
+        title="Damaged clips",
+        head=(
+            Head("damage", "word"),
+            Head("what it is", "word"),
+            Head("clips"),
+            Head("for example", "text"),
+        ),
+        rows=rows,
+        caption=(
+            "Of the clips that are used; one with several kinds of damage counts for each."
+            " make ledger DAMAGE=cut_short lists all that are cut short."
         ),
     )
 

@@ -26,6 +26,7 @@ from mmlib.shards.rows.clips import (
     FAILED,
     SPLITS,
 )
+from mmlib.shards.rows.damage import COLUMNS, Damage
 from mmlib.shards.rows.ledger import DROPPED
 from mmlib.shards.rows.tally import Ledger
 
@@ -68,7 +69,6 @@ def _message(selection: Selection, place: int, reason: str) -> str:
 def split_facts(selection: Selection, failed: Mapping[str, Counter[str]]) -> dict[str, SplitFacts]:
     """What became of each split's clips; `failed` counts failures by split and error."""
     listed, kept = selection.listed, selection.kept
-    damaged = _damaged(selection)
     found = {}
     for place, split in enumerate(SPLITS):
         here = listed.splits == place
@@ -79,7 +79,6 @@ def split_facts(selection: Selection, failed: Mapping[str, Counter[str]]) -> dic
             clip_ids=listed.clip_ids.filter(pa.array(inside)).to_pylist(),
             failed=failed[split],
             dropped=Counter(REASONS[reason] for reason in dropped[dropped > 0].tolist()),
-            damaged=int((damaged & inside).sum()),
             without_audio=int((inside & ~listed.present["audio"]).sum()),
             without_video=int((inside & ~listed.present["video"]).sum()),
         )
@@ -98,26 +97,33 @@ def failures(selection: Selection) -> tuple[dict[str, Counter[str]], dict[str, s
     return counts, examples
 
 
-def _damaged(selection: Selection) -> Any:
-    columns = [read_parquet(path, ["damaged"]) for path in selection.listed.surveys]
-    return pa.concat_tables(columns)["damaged"].to_numpy(zero_copy_only=False)
+def damage_of(selection: Selection) -> Damage:
+    """The damaged ones among the clips of the shards."""
+    found, begin = Damage(), 0
+    for path, end in zip(selection.listed.surveys, selection.listed.ends.tolist(), strict=True):
+        table = read_parquet(path, list(COLUMNS)).filter(pa.array(selection.kept[begin:end]))
+        found.add(table.filter(pc.greater(pc.list_value_length(table["damage"]), 0)).to_pylist())
+        begin = end
+    return found
 
 
 def count(
-    selection: Selection, facts_of: Mapping[str, SplitFacts], examples: dict[str, str]
+    selection: Selection,
+    facts_of: Mapping[str, SplitFacts],
+    examples: dict[str, str],
+    damage: Damage,
 ) -> Ledger:
     """The counts that the stage prints; `facts_of` maps splits to their facts.
 
     `examples` has a line about the first failure of each error; the ledger takes it over.
     """
-    ledger = Ledger(warnings=list(selection.warnings), examples=examples)
+    ledger = Ledger(warnings=list(selection.warnings), examples=examples, damage=damage)
     for split, facts in facts_of.items():
         ledger.rows[split] = facts.requested
         ledger.usable[split] = len(facts.clip_ids)
         ledger.positives[split] = selection.positives(split)
         ledger.failures += facts.failed
         ledger.dropped += facts.dropped
-        ledger.damaged += facts.damaged
         ledger.without["audio"] += facts.without_audio
         ledger.without["video"] += facts.without_video
     for code, reason in enumerate(REASONS):

@@ -13,6 +13,7 @@ from mmlib.runtime.arrays import Floats, Ints
 from mmlib.shards.read.format import ShardReader
 from mmlib.shards.read.manifest import ids_hash
 from mmlib.shards.rows.clips import Vocabulary
+from mmlib.shards.rows.damage import Damage
 
 # Normalisation divides by this at least: a band that is silent all through train would otherwise
 # turn a trace of sound into a huge input [choice; 0.8 dB, 2.55 grey levels].
@@ -39,13 +40,12 @@ class ShardSummary:
 @dataclass(frozen=True)
 class SplitFacts:
     """What became of a split's clips: how many were asked for, the ids of those in the shards, the
-    others by reason; of those in the shards how many are damaged or lack a track."""
+    others by reason; of those in the shards how many lack a track."""
 
     requested: int
     clip_ids: Sequence[str]
     failed: Counter[str]
     dropped: Counter[str]
-    damaged: int
     without_audio: int
     without_video: int
 
@@ -70,6 +70,7 @@ def summarise(reader: ShardReader) -> ShardSummary:
 def build_manifest(
     summaries: Sequence[ShardSummary],
     splits: Mapping[str, SplitFacts],
+    damage: Damage,
     vocabulary: Vocabulary,
     settings: Shard,
 ) -> dict[str, Any]:
@@ -77,7 +78,8 @@ def build_manifest(
 
     `audio` and `video` have the shapes and, over train in units of [0, 1], the mean and standard
     deviation of each band and colour; `clips` the count, the files and the hash of the ids of each
-    split; `failed` and `dropped` how many clips were left out, by split and reason.
+    split; `failed` and `dropped` how many clips were left out, by split and reason; `damage`
+    how many of those in the shards are damaged, by kind and split, with examples.
     """
     clips = {}
     for split, facts in splits.items():
@@ -87,7 +89,7 @@ def build_manifest(
             "sha256": ids_hash(facts.clip_ids),
             "files": files,
             "requested": facts.requested,
-            "damaged": facts.damaged,
+            "damaged": damage.splits[split],
             "without_audio": facts.without_audio,
             "without_video": facts.without_video,
         }
@@ -103,6 +105,10 @@ def build_manifest(
         "clips": clips,
         "failed": {name: dict(sorted(facts.failed.items())) for name, facts in splits.items()},
         "dropped": {name: dict(sorted(facts.dropped.items())) for name, facts in splits.items()},
+        "damage": {
+            kind: {"clips": dict(sorted(damage.kinds[kind].items())), "examples": dict(examples)}
+            for kind, _, examples in damage.by_kind()
+        },
     }
 
 

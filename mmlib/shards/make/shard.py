@@ -24,6 +24,7 @@ from mmlib.runtime.workers import map_ordered
 from mmlib.shards.make.account import (
     LEAKS_NAME,
     count,
+    damage_of,
     failures,
     leak_facts,
     ledger_tables,
@@ -63,7 +64,7 @@ from mmlib.shards.rows.tally import Ledger
 
 _INPUTS = (
     *("clip_id", "source_id", "split", "labels", "status", "error", "message", "attempts"),
-    *("source", "sha256", "frame_count", "audio_s", "audio_present", "video_present"),
+    *("source", "sha256", "frame_count", "audio_s", "audio_present", "video_present", "damage"),
 )
 
 
@@ -112,7 +113,8 @@ def make_shards(
     vocabulary = replace(vocabulary, classes=selection.classes)
     failed, examples = failures(selection)
     facts = split_facts(selection, failed)
-    ledger = count(selection, facts, examples)
+    damage = damage_of(selection)
+    ledger = count(selection, facts, examples, damage)
     ledger.warnings += check_splits(ledger.usable, ledger.positives, vocabulary)
     scratch = Scratch("shard", key, scratch_root)
     parts = np.split(selection.kept, listed.ends[:-1])
@@ -121,7 +123,7 @@ def make_shards(
         for path, kept in zip(paths, parts, strict=True)
     ]
     summaries = list(map_ordered(_make_shard, pieces, label="shard"))
-    manifest = build_manifest(summaries, facts, vocabulary, settings)
+    manifest = build_manifest(summaries, facts, damage, vocabulary, settings)
     manifest |= leak_facts(selection, settings) | {"decoder": read_facts(paths[0]).get("decoder")}
     scratch.write(LEDGER_NAME, lambda path: write_ledger(path, ledger_tables(selection)))
     scratch.write(LEAKS_NAME, lambda path: write_leaks(path, selection))

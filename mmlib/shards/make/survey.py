@@ -19,7 +19,6 @@ from mmlib.shards.make.leaks.hashes import (
     sound_hash,
 )
 from mmlib.shards.rows.clips import (
-    DAMAGED,
     FAILED,
     OK,
     SPLITS,
@@ -53,7 +52,6 @@ def _rows(decoded: Path) -> Iterator[dict[str, Any]]:
             **{name: getattr(clip, name, None) for name in LEDGER_SCHEMA.names},
             # A clip that was never fetched has no content to hash.
             "stage": None if clip.status != FAILED else "decode" if clip.sha256 else "download",
-            "damaged": clip.status != FAILED and (clip.message or "").startswith(DAMAGED),
             "sound_hash": None if sound is None else _sound(sound, clip.sample_rate_hz),
             "picture_hash": _picture(clip) if seen else None,
         }

@@ -61,8 +61,8 @@ class DecodedClip:
 
     `pcm` holds `sample_rate_hz` int16 samples a second, mono; `frames` uint8 (frame_count, height,
     width, 3), RGB, at `frame_times` seconds. `audio_s` and `video_s` are the lengths of the tracks,
-    `offset_s` the start of the sound less that of the pictures. An ok row may carry a message that
-    begins with "damaged: ".
+    `offset_s` the start of the sound less that of the pictures. Damaged media give an ok row with
+    the kinds of `damage` (see `media.decode.Decoded`) and a message that begins with "damaged: ".
     """
 
     clip_id: str
@@ -89,6 +89,7 @@ class DecodedClip:
     message: str | None
     attempts: int
     request: str = ""
+    damage: tuple[str, ...] = ()
 
 
 _COMMON = [
@@ -133,9 +134,11 @@ DECODED_SCHEMA = pa.schema(
         pa.field("audio_present", pa.bool_(), nullable=False),
         pa.field("video_present", pa.bool_(), nullable=False),
         *_OUTCOME,
+        pa.field("damage", pa.list_(pa.string()), nullable=False),
     ]
 )
 PAYLOADS = ("media", "pcm", "frames")
+_TUPLES = {"labels", "damage"}
 
 
 @dataclass(frozen=True)
@@ -205,8 +208,8 @@ def _read(path: Path, schema: pa.Schema) -> Iterator[dict[str, Any]]:
 def _rows(file: parquet.Reader, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     for part in file.parts(columns):
         for row in part.to_pylist():
-            if "labels" in row:
-                row["labels"] = tuple(row["labels"])
+            for name in _TUPLES & row.keys():
+                row[name] = tuple(row[name])
             yield row
 
 

@@ -57,7 +57,7 @@ LEDGER_SCHEMA = pa.schema(
         pa.field("offset_s", pa.float64()),
         pa.field("audio_present", pa.bool_(), nullable=False),
         pa.field("video_present", pa.bool_(), nullable=False),
-        pa.field("damaged", pa.bool_(), nullable=False),
+        pa.field("damage", pa.list_(pa.string()), nullable=False),
         pa.field("sound_hash", pa.binary(SOUND.itemsize)),
         pa.field("picture_hash", pa.binary(PICTURE.itemsize)),
     ]

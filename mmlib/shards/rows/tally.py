@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.storage import read_schema
+from mmlib.shards.rows import damage
 from mmlib.shards.rows.clips import (
-    DAMAGED,
     FAILED,
     SPLITS,
     read_columns,
 )
+from mmlib.shards.rows.damage import Damage
 
 _COLUMNS = ("clip_id", "split", "labels", "status", "error", "message")
 
@@ -21,7 +23,7 @@ class Ledger:
     """Counts of rows, and of usable ones, a split; of usable clips a class; of failures an error.
 
     `dropped` counts decoded clips that params leave out, by reason; `examples` has one line about
-    the first of each error and reason; `damaged` counts usable clips with damage, `without` those
+    the first of each error and reason; `damage` counts usable clips with damage, `without` those
     that lack a track, by modality.
     """
 
@@ -31,7 +33,7 @@ class Ledger:
     failures: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
-    damaged: int = 0
+    damage: Damage = field(default_factory=Damage)
     without: Counter[str] = field(default_factory=Counter)
     warnings: list[str] = field(default_factory=list)
 
@@ -45,8 +47,7 @@ class Ledger:
         for verb, counts in (("failed", self.failures), ("dropped", self.dropped)):
             for error, count in counts.most_common():
                 lines.append(f"{count} {verb}, {error}; the first: {self.examples[error]}")
-        if self.damaged:
-            lines.append(f"{self.damaged} damaged, used as far as they decode")
+        lines += self.damage.lines()
         for modality, count in self.without.items():
             if count:
                 lines.append(f"{count} without {modality}, kept and marked so")
@@ -57,6 +58,8 @@ def read_ledger(shards: Sequence[Path]) -> Ledger:
     """Count the rows of the shards, which are given in the order of the splits."""
     ledger = Ledger()
     for shard in shards:
+        if "damage" in read_schema(shard).names:
+            ledger.damage.add(read_columns(shard, damage.COLUMNS))
         for row in read_columns(shard, _COLUMNS):
             split, error = row["split"], row["error"]
             ledger.rows[split] += 1
@@ -66,7 +69,6 @@ def read_ledger(shards: Sequence[Path]) -> Ledger:
                 continue
             ledger.usable[split] += 1
             ledger.positives[split].update(row["labels"])
-            ledger.damaged += (row["message"] or "").startswith(DAMAGED)
     return ledger
 
 

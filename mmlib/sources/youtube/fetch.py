@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from mmlib.params.data import Data
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.paths import full_path
 from mmlib.runtime.scratch import publish_json
 from mmlib.runtime.storage import read_json
 from mmlib.sources.base import Fetched, FetchError, Request
@@ -20,6 +21,7 @@ from mmlib.sources.youtube.pacing import Pacing, pacing
 from mmlib.sources.youtube.visit import Section, empty_folder, require_yt_dlp, visit
 
 _ID = re.compile(r"[A-Za-z0-9_-]{11}")
+# One pace for all experiments of a project at once.
 _STATE = Path("scratch/youtube")
 _SETTINGS_NAME = "youtube.json"
 _LONGEST_BACKOFF_S = 600.0
@@ -63,7 +65,7 @@ def fetch(request: Request, site: Site) -> Fetched:
         raise ValueError(f"clip {request.clip_id} has no section")
     if not _ID.fullmatch(video):
         raise FetchError("bad_id", f"{video!r} is no video id: 11 letters, digits, - or _")
-    kept = kept_path(video, request.start_s, request.end_s, Path(site.keep).expanduser())
+    kept = kept_path(video, request.start_s, request.end_s, full_path(site.keep))
     _check_settings(kept.parent, site)
     attempts = 1
     if not kept.is_file():
@@ -88,7 +90,7 @@ def _is_youtube(url: str) -> bool:
 
 def _try(section: Section, kept: Path, pace: Pacing) -> int:
     """Visit until the section is kept; return how many visits it took, or raise FetchError."""
-    gate = Gate(_STATE, pace)
+    gate = Gate(full_path(_STATE), pace)
     for attempt in range(1, pace.attempts + 1):
         gate.enter()
         failure = _visit_once(section, kept, pace)
@@ -106,7 +108,7 @@ def _visit_once(section: Section, kept: Path, pace: Pacing) -> Failure | None:
     old_s = 2 * pace.timeout_s + 60.0
     folder = empty_folder(kept.parent / ".partial", kept.stem, older_than_s=old_s)
     try:
-        result = visit(section, pace, folder, _STATE / "cache")
+        result = visit(section, pace, folder, full_path(_STATE) / "cache")
         if isinstance(result, Failure):
             return result
         with result.open("rb+") as stream:

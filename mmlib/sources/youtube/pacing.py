@@ -3,9 +3,9 @@
 import math
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.paths import full_path
 
 _PREFIX = "MMLIB_YOUTUBE_"
 
@@ -39,7 +39,7 @@ def pacing() -> Pacing:
     """Read MMLIB_YOUTUBE_VISITS_PER_S and so on; UserError for a value that cannot be meant."""
     default = Pacing()
     cookies = os.environ.get(_PREFIX + "COOKIES", "")
-    if cookies and not Path(cookies).expanduser().is_file():
+    if cookies and not full_path(cookies).is_file():
         raise UserError(f"{_PREFIX}COOKIES is {cookies!r}: no such file; mend it or unset it")
     return Pacing(
         visits_per_s=_number("VISITS_PER_S", default.visits_per_s, least=1e-4),
@@ -51,7 +51,7 @@ def pacing() -> Pacing:
         cooldown_s=_number("COOLDOWN_S", default.cooldown_s),
         cooldowns=int(_number("COOLDOWNS", default.cooldowns, whole=True)),
         bytes_per_s=_number("BYTES_PER_S", default.bytes_per_s),
-        cookies=str(Path(cookies).expanduser().absolute()) if cookies else "",
+        cookies=str(full_path(cookies)) if cookies else "",
     )
 
 
