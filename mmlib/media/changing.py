@@ -56,8 +56,7 @@ def read_changing(
     listing = capture(file, ("times",), list_command, limits, output_bytes)
     found = read_frame_list(listing.data["times"])
     if len(found.times) < 2:
-        nothing = np.empty((0, form.size, form.size, 3), np.uint8)
-        return Pictures(nothing, found.stamps, found.times, -math.inf, listing.log, listing.status)
+        return Pictures.none(form.size, listing.log, listing.status, present=True)
     order, end = np.argsort(found.times[:-1], kind="stable"), float(found.times[-1])
     stamps, times = found.stamps[order], found.times[order]
     last = min(end, section.read_s)

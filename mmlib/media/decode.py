@@ -13,12 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mmlib.media.ffmpeg import Limits, MediaError, run
-from mmlib.media.files import inherited, open_media, url
-from mmlib.media.graph import Form, Section, probe_command
-from mmlib.media.log import Log
+from mmlib.media.ffmpeg import Limits, MediaError
+from mmlib.media.files import open_media
+from mmlib.media.graph import Form, Section
 from mmlib.media.reading import read_tracks
-from mmlib.media.refusal import refuse, refuse_empty, refuse_kind
+from mmlib.media.refusal import refuse, refuse_empty
 from mmlib.media.tracks import Pictures, Reading, Sound
 from mmlib.runtime.arrays import Bytes, Ints16
 
@@ -49,16 +48,6 @@ class Decoded:
     audio_s: float | None
     offset_s: float | None
     damage: str | None
-
-
-def probe(source: bytes | Path, limits: Limits) -> Log:
-    """Read a file's header only: its duration and its streams. Errors as for `decode`."""
-    log = Log()
-    with open_media(source) as file:
-        command = probe_command(url(file), limits)
-        run(command, limits=limits, inherited=inherited(file), on_line=log.read)
-    refuse_kind(log)
-    return log
 
 
 def decode(

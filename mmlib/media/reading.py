@@ -71,6 +71,11 @@ class _Job:
         return self.run((kind,), channels=channels, floats=floats)
 
     @property
+    def shows_only_covers(self) -> bool:
+        """Tell whether all its pictures are covers, which ffmpeg did not leave out by itself."""
+        return not tells_covers() and not list_packets(self.file, "Shown", 0.0, 0.1, self.limits)
+
+    @property
     def output_bytes(self) -> int:
         seconds = self.section.read_s + self.section.lead_s + 4.0
         frames = math.ceil(seconds * self.form.fps) * self.form.frame_bytes
@@ -107,6 +112,10 @@ def _read_quickly(job: _Job) -> _Read | None:
 
 def _read_both(job: _Job) -> _Read:
     """In one run, or each alone; with the numbers of the tracks that the file lacks."""
+    if job.shows_only_covers:
+        sound = _sound_alone(job, {0})
+        pictures = Pictures.none(job.form.size, sound.log, sound.status, present=False)
+        return Reading(pictures, sound), {0}
     try:
         both = job.run(_KINDS, trust=False)
     except Claim as claim:
@@ -155,8 +164,6 @@ def _pictures(run: Captured, form: Form, present: bool = True) -> Pictures:
     # A process that was ended may leave half a picture, or a list that is a line short.
     count = min(len(data["frames"]) // form.frame_bytes, len(ticks)) if len(times) else 0
     frames = np.frombuffer(data["frames"], np.uint8, count * form.frame_bytes)
-    if not tells_covers() and not run.log.has("Video"):
-        count, present = 0, False
     return Pictures(
         frames=frames.reshape(-1, form.size, form.size, 3)[:count],
         ticks=ticks[:count],

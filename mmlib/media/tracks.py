@@ -1,6 +1,9 @@
 """What was read of a file's tracks, on the clock of the section: time 0 is where it begins."""
 
+import math
 from dataclasses import dataclass
+
+import numpy as np
 
 from mmlib.media.log import Log
 from mmlib.runtime.arrays import Bytes, Floats, Ints, Ints16
@@ -25,10 +28,17 @@ class Pictures:
     present: bool = True
     whole: bool = True
 
+    @classmethod
+    def none(cls, size: int, log: Log, status: int, *, present: bool) -> "Pictures":
+        """No picture, of a track of `size` x `size` pixels that is there or not."""
+        frames = np.empty((0, size, size, 3), np.uint8)
+        ticks, times = np.empty(0, np.int64), np.empty(0)
+        return cls(frames, ticks, times, -math.inf, log, status, present)
+
     @property
     def begin(self) -> float:
         """When the first picture is shown; infinity: never."""
-        return float(self.times[0]) if len(self.frames) else float("inf")
+        return float(self.times[0]) if len(self.frames) else math.inf
 
 
 @dataclass(frozen=True)
