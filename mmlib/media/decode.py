@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from mmlib.media.ending import ends_early
 from mmlib.media.ffmpeg import Limits, MediaError
-from mmlib.media.files import open_media
+from mmlib.media.files import File, open_media
 from mmlib.media.graph import Form, Section
 from mmlib.media.reading import read_tracks
 from mmlib.media.refusal import refuse, refuse_empty
@@ -28,6 +29,8 @@ _LONG_LEAD_S = 10.0
 # Containers that are joined in the middle of a packet: decoders then complain about sound media.
 _JOINED_MIDWAY = ("mpeg", "mpegts", "mp3", "aac")
 
+# A section that lacks no more than this is there.
+_MISSED_S = 0.1
 # Of a time in frames: ffmpeg prints six digits of its seconds.
 _ROUNDING = 1e-4
 
@@ -74,6 +77,7 @@ def decode(
         if section.lead_s and reading.pictures.present and not reading.pictures.begin <= 0:
             section = replace(section, lead_s=min(start, _LONG_LEAD_S))
             reading = read_tracks(file, form, section, limits)
+        reading = replace(reading, cut=_is_cut(file, reading, form, section))
     refuse(reading, limits)
     frames = _on_grid(reading.pictures, form, section)
     pcm = _on_clock(reading.sound, form, section)
@@ -118,6 +122,16 @@ def _on_clock(sound: Sound, form: Form, section: Section) -> Ints16 | None:
     return samples if len(samples) else None
 
 
+def _is_cut(file: File, reading: Reading, form: Form, section: Section) -> bool:
+    """Tell whether the file ends early, and the clip for that."""
+    sound_end = reading.sound.begin + len(reading.sound.samples) / form.sample_rate_hz
+    ends = ((reading.pictures, reading.pictures.end), (reading.sound, sound_end))
+    least = min((end for track, end in ends if track.present), default=0.0)
+    if section.length_s is not None and least > section.length_s - _MISSED_S:
+        return False
+    return ends_early(file, section.start_s + sound_end)
+
+
 def _end(pictures: Pictures, section: Section) -> float:
     return min(pictures.end, math.inf if section.length_s is None else section.length_s)
 
@@ -149,6 +163,8 @@ def _damage(reading: Reading, decoded: Decoded, section: Section) -> str | None:
     if reading.sound.fault:
         complaints.append(reading.sound.fault)
     joined = section.start_s and reading.pictures.log.format in _JOINED_MIDWAY
+    if reading.cut:
+        complaints.append("the file ends early")
     if errors and not joined:
         # The demuxer and the decoder speak as they come to it: order and number may vary.
         complaints.append(f"the decoder says: {min(errors)}")

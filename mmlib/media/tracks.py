@@ -59,10 +59,11 @@ class Sound:
 
 @dataclass(frozen=True)
 class Reading:
-    """Both tracks."""
+    """Both tracks. `cut`: the file ends before it should."""
 
     pictures: Pictures
     sound: Sound
+    cut: bool = False
 
     @property
     def logs(self) -> tuple[Log, Log]:
