@@ -13,13 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from mmlib.media.ending import ends_early
+from mmlib.media.ending import lacks_parts
 from mmlib.media.ffmpeg import Limits, MediaError
 from mmlib.media.files import File, open_media
 from mmlib.media.graph import Form, Section
 from mmlib.media.reading import read_tracks
 from mmlib.media.refusal import refuse, refuse_empty
 from mmlib.media.tracks import Pictures, Reading, Sound
+from mmlib.media.within import errors_within
 from mmlib.runtime.arrays import Bytes, Ints16
 
 # Reading before the start of a section: frames back to the last key frame are decoded in any case,
@@ -77,7 +78,11 @@ def decode(
         if section.lead_s and reading.pictures.present and not reading.pictures.begin <= 0:
             section = replace(section, lead_s=min(start, _LONG_LEAD_S))
             reading = read_tracks(file, form, section, limits)
-        reading = replace(reading, cut=_is_cut(file, reading, form, section))
+        reading = replace(
+            reading,
+            partial=_is_partial(file, reading, form, section),
+            errors=_errors(file, reading, section, limits),
+        )
     refuse(reading, limits)
     frames = _on_grid(reading.pictures, form, section)
     pcm = _on_clock(reading.sound, form, section)
@@ -122,14 +127,25 @@ def _on_clock(sound: Sound, form: Form, section: Section) -> Ints16 | None:
     return samples if len(samples) else None
 
 
-def _is_cut(file: File, reading: Reading, form: Form, section: Section) -> bool:
-    """Tell whether the file ends early, and the clip for that."""
+def _errors(file: File, reading: Reading, section: Section, limits: Limits) -> frozenset[str]:
+    """Complaints about the tracks, but those about what lies after the section."""
+    tracks: dict[str, Pictures | Sound] = {"Video": reading.pictures, "Audio": reading.sound}
+    kinds = [kind for kind, track in tracks.items() if track.present]
+    errors = frozenset(error for kind in kinds for error in tracks[kind].log.errors)
+    if errors and section.end_s is not None:
+        within = errors_within(file, section, limits, kinds)
+        errors = errors if within is None else errors & within
+    return errors
+
+
+def _is_partial(file: File, reading: Reading, form: Form, section: Section) -> bool:
+    """Tell whether the file lacks parts that the clip may lack for that."""
     sound_end = reading.sound.begin + len(reading.sound.samples) / form.sample_rate_hz
     ends = ((reading.pictures, reading.pictures.end), (reading.sound, sound_end))
     least = min((end for track, end in ends if track.present), default=0.0)
     if section.length_s is not None and least > section.length_s - _MISSED_S:
         return False
-    return ends_early(file, section.start_s + sound_end)
+    return lacks_parts(file, section.start_s + sound_end)
 
 
 def _end(pictures: Pictures, section: Section) -> float:
@@ -150,24 +166,24 @@ def _damage(reading: Reading, decoded: Decoded, section: Section) -> str | None:
         ("the video track gives no picture", reading.pictures, decoded.frames),
         ("the audio track gives no sound", reading.sound, decoded.pcm),
     )
-    complaints, errors, status = [], set[str](), 0
+    complaints, errors, status, heard = [], reading.errors, 0, False
     for empty, track, content in tracks:
         if not track.present:
             continue
-        errors |= set(track.log.errors)
         # A track may have ended before the section.
-        if content is None and (track.log.errors or not section.start_s):
+        if content is None and (errors or not section.start_s):
             complaints.append(empty)
         elif content is not None:
             status = status or track.status
-    if reading.sound.fault:
-        complaints.append(reading.sound.fault)
+        heard |= bool(track.log.errors)
+        if track.fault:
+            complaints.append(track.fault)
     joined = section.start_s and reading.pictures.log.format in _JOINED_MIDWAY
-    if reading.cut:
-        complaints.append("the file ends early")
+    if reading.partial:
+        complaints.append("the file is not whole")
     if errors and not joined:
         # The demuxer and the decoder speak as they come to it: order and number may vary.
         complaints.append(f"the decoder says: {min(errors)}")
-    elif status:
+    elif status and not heard:
         complaints.append(f"the decoder ended with status {status}")
     return "; ".join(complaints) or None

@@ -1,4 +1,4 @@
-"""Files whose end is missing, as their own structure tells.
+"""Files that lack a part, mostly the end, as their own structure tells.
 
 A decoder takes what it gets: of bare sound, Ogg and others, cut between two packets, it says
 nothing. Here the few numbers are read that tell it: how many bytes or samples there should be, or
@@ -25,6 +25,9 @@ _BOXES = (b"ftyp", b"styp", b"sidx", b"moov", b"moof", b"mdat", b"free", b"skip"
 # The partition pack that an MXF file begins with.
 _MXF = bytes.fromhex("060e2b34020501010d010201")
 _PAGE_BYTES = 1 << 16
+# Marks of an Ogg page.
+_FIRST, _LAST = 2, 4
+_HEAD_PAGES = 3
 _HEAD_BYTES = 64
 _WV_RATES = (
     6000, 8000, 9600, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000,
@@ -48,8 +51,8 @@ class _Peek:
 _Length = Callable[[bytes], int | None]
 
 
-def ends_early(file: File, sound_end_s: float) -> bool:
-    """Tell whether a file's structure goes on beyond its last byte.
+def lacks_parts(file: File, sound_end_s: float) -> bool:
+    """Tell whether a file's structure goes on beyond its last byte, or has holes.
 
     `sound_end_s` is how far its sound was decoded, in seconds from the beginning: some formats
     tell only how long that should be.
@@ -159,13 +162,13 @@ def _declared_s(head: bytes) -> float:
 
 def _lacks_end_mark(peek: _Peek, head: bytes) -> bool:
     if head[:4] == b"OggS":
-        return _lacks_last_pages(peek)
+        return _lacks_pages(peek)
     return head[:4] == b"GIF8" and _lacks_trailer(peek.at(0, peek.size))
 
 
-def _lacks_last_pages(peek: _Peek) -> bool:
-    """Every stream of an Ogg file has a last page, marked as such."""
-    streams, ended, begin = set[bytes](), set[bytes](), 0
+def _lacks_pages(peek: _Peek) -> bool:
+    """In Ogg, pages are numbered stream by stream, up to one that is marked as the last."""
+    latest, ended, begin = dict[bytes, int](), set[bytes](), 0
     while begin < peek.size:
         page = peek.at(begin, 27 + 255)
         if page[:4] != b"OggS":
@@ -177,11 +180,16 @@ def _lacks_last_pages(peek: _Peek) -> bool:
             continue
         if len(page) < 27:
             return True
-        streams.add(page[14:18])
-        if page[5] & 4:
-            ended.add(page[14:18])
+        stream, number = page[14:18], int.from_bytes(page[18:22], "little")
+        # A recorder may have joined a broadcast after its first pages, which hold the head.
+        missing = latest.get(stream, 0) > _HEAD_PAGES and number != latest[stream] + 1
+        if missing and not page[5] & _FIRST:
+            return True
+        latest[stream] = number
+        if page[5] & _LAST:
+            ended.add(stream)
         begin += 27 + page[26] + sum(page[27 : 27 + page[26]])
-    return begin > peek.size or streams != ended
+    return begin > peek.size or set(latest) != ended
 
 
 def _lacks_trailer(data: bytes) -> bool:

@@ -21,7 +21,7 @@ from mmlib.media.overload import find_fault, is_suspicious
 from mmlib.media.packets import list_packets
 from mmlib.media.skipped_frames import find_unseen
 from mmlib.media.timeline import NO_STAMP, place
-from mmlib.media.tracks import Pictures, Reading, Sound
+from mmlib.media.tracks import Pictures, Reading, Sound, find_step_back
 
 _KINDS = ("Video", "Audio")
 _OUTPUTS = {"Video": ("frames", "ticks", "times"), "Audio": ("sound", "blocks")}
@@ -90,7 +90,7 @@ def read_tracks(file: File, form: Form, section: Section, limits: Limits) -> Rea
     if is_suspicious(sound.samples):
         run = job.alone("Audio", absent, channels=sound.channels, floats=True)
         data = run.data["sound"]
-        fault = find_fault(np.frombuffer(data, "<f4", len(data) // 4))
+        fault = find_fault(np.frombuffer(data, "<f4", len(data) // 4)) or sound.fault
         return replace(reading, sound=replace(sound, fault=fault))
     return reading
 
@@ -173,6 +173,7 @@ def _pictures(run: Captured, form: Form, present: bool = True) -> Pictures:
         status=run.status,
         present=present,
         whole=listed.parts <= 1,
+        fault=find_step_back("the pictures", -np.diff(times).min(initial=0.0)),
     )
 
 
@@ -184,5 +185,6 @@ def _sound(run: Captured, job: _Job) -> Sound:
         blocks[1:, 0] = NO_STAMP
     rate = job.form.sample_rate_hz
     longest = math.ceil((job.section.read_s + job.section.lead_s + 2.0) * rate)
-    samples, begin = place(samples, blocks, rate, longest)
-    return Sound(samples, begin / rate, run.log, run.status)
+    samples, begin, lost = place(samples, blocks, rate, longest)
+    fault = find_step_back("the sound", lost / rate)
+    return Sound(samples, begin / rate, run.log, run.status, fault=fault)

@@ -22,8 +22,9 @@ _SILENCE = 164
 NO_STAMP = -(1 << 62)
 
 
-def place(samples: Ints16, blocks: Ints, rate_hz: int, longest: int) -> tuple[Ints16, int]:
-    """Samples (N,) in blocks (n, 2) of time stamp and length -> sound without gaps, and its begin.
+def place(samples: Ints16, blocks: Ints, rate_hz: int, longest: int) -> tuple[Ints16, int, int]:
+    """Samples (N,) in blocks (n, 2) of time stamp and length -> sound without gaps, its begin, and
+    how many samples were left out because others were there already.
 
     Stamps, lengths and the begin are in samples, at `rate_hz`. What lies more than `longest`
     samples after the begin is left out. A block without a stamp follows the one before it.
@@ -31,7 +32,7 @@ def place(samples: Ints16, blocks: Ints, rate_hz: int, longest: int) -> tuple[In
     starts = np.cumsum(blocks[:, 1]) - blocks[:, 1]
     blocks, starts = blocks[starts < len(samples)], starts[starts < len(samples)]
     if not len(blocks):
-        return samples[:0], 0
+        return samples[:0], 0, 0
     shifts = _settled(_filled(blocks[:, 0], starts), round(_LEAP_S * rate_hz))
     leaps = (np.flatnonzero(np.diff(shifts)) + 1).tolist()
     first = samples[: blocks[0, 1]].astype(np.int32)
@@ -39,17 +40,19 @@ def place(samples: Ints16, blocks: Ints, rate_hz: int, longest: int) -> tuple[In
         return place(samples[len(first) :], blocks[1:], rate_hz, longest)
     begin = int(shifts[0])
     if not leaps:
-        return samples, begin
-    end, pieces = begin, []
+        return samples, begin, 0
+    end, lost, pieces = begin, 0, []
     for low, high in pairwise([0, *leaps, len(blocks)]):
         piece = samples[starts[low] : starts[high] if high < len(blocks) else None]
         at = int(starts[low] + shifts[low])
         if at - begin > longest:
             break
-        added = np.concatenate([np.zeros(max(0, at - end), np.int16), piece[max(0, end - at) :]])
+        gap, kept = np.zeros(max(0, at - end), np.int16), piece[max(0, end - at) :]
+        lost += len(piece) - len(kept)
+        added = np.concatenate([gap, kept])
         pieces.append(added)
         end += len(added)
-    return np.concatenate(pieces), begin
+    return np.concatenate(pieces), begin, lost
 
 
 def _filled(stamps: Ints, starts: Ints) -> Ints:

@@ -8,6 +8,14 @@ import numpy as np
 from mmlib.media.log import Log
 from mmlib.runtime.arrays import Bytes, Floats, Ints, Ints16
 
+# Decoders give pictures and sound in order; parts that were joined may overlap by a few frames.
+_MOST_BACK_S = 0.2
+
+
+def find_step_back(track: str, seconds: float) -> str | None:
+    """What is wrong with time stamps that run back by so many seconds; None: nothing."""
+    return f"time stamps of {track} run back" if seconds > _MOST_BACK_S else None
+
 
 @dataclass(frozen=True)
 class Pictures:
@@ -16,7 +24,7 @@ class Pictures:
     `frames` (n, H, W, 3) with their grid `ticks` (n,); `times` (m,) of the source's own frames, and
     the `end` of the last (minus infinity: there is none). `log` and `status` are those of the run.
     `present`: the file has such a track. `whole`: one set of filters has seen all of it, for the
-    picture keeps its form.
+    picture keeps its form. `fault`: why the times are none.
     """
 
     frames: Bytes
@@ -27,6 +35,7 @@ class Pictures:
     status: int
     present: bool = True
     whole: bool = True
+    fault: str | None = None
 
     @classmethod
     def none(cls, size: int, log: Log, status: int, *, present: bool) -> "Pictures":
@@ -59,11 +68,12 @@ class Sound:
 
 @dataclass(frozen=True)
 class Reading:
-    """Both tracks. `cut`: the file ends before it should."""
+    """Both tracks. `partial`: the file lacks parts; `errors`: complaints about the clip."""
 
     pictures: Pictures
     sound: Sound
-    cut: bool = False
+    partial: bool = False
+    errors: frozenset[str] = frozenset()
 
     @property
     def logs(self) -> tuple[Log, Log]:

@@ -27,7 +27,7 @@ def damaged(kind: str, damage: str, seed: int) -> bytes:
 
 
 def _pick(units: Sequence[Unit], generator: np.random.Generator) -> Unit:
-    return units[generator.integers(len(units))]
+    return units[int(generator.integers(len(units)))]
 
 
 def _cut_end(data: bytearray, units: list[Unit], generator: np.random.Generator) -> bytes:

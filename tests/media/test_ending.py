@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mmlib.media.decode import decode
-from mmlib.media.ending import ends_early
+from mmlib.media.ending import lacks_parts
 from mmlib.media.ffmpeg import MediaError
 from tests.media.damaging import whole
 from tests.media.units import KINDS
@@ -34,8 +34,8 @@ def test_any_cut_is_told(kind: str) -> None:
     # Of MXF the footer, which holds nothing of the clip, may be missing.
     latest = len(data) - (2000 if kind == "mxf" else 1)
     for cut in (cut for cut in cuts if 1000 < cut <= latest):
-        assert ends_early(io.BytesIO(data[:cut]), math.inf), cut
-    assert not ends_early(io.BytesIO(data), math.inf)
+        assert lacks_parts(io.BytesIO(data[:cut]), math.inf), cut
+    assert not lacks_parts(io.BytesIO(data), math.inf)
 
 
 @pytest.mark.parametrize("kind", sorted(set(KINDS) - set(_STREAMS) - {"m4a"}))
@@ -59,7 +59,7 @@ def test_a_section_before_the_cut_is_whole() -> None:
     for start_s, end_s in ((None, None), (0.2, None), (0.2, 1.8)):
         damage = decode(cut, FORM, LIMITS, start_s=start_s, end_s=end_s).damage
         assert damage is not None
-        assert damage.startswith("the file ends early")
+        assert damage.startswith("the file is not whole")
 
 
 @pytest.mark.parametrize(
@@ -95,10 +95,10 @@ def test_a_length_that_a_writer_did_not_know_tells_nothing(
     ],
 )
 def test_what_is_added_at_the_end_is_no_cut(kind: str, added: bytes) -> None:
-    assert not ends_early(io.BytesIO(whole(kind) + added), 2.0)
+    assert not lacks_parts(io.BytesIO(whole(kind) + added), 2.0)
 
 
 @pytest.mark.parametrize("length", [0, 1, 7, 20, 63])
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_a_few_bytes_do_no_harm(kind: str, length: int) -> None:
-    ends_early(io.BytesIO(whole(kind)[:length]), 0.0)
+    lacks_parts(io.BytesIO(whole(kind)[:length]), 0.0)

@@ -43,7 +43,7 @@ _IMITATIONS = (
 )
 _TEXTS = st.lists(
     st.sampled_from(_IMITATIONS)
-    | st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=20),
+    | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20),
     min_size=1,
     max_size=3,
 ).flatmap(lambda parts: st.sampled_from(["\n", "\r\n", " ", ""]).map(lambda end: end.join(parts)))
