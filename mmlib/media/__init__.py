@@ -1,1 +1,1 @@
-"""Media files in and out: probe, decode and encode, all by one ffmpeg binary."""
+"""Media files in and out: measure, decode and encode, all by one ffmpeg binary."""

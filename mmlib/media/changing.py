@@ -27,7 +27,7 @@ from mmlib.media.graph import (
     shift,
 )
 from mmlib.media.log import Log
-from mmlib.media.tracks import Pictures
+from mmlib.media.tracks import Pictures, find_step_back
 from mmlib.runtime.arrays import Bytes
 
 # Of a time that ffmpeg prints with six digits.
@@ -56,8 +56,7 @@ def read_changing(
     listing = capture(file, ("times",), list_command, limits, output_bytes)
     found = read_frame_list(listing.data["times"])
     if len(found.times) < 2:
-        nothing = np.empty((0, form.size, form.size, 3), np.uint8)
-        return Pictures(nothing, found.stamps, found.times, -math.inf, listing.log, listing.status)
+        return Pictures.none(form.size, listing.log, listing.status, present=True)
     order, end = np.argsort(found.times[:-1], kind="stable"), float(found.times[-1])
     stamps, times = found.stamps[order], found.times[order]
     last = min(end, section.read_s)
@@ -77,6 +76,7 @@ def read_changing(
         times=times,
         end=end,
         log=_merged([listing, *runs]),
+        fault=find_step_back("the pictures", -np.diff(found.times).min(initial=0.0)),
         status=next((run.status for run in [listing, *runs] if run.status), 0),
     )
 

@@ -15,13 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from mmlib.media.ffmpeg import Limits, MediaError, run
-from mmlib.media.files import inherited, open_media, url
-from mmlib.media.graph import Form, Section, probe_command
-from mmlib.media.log import Log
+from mmlib.media.ending import lacks_parts
+from mmlib.media.ffmpeg import Limits, MediaError
+from mmlib.media.files import File, open_media
+from mmlib.media.graph import Form, Section
 from mmlib.media.reading import read_tracks
-from mmlib.media.refusal import refuse, refuse_empty, refuse_kind
+from mmlib.media.refusal import refuse, refuse_empty
 from mmlib.media.tracks import Pictures, Reading, Sound
+from mmlib.media.within import errors_within
 from mmlib.runtime.arrays import Bytes, Ints16
 
 # Reading before the start of a section: frames back to the last key frame are decoded in any case,
@@ -35,6 +36,8 @@ _JOINED_MIDWAY = ("mpeg", "mpegts", "mp3", "aac")
 _CUT_SHORT = re.compile(
     "ended prematurely|truncat|partial file|end of file|packet size mismatch", re.IGNORECASE
 )
+# A section that lacks no more than this is there.
+_MISSED_S = 0.1
 # Of a time in frames: ffmpeg prints six digits of its seconds.
 _ROUNDING = 1e-4
 
@@ -48,7 +51,8 @@ class Decoded:
     late start; `offset_s` is the start of the sound less the start of the pictures. `damage` is
     what the decoder complained about; None for a sound file. `damage_kinds` says the same in names
     to count by: no_picture, no_sound (of a track that is there), video_errors, audio_errors,
-    audio_values (samples that are no sound), cut_short, decoder_failed.
+    video_times, audio_times (time stamps run back), audio_values (samples that are no sound),
+    cut_short, decoder_failed.
     """
 
     frames: Bytes | None
@@ -58,16 +62,6 @@ class Decoded:
     offset_s: float | None
     damage: str | None
     damage_kinds: tuple[str, ...] = ()
-
-
-def probe(source: bytes | Path, limits: Limits) -> Log:
-    """Read a file's header only: its duration and its streams. Errors as for `decode`."""
-    log = Log()
-    with open_media(source) as file:
-        command = probe_command(url(file), limits)
-        run(command, limits=limits, inherited=inherited(file), on_line=log.read)
-    refuse_kind(log)
-    return log
 
 
 def decode(
@@ -94,6 +88,11 @@ def decode(
         if section.lead_s and reading.pictures.present and not reading.pictures.begin <= 0:
             section = replace(section, lead_s=min(start, _LONG_LEAD_S))
             reading = read_tracks(file, form, section, limits)
+        reading = replace(
+            reading,
+            partial=_is_partial(file, reading, form, section),
+            errors=_errors(file, reading, section, limits),
+        )
     refuse(reading, limits)
     frames = _on_grid(reading.pictures, form, section)
     pcm = _on_clock(reading.sound, form, section)
@@ -143,6 +142,27 @@ def _on_clock(sound: Sound, form: Form, section: Section) -> Ints16 | None:
     return samples if len(samples) else None
 
 
+def _errors(file: File, reading: Reading, section: Section, limits: Limits) -> frozenset[str]:
+    """Complaints about the tracks, but those about what lies after the section."""
+    tracks: dict[str, Pictures | Sound] = {"Video": reading.pictures, "Audio": reading.sound}
+    kinds = [kind for kind, track in tracks.items() if track.present]
+    errors = frozenset(error for kind in kinds for error in tracks[kind].log.errors)
+    if errors and section.end_s is not None:
+        within = errors_within(file, section, limits, kinds)
+        errors = errors if within is None else errors & within
+    return errors
+
+
+def _is_partial(file: File, reading: Reading, form: Form, section: Section) -> bool:
+    """Tell whether the file lacks parts that the clip may lack for that."""
+    sound_end = reading.sound.begin + len(reading.sound.samples) / form.sample_rate_hz
+    ends = ((reading.pictures, reading.pictures.end), (reading.sound, sound_end))
+    least = min((end for track, end in ends if track.present), default=0.0)
+    if section.length_s is not None and least > section.length_s - _MISSED_S:
+        return False
+    return lacks_parts(file, section.start_s + sound_end)
+
+
 def _end(pictures: Pictures, section: Section) -> float:
     return min(pictures.end, math.inf if section.length_s is None else section.length_s)
 
@@ -165,26 +185,28 @@ def _damage(
         ("audio", "sound", reading.sound, decoded.pcm),
     )
     found: list[tuple[Sequence[str], str]] = []
-    errors, erring, status = set[str](), list[str](), 0
+    erring, status, heard = list[str](), 0, False
     for name, content_name, track, content in tracks:
         if not track.present:
             continue
-        if track.log.errors:
-            errors |= set(track.log.errors)
+        if reading.errors & set(track.log.errors):
             erring.append(f"{name}_errors")
         # A track may have ended before the section.
-        if content is None and (track.log.errors or not section.start_s):
+        if content is None and (reading.errors or not section.start_s):
             found.append(([f"no_{content_name}"], f"the {name} track gives no {content_name}"))
         elif content is not None:
             status = status or track.status
-    if reading.sound.fault:
-        found.append((["audio_values"], reading.sound.fault))
+        heard |= bool(track.log.errors)
+        if track.fault:
+            found.append(([f"{name}_{track.fault.kind}"], track.fault.text))
     joined = section.start_s and reading.pictures.log.format in _JOINED_MIDWAY
-    if errors and not joined:
-        if any(map(_CUT_SHORT.search, errors)):
+    if reading.partial:
+        found.append((["cut_short"], "the file is not whole"))
+    if reading.errors and not joined:
+        if not reading.partial and any(map(_CUT_SHORT.search, reading.errors)):
             erring.append("cut_short")
         # The demuxer and the decoder speak as they come to it: order and number may vary.
-        found.append((erring, f"the decoder says: {min(errors)}"))
-    elif status:
+        found.append((erring, f"the decoder says: {min(reading.errors)}"))
+    elif status and not heard:
         found.append((["decoder_failed"], f"the decoder ended with status {status}"))
     return found

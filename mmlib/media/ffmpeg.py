@@ -10,11 +10,11 @@ import math
 import multiprocessing
 import os
 import re
-import resource
 import selectors
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,6 +25,9 @@ import imageio_ffmpeg
 
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.paths import full_path
+
+if sys.platform != "win32":
+    import resource
 
 # The first with an option that tells the time of each frame (-stats_enc_pre).
 _OLDEST = 6
@@ -66,6 +69,8 @@ class Limits:
 @cache
 def binary() -> str:
     """Absolute path of the ffmpeg program; UserError when there is none that will do."""
+    if sys.platform == "win32":
+        raise UserError("media are read on Linux and macOS only: on Windows, run this inside WSL")
     name = os.environ.get("MMLIB_FFMPEG")
     if not name:
         try:
@@ -150,7 +155,8 @@ def _not_done(limits: Limits) -> str:
 def _limit(pid: int, limits: Limits, output_bytes: int | None) -> None:
     # From outside, after the start: a preexec_fn would fork this whole (large) process, and may
     # deadlock next to threads. The CPU limit ends a decoder whose parent was killed.
-    if not hasattr(resource, "prlimit"):
+    # macOS has no prlimit: there only the clock bounds a decoder.
+    if sys.platform == "win32" or not hasattr(resource, "prlimit"):
         return
     bounds = {
         resource.RLIMIT_AS: limits.memory_mb << 20,

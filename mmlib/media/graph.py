@@ -29,7 +29,11 @@ _HAIR_S = 0.05
 END_MARK = "tpad=stop=1:stop_mode=clone"
 
 Options = dict[str, str | float | None]
-_ONLY: dict[str, Options] = {"Video": {"an": None}, "Audio": {"vn": None}}
+_ONLY: dict[str, Options] = {
+    "Video": {"an": None},
+    "Audio": {"vn": None},
+    "Shown": {"map": "0:V?"},
+}
 
 
 @dataclass(frozen=True)
@@ -77,14 +81,6 @@ class Section:
     def longest_s(self) -> float:
         """What a file without a section may last: frames of sound end where they end."""
         return self.max_seconds + 0.5
-
-
-def probe_command(source: str, limits: Limits) -> list[str]:
-    """Print the header of a file; ffmpeg then ends with an error, since it is given no output."""
-    graph = ffmpeg.input(source, **input_options(limits)).output("-")
-    command: list[str] = graph.global_args(*GLOBAL_ARGUMENTS).compile(cmd=binary())
-    command.remove("-")
-    return command
 
 
 def decode_command(
@@ -144,7 +140,10 @@ def passed_by(
 
 
 def copy_options(kind: str | None, container: str) -> Options:
-    """How packets are copied, of one kind of track or of both, of those that ffmpeg chooses."""
+    """How packets are copied, of one kind of track or of both, of those that ffmpeg chooses.
+
+    The kind "Shown" is all pictures but covers, in any version of ffmpeg.
+    """
     return {"c": "copy", "f": container, "sn": None, "dn": None, **_ONLY.get(kind or "", {})}
 
 
@@ -205,8 +204,9 @@ def shift(name: str, section: Section) -> tuple[str, ...]:
 def listed(url: str) -> tuple[str, ...]:
     """Filters that list the frames that pass; the list begins anew where the picture changes."""
     target = url.replace(":", r"\\:")
-    # `print` writes only frames that carry a key.
-    return ("metadata=add:key=t:value=1", f"metadata=print:key=t:file={target}")
+    # `print` writes only frames that carry a key; a picture may bring a text of that name with it.
+    key = "metadata=add:key=t:value=1"
+    return ("metadata=delete", key, f"metadata=print:key=t:file={target}")
 
 
 def scaled(form: Form) -> tuple[str, ...]:

@@ -1,14 +1,17 @@
-"""Files that are too long, without decoding them.
+"""How long files are, without decoding them.
 
 The length in a header may be a guess from the bit rate, the end of some other track, that of the
 first of several parts, or a lie. So it only raises the question, and the packets answer it.
 """
 
+from pathlib import Path
+
 from mmlib.media.ffmpeg import Limits
-from mmlib.media.files import File
+from mmlib.media.files import File, open_media
 from mmlib.media.graph import Section
 from mmlib.media.log import Log
-from mmlib.media.packets import list_packets
+from mmlib.media.packets import capture_packets, list_packets, read_listing
+from mmlib.media.refusal import refuse_kind
 
 # Where packets are looked for: some containers hold them seconds apart.
 _LOOK_S = 5.0
@@ -24,6 +27,17 @@ def refuse_claim(log: Log, section: Section) -> None:
         length = log.duration_s - section.start_s
         if length > section.longest_s:
             raise Claim(f"{length:.1f} s, over {section.max_seconds:g} s")
+
+
+def measure(source: bytes | Path, most_s: float, limits: Limits) -> float:
+    """Seconds to the end of a file's last packet, of those that begin in its first `most_s`.
+
+    Of the sound and the pictures that `decode` would choose; 0 without any. Errors as for `decode`.
+    """
+    with open_media(source) as file:
+        listed = capture_packets(file, None, 0.0, most_s, limits)
+    refuse_kind(listed.log)
+    return max([0.0, *(track.end_s for track in read_listing(listed.data["packets"]))])
 
 
 def is_longer(file: File, section: Section, limits: Limits) -> bool:

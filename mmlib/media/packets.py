@@ -4,6 +4,7 @@ ffmpeg's framecrc format is the one listing of a file that no tag can reach: num
 out of ffmpeg's own tables.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from fractions import Fraction
 
 import ffmpeg
 
-from mmlib.media.capture import capture
+from mmlib.media.capture import Captured, capture
 from mmlib.media.ffmpeg import Limits
 from mmlib.media.files import File, url
 from mmlib.media.graph import Options, compiled, copy_options, input_options
@@ -41,6 +42,12 @@ class Track:
     times: list[int] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
     odd: bool = False
+
+    @property
+    def end_s(self) -> float:
+        """When the last of its packets ends, in seconds; minus infinity without packets."""
+        ends = map(sum, zip(self.times, self.lengths, strict=True))
+        return float(max(ends) * self.base) if self.times else -math.inf
 
     def take(self, name: str, value: str) -> None:
         """Take up a fact of the listing's head."""
@@ -76,11 +83,17 @@ def list_packets(
 
     Empty where there is no such track, or the file cannot be read. MediaError for a limit passed.
     """
+    return read_listing(capture_packets(file, kind, start_s, length_s, limits).data["packets"])
+
+
+def capture_packets(
+    file: File, kind: str | None, start_s: float, length_s: float, limits: Limits
+) -> Captured:
+    """The listing of `list_packets` unread, with the log of its making."""
     begin: Options = {"ss": start_s} if start_s else {}
 
     def command(outputs: Mapping[str, str]) -> list[str]:
         media = ffmpeg.input(url(file), t=length_s, **begin, **input_options(limits))
         return compiled([media.output(outputs["packets"], **copy_options(kind, "framecrc"))])
 
-    listed = capture(file, ("packets",), command, limits, LIST_BYTES)
-    return read_listing(listed.data["packets"])
+    return capture(file, ("packets",), command, limits, LIST_BYTES)

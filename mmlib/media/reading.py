@@ -21,7 +21,7 @@ from mmlib.media.overload import find_fault, is_suspicious
 from mmlib.media.packets import list_packets
 from mmlib.media.skipped_frames import find_unseen
 from mmlib.media.timeline import NO_STAMP, place
-from mmlib.media.tracks import Pictures, Reading, Sound
+from mmlib.media.tracks import Fault, Pictures, Reading, Sound, find_step_back
 
 _KINDS = ("Video", "Audio")
 _OUTPUTS = {"Video": ("frames", "ticks", "times"), "Audio": ("sound", "blocks")}
@@ -71,6 +71,11 @@ class _Job:
         return self.run((kind,), channels=channels, floats=floats)
 
     @property
+    def shows_only_covers(self) -> bool:
+        """Tell whether all its pictures are covers, which ffmpeg did not leave out by itself."""
+        return not tells_covers() and not list_packets(self.file, "Shown", 0.0, 0.1, self.limits)
+
+    @property
     def output_bytes(self) -> int:
         seconds = self.section.read_s + self.section.lead_s + 4.0
         frames = math.ceil(seconds * self.form.fps) * self.form.frame_bytes
@@ -85,7 +90,8 @@ def read_tracks(file: File, form: Form, section: Section, limits: Limits) -> Rea
     if is_suspicious(sound.samples):
         run = job.alone("Audio", absent, channels=sound.channels, floats=True)
         data = run.data["sound"]
-        fault = find_fault(np.frombuffer(data, "<f4", len(data) // 4))
+        said = find_fault(np.frombuffer(data, "<f4", len(data) // 4))
+        fault = Fault("values", said) if said else sound.fault
         return replace(reading, sound=replace(sound, fault=fault))
     return reading
 
@@ -107,6 +113,10 @@ def _read_quickly(job: _Job) -> _Read | None:
 
 def _read_both(job: _Job) -> _Read:
     """In one run, or each alone; with the numbers of the tracks that the file lacks."""
+    if job.shows_only_covers:
+        sound = _sound_alone(job, {0})
+        pictures = Pictures.none(job.form.size, sound.log, sound.status, present=False)
+        return Reading(pictures, sound), {0}
     try:
         both = job.run(_KINDS, trust=False)
     except Claim as claim:
@@ -155,8 +165,6 @@ def _pictures(run: Captured, form: Form, present: bool = True) -> Pictures:
     # A process that was ended may leave half a picture, or a list that is a line short.
     count = min(len(data["frames"]) // form.frame_bytes, len(ticks)) if len(times) else 0
     frames = np.frombuffer(data["frames"], np.uint8, count * form.frame_bytes)
-    if not tells_covers() and not run.log.has("Video"):
-        count, present = 0, False
     return Pictures(
         frames=frames.reshape(-1, form.size, form.size, 3)[:count],
         ticks=ticks[:count],
@@ -166,6 +174,7 @@ def _pictures(run: Captured, form: Form, present: bool = True) -> Pictures:
         status=run.status,
         present=present,
         whole=listed.parts <= 1,
+        fault=find_step_back("the pictures", -np.diff(times).min(initial=0.0)),
     )
 
 
@@ -177,5 +186,6 @@ def _sound(run: Captured, job: _Job) -> Sound:
         blocks[1:, 0] = NO_STAMP
     rate = job.form.sample_rate_hz
     longest = math.ceil((job.section.read_s + job.section.lead_s + 2.0) * rate)
-    samples, begin = place(samples, blocks, rate, longest)
-    return Sound(samples, begin / rate, run.log, run.status)
+    samples, begin, lost = place(samples, blocks, rate, longest)
+    fault = find_step_back("the sound", lost / rate)
+    return Sound(samples, begin / rate, run.log, run.status, fault=fault)

@@ -105,8 +105,7 @@ def _is_plain(track: Track, section: Section) -> bool:
         return False
     # Read to its own end: what is cut off in the middle of it has other last pictures.
     read_s = min(section.max_seconds, section.length_s or math.inf)
-    end = max(map(sum, zip(times, track.lengths, strict=True)))
-    return len(set(times)) == len(times) and min(times) >= 0 and end * track.base < read_s
+    return len(set(times)) == len(times) and min(times) >= 0 and track.end_s < read_s
 
 
 def _choose(track: Track, referred: set[int], form: Form) -> Unseen | None:

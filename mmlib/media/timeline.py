@@ -15,14 +15,16 @@ from mmlib.runtime.arrays import Ints, Ints16
 # A leap is farther than this, and the blocks after it agree with it.
 _LEAP_S = 0.01
 _WITNESSES = 5
-# A single first block before a gap is what a decoder needs to get going, not sound.
-_PRIMING_S = 0.13
+# A single first block that is silent, before a gap, is what a decoder needs to get going: it would
+# only make the sound begin too early. AAC gives one of some units of 16 bit.
+_SILENCE = 164
 # ffmpeg's "no time stamp" is the least of all numbers.
 NO_STAMP = -(1 << 62)
 
 
-def place(samples: Ints16, blocks: Ints, rate_hz: int, longest: int) -> tuple[Ints16, int]:
-    """Samples (N,) in blocks (n, 2) of time stamp and length -> sound without gaps, and its begin.
+def place(samples: Ints16, blocks: Ints, rate_hz: int, longest: int) -> tuple[Ints16, int, int]:
+    """Samples (N,) in blocks (n, 2) of time stamp and length -> sound without gaps, its begin, and
+    how many samples were left out because others were there already.
 
     Stamps, lengths and the begin are in samples, at `rate_hz`. What lies more than `longest`
     samples after the begin is left out. A block without a stamp follows the one before it.
@@ -30,24 +32,27 @@ def place(samples: Ints16, blocks: Ints, rate_hz: int, longest: int) -> tuple[In
     starts = np.cumsum(blocks[:, 1]) - blocks[:, 1]
     blocks, starts = blocks[starts < len(samples)], starts[starts < len(samples)]
     if not len(blocks):
-        return samples[:0], 0
+        return samples[:0], 0, 0
     shifts = _settled(_filled(blocks[:, 0], starts), round(_LEAP_S * rate_hz))
     leaps = (np.flatnonzero(np.diff(shifts)) + 1).tolist()
-    if leaps and leaps[0] == 1 and blocks[0, 1] <= _PRIMING_S * rate_hz and shifts[1] > shifts[0]:
-        return place(samples[blocks[0, 1] :], blocks[1:], rate_hz, longest)
+    first = samples[: blocks[0, 1]].astype(np.int32)
+    if leaps and leaps[0] == 1 and shifts[1] > shifts[0] and np.abs(first).max() < _SILENCE:
+        return place(samples[len(first) :], blocks[1:], rate_hz, longest)
     begin = int(shifts[0])
     if not leaps:
-        return samples, begin
-    end, pieces = begin, []
+        return samples, begin, 0
+    end, lost, pieces = begin, 0, []
     for low, high in pairwise([0, *leaps, len(blocks)]):
         piece = samples[starts[low] : starts[high] if high < len(blocks) else None]
         at = int(starts[low] + shifts[low])
         if at - begin > longest:
             break
-        added = np.concatenate([np.zeros(max(0, at - end), np.int16), piece[max(0, end - at) :]])
+        gap, kept = np.zeros(max(0, at - end), np.int16), piece[max(0, end - at) :]
+        lost += len(piece) - len(kept)
+        added = np.concatenate([gap, kept])
         pieces.append(added)
         end += len(added)
-    return np.concatenate(pieces), begin
+    return np.concatenate(pieces), begin, lost
 
 
 def _filled(stamps: Ints, starts: Ints) -> Ints:
@@ -56,12 +61,18 @@ def _filled(stamps: Ints, starts: Ints) -> Ints:
     return np.where(latest < 0, 0, (stamps - starts)[latest])
 
 
+def _first(shifts: Ints, leap: int) -> int:
+    # One block that claims to come after all that follow it would push them out.
+    following = int(np.median(shifts[1 : 1 + _WITNESSES])) if len(shifts) > 1 else int(shifts[0])
+    return following if shifts[0] - following > leap else int(shifts[0])
+
+
 def _settled(shifts: Ints, leap: int) -> Ints:
     """What each block is shifted by: as the one before, unless it leaps and others follow it."""
     if np.all(np.abs(shifts - shifts[0]) <= leap):
         return np.full_like(shifts, shifts[0])
     settled = np.empty_like(shifts)
-    current = int(shifts[0])
+    current = _first(shifts, leap)
     for index, shift in enumerate(shifts.tolist()):
         if abs(shift - current) > leap:
             ahead = int(np.median(shifts[index : index + _WITNESSES]))

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from mmlib.media.decode import probe
 from mmlib.media.ffmpeg import Limits, MediaError
+from mmlib.media.length import measure
 from mmlib.sources.base import Fetched, FetchError, Request
 
 # A larger file is not copied into a Parquet row.
 _COPY_BYTES = 512 << 20
-# A header is read in a moment; a clip may be this much longer than the list says.
-_HEADER = Limits(timeout_s=20.0)
+# Packets are listed in a moment; a clip may be this much longer than the list says.
+_LISTING = Limits(timeout_s=20.0)
 _LONGER_S = 1.0
 
 
@@ -44,28 +44,22 @@ def take_section(request: Request, path: Path, *, holds: str, copy: bool) -> Fet
     """Fetch a section of a video from a file that holds the section, or the whole video.
 
     `holds` says which: "clips", "videos", or "auto", by its length: a file at most 1 s longer than
-    the section is the section. FetchError kinds: those of `take` and, for a file whose header
-    cannot be read, of `probe`; unknown_length.
+    the section is the section. FetchError kinds: those of `take` and, for a file that cannot be
+    read, of `measure`.
     """
     assert request.start_s is not None
     assert request.end_s is not None
     if holds == "auto":
-        length = _length_s(path)
-        holds = "videos" if length > request.end_s - request.start_s + _LONGER_S else "clips"
+        longest = request.end_s - request.start_s + _LONGER_S
+        holds = "videos" if _is_longer(path, longest) else "clips"
     if holds == "videos":
         return take(path, request.start_s, request.end_s, copy=copy)
     return take(path, None, None, copy=copy)
 
 
-def _length_s(path: Path) -> float:
+def _is_longer(path: Path, seconds: float) -> bool:
+    # By its packets: the length in a header may be a guess, or missing.
     try:
-        length = probe(path, _HEADER).duration_s
+        return measure(path, seconds + _LONGER_S, _LISTING) > seconds
     except MediaError as error:
         raise FetchError(error.kind, error.message) from None
-    if length is None:
-        raise FetchError(
-            "unknown_length",
-            f"its header does not say whether it is the clip or the whole video; set mirror_holds "
-            f"to clips or videos: {path}",
-        )
-    return length

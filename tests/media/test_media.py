@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmlib.media import ffmpeg
-from mmlib.media.decode import decode, probe
+from mmlib.media.decode import decode
 from mmlib.media.encode import encode
 from mmlib.media.ffmpeg import Limits, MediaError, binary
 from mmlib.media.graph import Form
-from mmlib.media.log import Log
+from mmlib.media.length import measure
 from mmlib.runtime.errors import UserError
 from tests.properties import examples
 from tests.samples import FORM, LIMITS, RATE_HZ, media, numbered, numbers, tone
@@ -266,7 +266,7 @@ def test_a_cover_picture_is_no_video(tmp_path: Path) -> None:
     decoded = decode(song, FORM, LIMITS)
     assert decoded.frames is None
     assert decoded.pcm is not None
-    assert not probe(song, LIMITS).has("Video")
+    assert measure(song, 10.0, LIMITS) == pytest.approx(1.0, abs=0.06)
 
 
 def test_pictures_are_cropped_as_displayed(tmp_path: Path) -> None:
@@ -340,50 +340,25 @@ def test_limits() -> None:
 def test_a_length_that_the_header_hides_is_found_out(tmp_path: Path) -> None:
     file = encode(numbered(100), tone(10.0), fps=10.0)
     out = convert(file, tmp_path, "-c", "copy", "-live", "1")
-    assert probe(out, LIMITS).duration_s is None
+    assert measure(out, 20.0, LIMITS) == pytest.approx(10.0, abs=0.1)
     assert decode(out, FORM, LIMITS).video_s == pytest.approx(10.0, abs=0.1)
     with pytest.raises(MediaError, match="too_long"):
         decode(out, FORM, Limits(max_seconds=5.0))
 
 
-def test_probe() -> None:
-    log = probe(encode(numbered(50, side=48), tone(2.0), fps=25.0), LIMITS)
-    assert log.duration_s == pytest.approx(2.0, abs=0.02)
-    video, audio = log.stream("Video"), log.stream("Audio")
-    assert video is not None
-    assert (video.codec, video.width, video.height, video.fps) == ("h264", 48, 48, 25.0)
-    assert audio is not None
-    assert (audio.codec, audio.sample_rate_hz, audio.channels) == ("aac", RATE_HZ, "mono")
+@pytest.mark.parametrize("container", ["mp4", "webm", "ts", "avi"])
+@pytest.mark.parametrize("most_s", [1.0, 3.0, 10.0])
+def test_files_are_measured(counting: dict[str, bytes], container: str, most_s: float) -> None:
+    length = measure(counting[container], most_s, LIMITS)
+    assert length == pytest.approx(min(most_s, 4.0), abs=0.12)
+    assert (length >= most_s) == (most_s < 4.0)
 
 
-def test_log_is_not_fooled_by_tags() -> None:
-    log = Log()
-    for line in (
-        "[info] Input #0, mov,mp4,m4a,3gp,3g2,mj2, from 'file:/x.mp4':",
-        "[info]     title           :   Duration: 09:00:00.00, start: 0",
-        "[info]                     :   Stream #0:7: Video: h264, yuv420p, 9999x9999, 25 fps",
-        "[info]   Duration: 00:01:02.50, start: 0.000000, bitrate: 1 kb/s",
-        "[info]   Stream #0:0[0x1](und): Video: h264 (Main) (avc1 / 0x31637661), yuv420p, 180x144 "
-        "[SAR 1:1 DAR 5:4], 43 kb/s, 29.97 fps, 25 tbr (default)",
-        "[info]       Display Matrix: rotation of -90.00 degrees",
-        "[info] Stream mapping:",
-        "[info]   Stream #0:0(und): Video: rawvideo, rgb24, 40x40, 4 fps",
-    ):
-        log.read(line)
-    assert log.duration_s == 62.5
-    assert log.format == "mov,mp4,m4a,3gp,3g2,mj2"
-    assert list(log.streams) == [0]
-    video = log.streams[0]
-    assert (video.width, video.height, video.fps, video.rotation) == (180, 144, 29.97, -90.0)
-
-
-def test_log_finds_errors_inside_other_threads_lines() -> None:
-    log = Log()
-    log.read("[info]   Stream #0:0: Vi\x1b[1;31mleft block unavailable")
-    log.read("\x1b[0mdeo: rawvideo")
-    log.read("\x1b[0;36m[h264 @ 0x5] \x1b[0m\x1b[1;31m[error] \x1b[0m\x1b[1;31mno frame!")
-    log.read("\x1b[0m\x1b[0;33m[warning] \x1b[0m\x1b[0;33mharmless")
-    assert log.errors == ["left block unavailable", "no frame!"]
+def test_what_cannot_be_measured(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="missing_file"):
+        measure(tmp_path / "absent.mp4", 1.0, LIMITS)
+    with pytest.raises(MediaError, match="not_media"):
+        measure(b"no media at all", 1.0, LIMITS)
 
 
 def test_binary_can_be_overridden(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ DAMAGE = {
     "no_sound": "an audio track without sound",
     "video_errors": "errors in the video",
     "audio_errors": "errors in the audio",
+    "video_times": "time stamps of the video run back",
+    "audio_times": "time stamps of the audio run back",
     "audio_values": "sample values that are no sound",
     "cut_short": "the file is cut short",
     "decoder_failed": "the decoder failed",

@@ -16,7 +16,8 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from mmlib.media import ffmpeg
-from mmlib.media.log import Log
+from mmlib.media.ffmpeg import MediaError
+from mmlib.media.length import measure
 from mmlib.runtime.errors import UserError
 from mmlib.sources.youtube.outcomes import Failure, broken_off, classify
 from mmlib.sources.youtube.pacing import Pacing
@@ -126,25 +127,25 @@ def _checked(report: dict[str, Any], section: Section, log: str) -> Path | Failu
     whole_s = report.get("duration_s")
     due = (min(section.end_s, whole_s) if whole_s else section.end_s) - section.start_s
     file = Path(report["file"]) if report.get("file") else None
-    if due <= 0 or (file and _length_s(file) == 0):
+    length_s = _length_s(file, max(0.0, due) + 2 * _TOLERANCE_S) if file else None
+    if due <= 0 or length_s == 0:
         length = f"the video ends at {whole_s:g} s" if whole_s else "the video ends before"
         return Failure("no_section", f"no second {section.start_s:g}: {length}")
-    if file is None or not file.is_file() or not file.stat().st_size:
+    if file is None or length_s is None:
         return Failure("empty", "nothing was written")
-    length_s = _length_s(file)
     if length_s > due + _TOLERANCE_S:
-        return Failure("not_cut", f"{length_s:g} s came instead of {due:g} s")
+        return Failure("not_cut", f"at least {length_s:g} s came instead of {due:g} s")
     if whole_s and length_s < due - _TOLERANCE_S:
         return Failure("truncated", f"only {length_s:g} of {due:g} s came")
     return file
 
 
-def _length_s(file: Path) -> float:
-    """Length by the header of a file that was just written; 0 when it holds no track."""
-    log = Log()
-    command = [ffmpeg.binary(), *ffmpeg.GLOBAL_ARGUMENTS, "-i", f"file:{file.absolute()}"]
-    ffmpeg.run(command, limits=ffmpeg.Limits(), on_line=log.read)
-    return (log.duration_s or 0.0) if log.streams else 0.0
+def _length_s(file: Path, most_s: float) -> float:
+    """Length of a file by its packets, or at least `most_s`; 0 when nothing can be read of it."""
+    try:
+        return measure(file, most_s, ffmpeg.Limits())
+    except MediaError:
+        return 0.0
 
 
 def empty_folder(parent: Path, name: str, older_than_s: float) -> Path:

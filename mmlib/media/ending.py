@@ -1,0 +1,210 @@
+"""Files that lack a part, mostly the end, as their own structure tells.
+
+A decoder takes what it gets: of bare sound, Ogg and others, cut between two packets, it says
+nothing. Here the few numbers are read that tell it: how many bytes or samples there should be, or
+the mark that a whole file ends with. A number that stands for "unknown", as a recorder leaves it
+that never came to its end, tells nothing; nor do streams (transport streams, AAC, AC-3), which may
+begin and end anywhere.
+"""
+
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import IO
+
+from mmlib.media.files import File
+
+# Of declared lengths of sound: a last block may be left out.
+_SLACK_S = 0.05
+# Writers to a pipe leave 0 for a length that they do not know, or about the largest number.
+_UNKNOWN = 0x7FFFF000
+_W64 = b"riff\x2e\x91\xcf\x11"
+_ASF = bytes.fromhex("3026b2758e66cf11")
+_BOXES = (b"ftyp", b"styp", b"sidx", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"uuid")
+# The partition pack that an MXF file begins with.
+_MXF = bytes.fromhex("060e2b34020501010d010201")
+_PAGE_BYTES = 1 << 16
+# Marks of an Ogg page.
+_FIRST, _LAST = 2, 4
+_HEAD_PAGES = 3
+_HEAD_BYTES = 64
+_WV_RATES = (
+    6000, 8000, 9600, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000,
+    192000,
+)  # fmt: skip
+
+
+class _Peek:
+    """Bytes of a file at any place; fewer at its end."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.stream = stream
+        self.size = stream.seek(0, 2)
+
+    def at(self, begin: int, length: int) -> bytes:
+        self.stream.seek(begin)
+        return self.stream.read(length)
+
+
+# The length of the unit whose first 24 bytes these are; None: unknown, or the units end here.
+_Length = Callable[[bytes], int | None]
+
+
+def lacks_parts(file: File, sound_end_s: float) -> bool:
+    """Tell whether a file's structure goes on beyond its last byte, or has holes.
+
+    `sound_end_s` is how far its sound was decoded, in seconds from the beginning: some formats
+    tell only how long that should be.
+    """
+    with file.open("rb") if isinstance(file, Path) else nullcontext(file) as stream:
+        peek = _Peek(stream)
+        head = peek.at(0, _HEAD_BYTES).ljust(_HEAD_BYTES, b"\0")
+        return (
+            any(end > peek.size for end in _declared_ends(peek, head))
+            or _declared_s(head) - sound_end_s > _SLACK_S
+            or _lacks_end_mark(peek, head)
+        )
+
+
+def _declared_ends(peek: _Peek, head: bytes) -> Iterator[int]:
+    if head[:4] in (b"RIFF", b"FORM"):
+        yield from _walk(peek, 0, _chunk)
+    elif head[:4] == b"caff":
+        yield from _walk(peek, 8, _caf_chunk)
+    elif head.startswith((_W64, _ASF)):
+        yield from _walk(peek, 0, _object)
+    elif head[4:8] in _BOXES:
+        yield from _walk(peek, 0, _box)
+    elif head[:4] == b".snd":
+        offset, length = struct.unpack(">4xII", head[:12])
+        yield offset + length if length < _UNKNOWN else 0
+    elif head[:3] == b"FLV":
+        yield _stated_size(peek.at(0, 1 << 10))
+    elif head.startswith(_MXF):
+        yield _footer(head)
+    elif head[:3] == b"ID3" or head[:1] == b"\xff":
+        yield _xing_end(peek, head)
+
+
+def _walk(peek: _Peek, begin: int, length_of: _Length) -> Iterator[int]:
+    while begin < peek.size and (length := length_of(peek.at(begin, 24).ljust(24, b"\0"))):
+        begin += length
+        yield begin
+
+
+def _chunk(head: bytes) -> int | None:
+    order = {b"RIFF": "<", b"FORM": ">"}.get(head[:4])
+    if order is None:
+        return None
+    (length,) = struct.unpack(f"{order}I", head[4:8])
+    return 8 + length if 0 < length < _UNKNOWN else None
+
+
+def _caf_chunk(head: bytes) -> int | None:
+    length: int = struct.unpack(">q", head[4:12])[0]
+    return 12 + length if length > 0 and head[:4].isascii() else None
+
+
+def _object(head: bytes) -> int | None:
+    length: int = struct.unpack("<Q", head[16:24])[0]
+    return length if 24 < length < 1 << 62 else None
+
+
+def _box(head: bytes) -> int | None:
+    length, name, longer = struct.unpack(">I4sQ", head[:16])
+    length = longer if length == 1 else length
+    return length if name in _BOXES and length >= 8 else None
+
+
+def _stated_size(head: bytes) -> int:
+    _, name, value = head.partition(b"filesize\0")
+    size: float = struct.unpack(">d", value[:8].ljust(8, b"\0"))[0]
+    return int(size) if name and 0 < size < 1 << 62 else 0
+
+
+def _footer(head: bytes) -> int:
+    # The key, a length of one byte and of as many more as that says, and the offset of the footer.
+    more = head[16] & 0x7F if head[16] & 0x80 else 0
+    at = 17 + more + 24
+    return int.from_bytes(head[at : at + 8])
+
+
+def _xing_end(peek: _Peek, head: bytes) -> int:
+    begin = 0
+    if head[:3] == b"ID3":
+        # Seven bits a byte.
+        begin = 10 + sum(byte << 7 * place for place, byte in enumerate(head[9:5:-1]))
+    frame = peek.at(begin, 64)
+    for at in (13, 21, 36):
+        if frame[at : at + 4] in (b"Xing", b"Info"):
+            flags, *numbers = struct.unpack(">III", frame[at + 4 : at + 16].ljust(12, b"\0"))
+            length = numbers[flags & 1] if flags & 2 else 0
+            frames = numbers[0] if flags & 1 else 0
+            # Some writers count the frame of this tag, some do not.
+            return begin + length - 2 * length // frames if frames else 0
+    return 0
+
+
+def _declared_s(head: bytes) -> float:
+    samples = rate = 0
+    if head[:4] == b"fLaC":
+        rate = int.from_bytes(head[18:21]) >> 4
+        samples = int.from_bytes(head[21:26]) & (1 << 36) - 1
+    elif head[:4] == b"TTA1":
+        rate, samples = struct.unpack("<10xII", head[:18])
+    elif head[:4] == b"wvpk":
+        samples, flags = struct.unpack("<12xI8xI", head[:28])
+        rates = dict(enumerate(_WV_RATES))
+        rate = rates.get(flags >> 23 & 15, 0) if samples < 0xFFFFFFFF else 0
+    return samples / rate if rate else 0.0
+
+
+def _lacks_end_mark(peek: _Peek, head: bytes) -> bool:
+    if head[:4] == b"OggS":
+        return _lacks_pages(peek)
+    return head[:4] == b"GIF8" and _lacks_trailer(peek.at(0, peek.size))
+
+
+def _lacks_pages(peek: _Peek) -> bool:
+    """In Ogg, pages are numbered stream by stream, up to one that is marked as the last."""
+    latest, ended, begin = dict[bytes, int](), set[bytes](), 0
+    while begin < peek.size:
+        page = peek.at(begin, 27 + 255)
+        if page[:4] != b"OggS":
+            # Damage, or what was added at the end.
+            found = peek.at(begin, _PAGE_BYTES).find(b"OggS")
+            if found < 0:
+                break
+            begin += found
+            continue
+        if len(page) < 27:
+            return True
+        stream, number = page[14:18], int.from_bytes(page[18:22], "little")
+        # A recorder may have joined a broadcast after its first pages, which hold the head.
+        missing = latest.get(stream, 0) > _HEAD_PAGES and number != latest[stream] + 1
+        if missing and not page[5] & _FIRST:
+            return True
+        latest[stream] = number
+        if page[5] & _LAST:
+            ended.add(stream)
+        begin += 27 + page[26] + sum(page[27 : 27 + page[26]])
+    return begin > peek.size or set(latest) != ended
+
+
+def _lacks_trailer(data: bytes) -> bool:
+    """A GIF's blocks go on to one that says that it was the last."""
+
+    def table(flags: int) -> int:
+        return 6 << (flags & 7) if flags & 0x80 else 0
+
+    try:
+        at = 13 + table(data[10])
+        while data[at] in b"!,":
+            at += 2 if data[at] == ord("!") else 11 + table(data[at + 9])
+            while data[at]:
+                at += 1 + data[at]
+            at += 1
+    except IndexError:
+        return True
+    return False

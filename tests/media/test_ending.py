@@ -1,0 +1,104 @@
+"""Files cut short: what their own structure tells, and that it tells nothing of a whole one."""
+
+import io
+import math
+import struct
+
+import numpy as np
+import pytest
+
+from mmlib.media.decode import decode
+from mmlib.media.ending import lacks_parts
+from mmlib.media.ffmpeg import MediaError
+from tests.media.damaging import whole
+from tests.media.units import KINDS
+from tests.samples import FORM, LIMITS
+
+# Streams that may end anywhere between two packets.
+_STREAMS = ("ts", "mpg", "aac", "ac3", "ivf", "nut")
+# Told by the number of bytes, or by a mark at the end.
+_TOLD = ("aiff", "au", "avi", "caf", "flv", "gif", "mxf", "ogv", "opus", "w64", "wav")
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_whole_file_is_whole(kind: str) -> None:
+    assert decode(whole(kind), FORM, LIMITS).damage is None
+
+
+@pytest.mark.parametrize("kind", _TOLD)
+def test_any_cut_is_told(kind: str) -> None:
+    data, generator = whole(kind), np.random.default_rng(1)
+    cuts = {unit.begin for unit in KINDS[kind][1](data)} | set(
+        generator.integers(1000, len(data), 40)
+    )
+    # Of MXF the footer, which holds nothing of the clip, may be missing.
+    latest = len(data) - (2000 if kind == "mxf" else 1)
+    for cut in (cut for cut in cuts if 1000 < cut <= latest):
+        assert lacks_parts(io.BytesIO(data[:cut]), math.inf), cut
+    assert not lacks_parts(io.BytesIO(data), math.inf)
+
+
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - set(_STREAMS) - {"m4a"}))
+def test_a_cut_file_is_damaged_or_refused(kind: str) -> None:
+    """Cut between two units, where no decoder stumbles; what is too little to be missed is free."""
+    data = whole(kind)
+    units = list(KINDS[kind][1](data))
+    for share in (0.3, 0.8):
+        try:
+            decoded = decode(data[: units[int(share * len(units))].begin], FORM, LIMITS)
+        except MediaError:
+            continue
+        assert decoded.damage is not None
+
+
+def test_a_section_before_the_cut_is_whole() -> None:
+    data = whole("wav")
+    cut = data[: len(data) * 3 // 4]
+    # What ffmpeg reads ahead may or may not reach the cut, so the section ends well before it.
+    assert decode(cut, FORM, LIMITS, start_s=0.1, end_s=0.2).damage is None
+    for start_s, end_s in ((None, None), (0.2, None), (0.2, 1.8)):
+        damage = decode(cut, FORM, LIMITS, start_s=start_s, end_s=end_s).damage
+        assert damage is not None
+        assert damage.startswith("the file is not whole")
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "number"),
+    [
+        ("wav", 4, struct.pack("<I", 0)),
+        ("wav", 4, struct.pack("<I", 0xFFFFFFFF)),
+        ("wav", 4, struct.pack("<I", 0x7FFFF024)),
+        ("au", 8, struct.pack(">I", 0xFFFFFFFF)),
+        ("avi", 4, struct.pack("<I", 0)),
+        ("flac", 22, bytes(4)),
+    ],
+)
+def test_a_length_that_a_writer_did_not_know_tells_nothing(
+    kind: str, place: int, number: bytes
+) -> None:
+    data = whole(kind)
+    data = data[:place] + number + data[place + len(number) :]
+    assert decode(data, FORM, LIMITS).damage is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "added"),
+    [
+        ("wav", b"junk"),
+        ("wav", bytes(3000)),
+        ("avi", bytes(3000)),
+        ("mp3", b"TAG" + bytes(125)),
+        ("ogv", bytes(100)),
+        ("gif", b"made by hand"),
+        ("mp4", b"\0\0\x10\0SEFT"),
+        ("flac", b"TAG" + bytes(125)),
+    ],
+)
+def test_what_is_added_at_the_end_is_no_cut(kind: str, added: bytes) -> None:
+    assert not lacks_parts(io.BytesIO(whole(kind) + added), 2.0)
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 20, 63])
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_few_bytes_do_no_harm(kind: str, length: int) -> None:
+    lacks_parts(io.BytesIO(whole(kind)[:length]), 0.0)
