@@ -30,7 +30,13 @@ def main(arguments: list[str]) -> None:
     everything = Settings.load()
     settings = everything.geometry
     embeddings, model = Path(f"data/embeddings/{run}.parquet"), Path(f"data/models/{run}")
+    splits = settings.convexity_split, settings.density_split
+    out = Path(f"data/geometry/{run}.csv")
     cached = read_embeddings(embeddings, settings.convexity_split)
+    if not cached.vectors:
+        # A model of one's own that gives its logits alone.
+        publish_text(table.to_csv([], settings.tau, splits), out)
+        return
     dense = read_embeddings(embeddings, settings.density_split)
     head = read_head(model.with_name(f"{run}.safetensors"))
     bars = class_bars(
@@ -66,8 +72,7 @@ def main(arguments: list[str]) -> None:
         p=settings.p,
         seed=everything.seed,
     )
-    splits = settings.convexity_split, settings.density_split
-    publish_text(table.to_csv(found, settings.tau, splits), Path(f"data/geometry/{run}.csv"))
+    publish_text(table.to_csv(found, settings.tau, splits), out)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from mmlib.models import own
 from mmlib.models.base import Model
 from mmlib.models.build import build
 from mmlib.runtime.errors import UserError
@@ -26,9 +27,7 @@ def save(model: Model, path: Path, description: dict[str, Any]) -> None:
     model's architecture, its inputs' shapes and normalisation and its parameter count are added, so
     that the model is rebuilt from its own JSON and never from today's params.
     """
-    weights = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
-    }
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.stored().items()}
     count = sum(parameter.numel() for parameter in model.parameters())
     publish_file(lambda p: save_file(weights, p), path.with_name(f"{path.name}.safetensors"))
     publish_json(
@@ -40,10 +39,13 @@ def save(model: Model, path: Path, description: dict[str, Any]) -> None:
 def load(path: Path, device: torch.device | str = "cpu") -> tuple[Model, dict[str, Any]]:
     """Rebuild the model of `<path>.json` in eval mode with the weights of `<path>.safetensors`.
 
-    Returns it with its description. Raises UserError when a file is absent, broken, or does not
-    belong to the other.
+    Returns it with its description; a model of section models is made by its factory again. Raises
+    UserError when a file is absent, broken, or does not belong to the other.
     """
     description = read_description(path)
+    if "factory" in description["architecture"]:
+        own_model = own.rebuild(description["architecture"], description["classes"])
+        return own_model.to(device), description
     weights_path = path.with_name(f"{path.name}.safetensors")
     model = build(description["architecture"], len(description["classes"]), description["inputs"])
     try:

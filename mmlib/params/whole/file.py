@@ -4,7 +4,7 @@
 in dvc.yaml, but for the report: it decides whether a stage runs, never what the stage writes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import model_validator
@@ -19,7 +19,7 @@ from mmlib.params.retraining import RetrainRun, Temperature
 from mmlib.params.score import Score
 from mmlib.params.shard import Shard
 from mmlib.params.study import Study
-from mmlib.params.training import Augment, Blend, ModelSizes, Optimiser, TrainRun
+from mmlib.params.training import Augment, Blend, ModelRow, ModelSizes, Optimiser, TrainRun
 from mmlib.params.whole import guides, names, rows, sections, starts
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.settings import PARAMS, Section, Seed, read, validate
@@ -37,6 +37,7 @@ class Params(Section):
     optimiser: Optimiser
     augment: Augment
     train: dict[str, TrainRun]
+    models: dict[str, ModelRow]
     blend: Blend
     embed: Embed
     geometry: Geometry
@@ -51,11 +52,14 @@ class Params(Section):
 
     @property
     def runs(self) -> tuple[str, ...]:
-        """Every run: the rows of train, then those of retrain."""
-        return (*self.train, *self.retrain)
+        """Every run: the rows of train, then those of retrain, then those of models."""
+        return (*self.train, *self.retrain, *self.models)
 
     def modalities(self, run: str) -> tuple[str, ...] | None:
-        """What a run reads, a retrained run what its `init` does; None where there is no row."""
+        """What a run reads, a retrained run what its `init` does; None where no row says it.
+
+        What a row of models reads, only its net knows.
+        """
         init = self.retrain[run].init if run in self.retrain else run
         return self.train[init].modalities if init in self.train else None
 
@@ -87,19 +91,12 @@ def check() -> None:
         raise UserError(
             f"{PARAMS}: data.path is missing: data.source {source} reads its lists from that folder"
         )
-    files: Mapping[str, str] = {
-        "data.watch": params.data.watch,
-        "score.common_with": params.score.common_with,
-        **{
-            f"train.{name}.{modality}_start": str(file)
-            for name, row in params.train.items()
-            for modality, file in row.starts.items()
-            if not starts.is_made(file)
-        },
-    }
-    for key, file in files.items():
+    for key, file in _files(params):
         if not Path(file).is_file():
             raise UserError(f"{PARAMS}: {key} names {file}, which is no file")
+    for name, model in params.models.items():
+        if not Path(model.code).exists():
+            raise UserError(f"{PARAMS}: models.{name}.code names {model.code}, which is not there")
     for key, guide, mixes in guides.given_guides(params):
         path = guides.FOLDER / f"{guide}.json"
         if not path.is_file():
@@ -116,3 +113,18 @@ def check() -> None:
                 f"{PARAMS}: {key} is {guide!r}, but {path} holds {has}; "
                 f"{'mixup takes a guide of temperature' if mixes else 'name a guide of blend'}"
             )
+
+
+def _files(params: Params) -> Iterator[tuple[str, str]]:
+    """Key and name of each file that must be there."""
+    yield "data.watch", params.data.watch
+    yield "score.common_with", params.score.common_with
+    for name, row in params.train.items():
+        for modality, file in row.starts.items():
+            if not starts.is_made(file):
+                yield f"train.{name}.{modality}_start", str(file)
+    for name, model in params.models.items():
+        if model.file is not None:
+            yield f"models.{name}.factory", str(model.file)
+        yield f"models.{name}.weights", model.weights
+        yield f"models.{name}.classes", model.classes

@@ -187,6 +187,7 @@ def _layout(piece: _Piece) -> Layout:
 def _rows(piece: _Piece) -> Iterator[ShardRow]:
     places = {name: place for place, name in enumerate(piece.vocabulary.classes)}
     log_mel = features.LogMel(piece.settings.mel)
+    heard = piece.split in piece.settings.heard_splits
     for clip, kept in zip(read_decoded(piece.decoded), piece.kept, strict=True):
         if not kept:
             continue
@@ -198,7 +199,7 @@ def _rows(piece: _Piece) -> Iterator[ShardRow]:
             labels,
             _log_mel(clip, log_mel) if clip.audio_present else None,
             _frames(clip, piece) if clip.video_present else None,
-            _waveform(clip, log_mel) if clip.audio_present and piece.split == "eval" else None,
+            _waveform(clip, log_mel) if clip.audio_present and heard else None,
         )
 
 
@@ -234,4 +235,5 @@ def _frames(clip: DecodedClip, piece: _Piece) -> Bytes:
         seconds=piece.settings.seconds,
         count=video.frames,
         size=video.size,
+        rate_hz=video.rate_hz,
     )
