@@ -10,7 +10,7 @@ from mmlib.metrics.geometry.spaces import (
     measure,
     penultimate_space,
 )
-from mmlib.metrics.stored import read_embeddings, read_labels
+from mmlib.metrics.stored import measurable, read_embeddings, read_labels
 from mmlib.params.geometry import Geometry
 from mmlib.runtime import stage
 from mmlib.runtime.scratch import publish_text
@@ -32,11 +32,10 @@ def main(arguments: list[str]) -> None:
     embeddings, model = Path(f"data/embeddings/{run}.parquet"), Path(f"data/models/{run}")
     splits = settings.convexity_split, settings.density_split
     out = Path(f"data/geometry/{run}.csv")
-    cached = read_embeddings(embeddings, settings.convexity_split)
-    if not cached.vectors:
-        # A model of one's own that gives its logits alone.
+    if not measurable(embeddings, {"train", *splits}):
         publish_text(table.to_csv([], settings.tau, splits), out)
         return
+    cached = read_embeddings(embeddings, settings.convexity_split)
     dense = read_embeddings(embeddings, settings.density_split)
     head = read_head(model.with_name(f"{run}.safetensors"))
     bars = class_bars(

@@ -16,11 +16,10 @@ from mmlib.models.naming import columns
 from mmlib.params.training import ModelRow
 from mmlib.runtime.errors import UserError
 from mmlib.shards.read.loader import ShardSet
-from mmlib.shards.read.manifest import read_manifest
+from mmlib.shards.read.manifest import filled_splits, read_manifest
 
 CLIPS = 4
 """As many clips try the contract."""
-SPLITS = ("train", "val", "eval")
 
 
 def admitted(
@@ -40,7 +39,10 @@ def admitted(
             raise UserError(
                 "it hears waveforms: set attack.domain to waveform, and attack.scale.audio with it"
             )
-        splits = {split: ShardSet(shards, split, waveform=model.waveform) for split in SPLITS}
+        splits = {
+            split: ShardSet(shards, split, waveform=model.waveform)
+            for split in filled_splits(shards)
+        }
         admit_missing(model, {split: clips.present for split, clips in splits.items()})
         admit(model, _few(splits["eval"], model))
     return model, {"classes": classes, "task": task}

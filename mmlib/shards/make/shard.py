@@ -57,7 +57,7 @@ from mmlib.shards.rows.ledger import (
     LEDGER_NAME,
     write_ledger,
 )
-from mmlib.shards.rows.splits import check_splits
+from mmlib.shards.rows.splits import check_splits, needed_splits
 from mmlib.shards.rows.tally import Ledger
 
 _INPUTS = (
@@ -112,7 +112,8 @@ def make_shards(
     failed, examples = failures(selection)
     facts = split_facts(selection, failed)
     ledger = count(selection, facts, examples)
-    ledger.warnings += check_splits(ledger.usable, ledger.positives, vocabulary)
+    needed = needed_splits(settings.untrained_classes, ledger.rows)
+    ledger.warnings += check_splits(ledger.usable, ledger.positives, vocabulary, needed)
     scratch = Scratch("shard", key, scratch_root)
     parts = np.split(selection.kept, listed.ends[:-1])
     pieces = [

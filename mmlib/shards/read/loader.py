@@ -52,6 +52,8 @@ class ShardSet:
         self.classes: list[str] = manifest["classes"]
         self.task: str = manifest["task"]
         known = manifest["clips"][split]
+        if not known["files"]:
+            raise UserError(f"{root}: the split {split} has no clips; give it some")
         self._readers = [ShardReader(root / name) for name in known["files"]]
         for reader in self._readers:
             _check_layout(reader, split, manifest)
