@@ -26,12 +26,9 @@ def main(arguments: list[str]) -> None:
     size = Settings.load().embed.batch_size
     device = devices.select()
     model, description = checkpoint.load(Path("data/models") / run, device)
-    shards, there = Path("data/shards"), filled_splits(Path("data/shards"))
-    splits = {
-        split: ShardSet(shards, split, waveform=model.waveform)
-        for split in SPLITS
-        if split in there
-    }
+    shards = Path("data/shards")
+    there = [split for split in SPLITS if split in filled_splits(shards)]
+    splits = {split: ShardSet(shards, split, waveform=model.waveform) for split in there}
     write_embeddings(
         Path(f"data/embeddings/{run}.parquet"),
         predict_splits(model, splits, batch_size=size, device=device),

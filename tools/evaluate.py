@@ -32,7 +32,14 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = Path("evaluations")
 CODE = ("mmlib", "stages", "profiles", "dvc.yaml", ".dvcignore", ".dvc/plots", "data/none")
 EMPTY = ("data/models", "data/embeddings", "data/attacks", "data/theorem")
-CONFIG = "[core]\n    no_scm = true\n    analytics = false\n[cache]\n    dir = {cache}\n"
+CONFIG = """[core]
+    no_scm = true
+    analytics = false
+    check_update = false
+[cache]
+    dir = {cache}
+    type = "reflink,hardlink,symlink"
+"""
 AUDIBLE = 0.33
 """attack.scale.audio of an attack on waveforms, unless the params say another: README's."""
 

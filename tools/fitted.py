@@ -6,7 +6,7 @@ from typing import Any
 from mmlib.models.contract import Frames, Input, Waveform
 
 WINDOW_S, HOP_S = 0.025, 0.01
-"""Of a log-mel that no model reads, where the sound is read as a waveform: any valid one will do."""
+"""Of the log-mel where sound is read as a waveform: none reads it, and any valid one will do."""
 SMALLEST = {"decode": 16, "shard": 8}
 """Fewest pixels a side that the sections take."""
 
