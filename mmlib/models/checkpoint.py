@@ -1,14 +1,14 @@
 """Trained models on disk: weights as safetensors, and the JSON that rebuilds the model."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from mmlib.models import own
-from mmlib.models.base import Model
+from mmlib.models import own, public
+from mmlib.models.base import Encoder, Model
 from mmlib.models.build import build
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.scratch import (
@@ -67,10 +67,15 @@ def load(path: Path, device: torch.device | str = "cpu") -> tuple[Model, dict[st
 def start_encoder(model: Model, modality: str, weights: Path, *, head: bool = True) -> None:
     """Copy the encoder of one modality from a trained model's `<path>.safetensors`.
 
+    A file without the JSON of a run holds published weights: see `public.start`.
+
     Its head comes along, unless `head` is False, where it reads that encoder alone and `model` has
     an auxiliary head for it: a fresh one would first undo what the encoder has learnt. Raises
     UserError when that model lacks the modality, or its encoder is of another size.
     """
+    if not weights.with_suffix(".json").is_file() and modality in model.encoders:
+        public.start(cast(Encoder, model.encoders[modality]), weights)
+        return
     source, _ = load(weights.with_suffix(""))
     if modality not in source.encoders or modality not in model.encoders:
         raise UserError(
