@@ -25,7 +25,7 @@ def test_no_run_at_all(tmp_path: Path) -> None:
     assert ids(html) == ["answers", "measured", "clips", "off", "reproduce"]
     assert verdicts(html) == [NOT_ANSWERED] * 3
     assert "No model was evaluated." in text
-    assert "neither train nor retrain in params.yaml has a row: add one" in text
+    assert "none of train, retrain and models in params.yaml has a row: add one" in text
     assert "It takes a fused run and a run of one modality, attacked alike." in text
     assert "It takes classes whose convexity and density were measured" in text
     assert "It takes a run retrained with mixup and one retrained adversarially." in text
