@@ -124,11 +124,16 @@ def _logits_not_probabilities(net: nn.Module, inputs: Batch, logits: Tensor) -> 
     """Of clips, and of noise far louder and brighter than any: logits would leave [0, 1] there."""
     generator = torch.Generator().manual_seed(0)
     noise = {
-        name: _LOUD * (2 * torch.rand(tensor.shape, generator=generator) - 1).to(tensor)
+        name: (2 * torch.rand(tensor.shape, generator=generator) - 1).to(tensor)
         for name, tensor in inputs.items()
     }
-    outputs = torch.cat([logits, _logits(net, noise)])
-    if float(outputs.min()) < 0 or float(outputs.max()) > 1:
+    try:
+        loud = _logits(net, {name: _LOUD * tensor for name, tensor in noise.items()})
+    except UserError:
+        # A net may well refuse what no clip can be.
+        loud = _logits(net, {name: tensor.abs() for name, tensor in noise.items()})
+    outputs = torch.cat([logits, loud])
+    if not bool(((outputs >= 0) & (outputs <= 1)).all()):
         return
     summed = outputs.shape[1] > 1 and bool(((outputs.sum(1) - 1).abs() < 1e-3).all())
     kind = "softmax" if summed else "sigmoid"

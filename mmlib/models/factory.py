@@ -38,7 +38,9 @@ def make(row: ModelRow, classes: Sequence[str]) -> nn.Module:
             f"the factory {row.factory} returns {type(net).__name__}: return an nn.Module"
         )
     _declared(net)
-    return net.eval()
+    with users_code("its eval()"):
+        net.eval()
+    return net
 
 
 def find(row: ModelRow) -> Callable[..., Any]:

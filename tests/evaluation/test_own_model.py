@@ -56,6 +56,15 @@ def nothing(weights, classes):
     return None
 
 
+class Silent(Again):
+    def train(self, mode=True):
+        super().train(mode)
+
+
+def silent(weights, classes):
+    return Silent(weights.with_suffix(""), False)
+
+
 def raising(weights, classes):
     raise ValueError("no such layer\\nand more")
 """
@@ -140,6 +149,7 @@ def test_a_frozen_net_gives_the_net_s_logits_and_gradients(kind: Any) -> None:
 
 
 def test_a_run_is_loaded_again_from_its_description(folder: Path) -> None:
+    assert admit(folder, "silent", factory="adapter.py:silent").with_suffix(".json").is_file()
     path = admit(folder, "own")
     run = AttackedRun.load(path, folder / "shards", settings(), torch.device("cpu"))
     ours = AttackedRun.load(folder / "mid", folder / "shards", settings(), torch.device("cpu"))
@@ -162,7 +172,10 @@ def test_a_run_is_loaded_again_from_its_description(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"factory": "adapter.py:nobody"}, "no function 'nobody', only again, nothing, raising"),
+        (
+            {"factory": "adapter.py:nobody"},
+            "no function 'nobody', only again, nothing, raising, silent",
+        ),
         ({"factory": "adapter.py:nothing"}, "returns NoneType: return an nn.Module"),
         ({"factory": "adapter.py:raising"}, "raised ValueError: no such layer"),
         ({"options": {"width": 3}}, "unexpected keyword argument 'width'"),

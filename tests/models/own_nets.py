@@ -220,6 +220,19 @@ class LogitsDict(NoEmbedding):
         return {"logits": self.logits(batch), "loss": None}
 
 
+class Guarded(NoEmbedding):
+    """Refuses what no clip can be; its mode is set by a method that returns nothing."""
+
+    def train(self, mode: bool = True) -> None:  # type: ignore[override]
+        """As `nn.Module.train`, but for what it returns."""
+        super().train(mode)
+
+    def forward(self, batch: Batch) -> Any:
+        for x in batch.values():
+            assert x.abs().max() <= 1, "out of range"
+        return self.logits(batch)
+
+
 class Lazy(Plain):
     def __init__(self) -> None:
         super().__init__()

@@ -46,7 +46,11 @@ def clips(count: int = 4, seed: int = 1) -> Batch:
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(
-    "kind", [nets.Kept, nets.Apart, nets.NoEmbedding, nets.LogitsObject, nets.LogitsDict]
+    "kind",
+    [
+        *(nets.Kept, nets.Apart, nets.NoEmbedding),
+        *(nets.LogitsObject, nets.LogitsDict, nets.Guarded),
+    ],
 )
 def test_a_net_that_keeps_the_contract_is_admitted(kind: type[nn.Module], seed: int) -> None:
     model = made(kind(), seed)
