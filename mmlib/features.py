@@ -170,6 +170,7 @@ def clip_frames(
     are not square lose their longer side's edges; scaling is bilinear with antialiasing.
     """
     inside = max(1, int(np.searchsorted(times, seconds)))
+    middles: Reals
     if rate_hz is None:
         middles = (np.arange(count) + 0.5) * seconds / count
     else:

@@ -140,7 +140,7 @@ def _lay_params(path: Path, options: argparse.Namespace, name: str, row: ModelRo
     data = {"path": str(clips), "watch": str(table if table.is_file() else clips)}
     _set(path, {"data": data, "shard": {"untrained_classes": "keep"}})
     params = whole.load(path)
-    net = make(row, clip_list(params.data, params.seed).classes)
+    net: Any = make(row, clip_list(params.data, params.seed).classes)
     fitted = signals(net.inputs, read(path))
     waveform = "mel" in fitted["shard"]
     attack: dict[str, Any] = {"domain": options.domain or ("waveform" if waveform else "log_mel")}

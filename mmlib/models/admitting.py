@@ -32,7 +32,7 @@ def admitted(
     manifest = read_manifest(shards)
     classes, task = manifest["classes"], manifest["task"]
     with _about(f"models.{run}"):
-        made = make(row, classes)
+        made: Any = make(row, classes)
         named = columns(made.classes, classes, Path(row.classes))
         model = own.wrap(made, row, named, signals(manifest)).to(devices.select())
         if model.waveform and domain != "waveform":

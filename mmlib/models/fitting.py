@@ -88,7 +88,7 @@ class Pictures(nn.Module):
         flat = functional.interpolate(
             flat, size=(self.size, self.size), mode="bilinear", antialias=True, align_corners=False
         )
-        return flat.unflatten(0, (len(x), -1)).transpose(1, 2)
+        return flat.reshape(len(x), -1, *flat.shape[1:]).transpose(1, 2)
 
 
 def _sound(wanted: Waveform, held: Values) -> nn.Module:

@@ -4,8 +4,10 @@ https://huggingface.co/docs/hub/model-cards: what can be read by a program stand
 """
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
+from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 from mmlib.evaluation.threat_card import threat_card
@@ -124,8 +126,12 @@ def _checks(inputs: Inputs, run: Run) -> str:
 
 
 def _reproduce(inputs: Inputs, run: Run) -> str:
-    row = inputs.params.models.get(run.name)
-    row = row or inputs.params.train.get(run.name) or inputs.params.retrain.get(run.name)
+    rows: Mapping[str, BaseModel] = {
+        **inputs.params.train,
+        **inputs.params.retrain,
+        **inputs.params.models,
+    }
+    row = rows.get(run.name)
     settings = {
         "seed": inputs.params.seed,
         "row": row and row.model_dump(mode="json"),

@@ -117,7 +117,7 @@ def test_a_net_in_training_mode_is_attacked_in_eval_mode_and_left_as_it_was(seed
     ],
 )
 def test_a_model_that_gives_no_logits_is_refused_in_one_line(
-    wrong: Callable[[torch.Tensor], object], said: str
+    wrong: Callable[[torch.Tensor], torch.Tensor], said: str
 ) -> None:
     net = _Normed().eval()
     labels, budget = torch.randint(3, (6,)), {"audio": Budget(0.1)}

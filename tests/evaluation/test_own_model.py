@@ -120,7 +120,7 @@ def test_the_same_net_breaks_as_the_pipeline_s_own(folder: Path, splits: bool, d
 
 def test_a_branch_that_is_not_attacked_is_computed_once_where_the_net_splits() -> None:
     for kind, expected in ((nets.Apart, 0), (nets.Kept, 3)):
-        model, seen = made(kind()), []
+        model, seen = made(kind()), list[int]()
         model.net.layers["audio"].register_forward_hook(lambda *_, seen=seen: seen.append(1))
         threat: Any = {"video": None}
         batch, forward = frozen.cached(model, clips(), None, threat)

@@ -236,7 +236,7 @@ class Guarded(NoEmbedding):
 class Lazy(Plain):
     def __init__(self) -> None:
         super().__init__()
-        self.head = nn.LazyLinear(3)  # type: ignore[assignment]
+        self.head = nn.LazyLinear(3)
 
 
 class Hooked(NoEmbedding):

@@ -115,7 +115,7 @@ def test_what_the_shards_do_not_hold_is_refused_with_the_params_to_set(
 
 
 def test_signals_are_those_of_the_manifest() -> None:
-    manifest = {
+    manifest: dict[str, Any] = {
         "seconds": 2.0,
         "mel": {"sample_rate_hz": 16000, "frames": 200, "hop": 160},
         "video": {"frames": 30, "height": 32, "width": 32},

@@ -21,7 +21,7 @@ from tests.models.examples import SMALL_CNN14, describe, manifest
 @pytest.fixture(scope="module")
 def published() -> nn.Module:
     torch.manual_seed(0)
-    net = torchvision.models.video.r2plus1d_18().eval()
+    net: nn.Module = torchvision.models.video.r2plus1d_18().eval()
     for module in net.modules():
         if isinstance(module, nn.BatchNorm3d):
             assert module.running_mean is not None

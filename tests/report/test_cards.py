@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from mmlib.params.training import ModelRow
 from mmlib.params.whole import file as whole
 from mmlib.report import inputs
 from mmlib.report.cards import cards
@@ -52,7 +53,7 @@ def test_a_model_of_one_s_own_says_who_makes_it(root: Path) -> None:
         "classes": "data/none/classes.csv",
         "options": {"width": 3},
     }
-    models = {"audio": whole.ModelRow.model_validate(row)}
+    models = {"audio": ModelRow.model_validate(row)}
     own = settings.model_copy(update={"train": {}, "retrain": {}, "models": models})
     (text,) = cards(inputs.load(own, root)).values()
     assert "made by `mine.py:make`" in text

@@ -96,7 +96,7 @@ def _classes(inputs: Inputs) -> str:
 
 
 def _all_own(inputs: Inputs) -> bool:
-    return all(run.name in inputs.params.models for run in inputs.runs)
+    return all(run.own for run in inputs.runs)
 
 
 def _untrained(inputs: Inputs, file: str, stage: str) -> str:
