@@ -4,13 +4,14 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= $(shell command -v python3.13 python3.12 python3.11 python3 2>/dev/null | while read -r p; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo "$$p" && break; done)
+lower = $(shell echo '$(1)' | tr '[:upper:]' '[:lower:]')
 INSTALLED := .venv/installed
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Threads that wait for one another spin this long before they sleep: on an idle machine a third faster
 # than sleeping at once, and a busy neighbour cannot make them crawl, as it does when they spin for ever.
 export GOMP_SPINCOUNT ?= 200000
 
-.PHONY: help setup repro test fuzz lint types profile plan retry ledger deps bench clean
+.PHONY: help setup repro evaluate test fuzz lint types profile plan retry ledger deps bench clean
 
 help: ## show the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
@@ -33,6 +34,10 @@ repro: setup ## run what changed, then print the results and the path of the rep
 	@# The report stage prints its table; when it had nothing to do, print the one there is.
 	@test report/results.txt -nt .venv/started || cat report/results.txt
 	@echo "report: $(CURDIR)/report/index.html"
+
+evaluate: setup ## how robust is my model: make evaluate MODEL=file.py:function CLIPS=folder (docs/own_models.md)
+	@python -m tools.evaluate "$(MODEL)" "$(CLIPS)" $(foreach option,NAME EPS DOMAIN WEIGHTS CLASSES OPTIONS PROFILES,\
+		$(if $($(option)),--$(call lower,$(option)) "$($(option))"))
 
 test: setup ## run the tests
 	python -m pytest -n 2 --ignore tests/pipeline

@@ -102,8 +102,8 @@ def points(model: Model, clips: list[LabelledBatch], threat: str, options: Any) 
     if options.restarts:
         start = time.process_time()
         net = frozen.frozen(model, clips[0].inputs)
-        effort, names = {"steps": options.steps, "restarts": options.restarts}, THREATS[threat]
-        _, found = set_attack(net, clips, names, options.eps, **effort)
+        size = {"steps": options.steps, "restarts": options.restarts}
+        _, found = set_attack(net, clips, THREATS[threat], options.eps, **size)
         seconds = time.process_time() - start
         called = f"{options.restarts} x {options.steps} steps"
         yield Point("yardstick", called, seconds, left_by(model, clips, found))

@@ -159,17 +159,22 @@ def clip_frames(
     seconds: float,
     count: int,
     size: int,
+    rate_hz: float | None = None,
 ) -> Bytes:
     """Pick `count` frames at even times and scale them: (count, size, size, 3) uint8.
 
     `frames` is (T, H, W, 3) uint8, `times` their T times in seconds from the clip's start, rising.
     The clip's `seconds` are cut into `count` equal parts, and each part gets the frame nearest to
-    its middle, whatever the frame rate or gaps; a clip that ends early repeats its last frame.
-    Pictures that are not square lose their longer side's edges; scaling is bilinear with
-    antialiasing.
+    its middle, whatever the frame rate or gaps; a clip that ends early repeats its last frame. With
+    `rate_hz` the parts are so many a second instead, around the middle of the clip. Pictures that
+    are not square lose their longer side's edges; scaling is bilinear with antialiasing.
     """
     inside = max(1, int(np.searchsorted(times, seconds)))
-    middles = (np.arange(count) + 0.5) * seconds / count
+    middles: Reals
+    if rate_hz is None:
+        middles = (np.arange(count) + 0.5) * seconds / count
+    else:
+        middles = seconds / 2 + (np.arange(count) + 0.5 - count / 2) / rate_hz
     nearest = np.abs(times[None, :inside] - middles[:, None]).argmin(1)
     return _scale(_square(frames[nearest]), size)
 

@@ -19,7 +19,7 @@ OUT = Path("metrics/checks.json")
 
 
 class Settings(StageSettings):
-    """What this stage reads of params.yaml; of the rows of train and retrain their names."""
+    """What this stage reads of params.yaml; of the rows that are runs their names."""
 
     seed: Seed
     attack: Attack
@@ -27,6 +27,7 @@ class Settings(StageSettings):
     floor_db: Annotated[float, At("shard.mel.floor_db")]
     train: dict[str, Any]
     retrain: dict[str, Any]
+    models: dict[str, Any]
 
 
 def main(arguments: list[str]) -> None:
@@ -39,7 +40,7 @@ def main(arguments: list[str]) -> None:
     data = Path("data")
     places = Places(data / "shards", data / "models", data / "attacks", data / "embeddings")
     found = check_runs(
-        (*settings.train, *settings.retrain),
+        (*settings.train, *settings.retrain, *settings.models),
         places,
         settings.attack,
         settings.checks,

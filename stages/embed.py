@@ -9,6 +9,7 @@ from mmlib.params.geometry import Embed
 from mmlib.runtime import stage
 from mmlib.runtime.settings import StageSettings
 from mmlib.shards.read.loader import ShardSet
+from mmlib.shards.read.manifest import filled_splits
 
 SPLITS = ("train", "val", "eval")
 
@@ -25,7 +26,9 @@ def main(arguments: list[str]) -> None:
     size = Settings.load().embed.batch_size
     device = devices.select()
     model, description = checkpoint.load(Path("data/models") / run, device)
-    splits = {split: ShardSet(Path("data/shards"), split) for split in SPLITS}
+    shards = Path("data/shards")
+    there = [split for split in SPLITS if split in filled_splits(shards)]
+    splits = {split: ShardSet(shards, split, waveform=model.waveform) for split in there}
     write_embeddings(
         Path(f"data/embeddings/{run}.parquet"),
         predict_splits(model, splits, batch_size=size, device=device),

@@ -10,7 +10,7 @@ from mmlib.metrics.geometry.spaces import (
     measure,
     penultimate_space,
 )
-from mmlib.metrics.stored import read_embeddings, read_labels
+from mmlib.metrics.stored import measurable, read_embeddings, read_labels
 from mmlib.params.geometry import Geometry
 from mmlib.runtime import stage
 from mmlib.runtime.scratch import publish_csv
@@ -30,6 +30,11 @@ def main(arguments: list[str]) -> None:
     everything = Settings.load()
     settings = everything.geometry
     embeddings, model = Path(f"data/embeddings/{run}.parquet"), Path(f"data/models/{run}")
+    splits = settings.convexity_split, settings.density_split
+    out = Path(f"data/geometry/{run}.csv")
+    if not measurable(embeddings, {"train", *splits}):
+        publish_csv(table.to_csv([], settings.tau, splits), out)
+        return
     cached = read_embeddings(embeddings, settings.convexity_split)
     dense = read_embeddings(embeddings, settings.density_split)
     head = read_head(model.with_name(f"{run}.safetensors"))
@@ -66,8 +71,7 @@ def main(arguments: list[str]) -> None:
         p=settings.p,
         seed=everything.seed,
     )
-    splits = settings.convexity_split, settings.density_split
-    publish_csv(table.to_csv(found, settings.tau, splits), Path(f"data/geometry/{run}.csv"))
+    publish_csv(table.to_csv(found, settings.tau, splits), out)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from pathlib import Path
 from mmlib.params.whole import file as whole
 from mmlib.report import exports, findings, inputs, page, plots
 from mmlib.report.answers import answer
+from mmlib.report.cards import FOLDER, cards
 from mmlib.runtime import stage
 from mmlib.runtime.scratch import (
     publish_directory,
@@ -16,7 +17,7 @@ PLOTS = Path("plots")
 
 
 def main(arguments: list[str]) -> None:
-    """Write the page, results.txt, the csv of report/ and of plots/; print results and path."""
+    """Write the page, a card of each run, the csv of report/ and of plots/; print the results."""
     stage.no_row(arguments, "report")
     found = inputs.load(whole.load(), Path())
     drawn = findings.find(found)
@@ -32,6 +33,8 @@ def main(arguments: list[str]) -> None:
         ("predictions.csv", exports.predictions_csv(drawn)),
     ):
         publish_text(text, unfinished / name)
+    for name, text in cards(found).items():
+        publish_text(text, unfinished / FOLDER / name)
     publish_directory(unfinished, OUT)
     for name, text in plots.tables(found).items():
         publish_text(text, PLOTS / name)

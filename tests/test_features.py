@@ -273,6 +273,14 @@ def test_frames_are_picked_by_time_not_by_index() -> None:
     assert picked(gap, 3.0, 4) == [1, 2, 3, 3]
 
 
+def test_frames_at_a_rate_lie_around_the_middle_of_the_clip() -> None:
+    times = np.arange(30, dtype=np.float64) / 10
+    clip = clip_frames(counting_frames(30), times, seconds=3.0, count=4, size=4, rate_hz=5.0)
+    assert clip[:, 0, 0, 0].tolist() == [12, 14, 16, 18]  # nearest to 1.2, 1.4, 1.6, 1.8 s
+    clip = clip_frames(counting_frames(30), times, seconds=3.0, count=30, size=4, rate_hz=10.0)
+    assert len(set(clip[:, 0, 0, 0].tolist())) >= 29
+
+
 def test_short_clips_repeat_the_last_frame_and_long_ones_are_cut() -> None:
     assert picked(np.array([0.0, 0.5], np.float32), 4.0, 8) == [0, 1, 1, 1, 1, 1, 1, 1]
     assert picked(np.array([0.0], np.float32), 4.0, 3) == [0, 0, 0]

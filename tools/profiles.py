@@ -102,11 +102,16 @@ def _lay(document: Any, values: dict[str, Any], where: str, source: Path) -> lis
             del document[key]
             _put_after(document, after)
         elif value == {}:
+            after = _take_after(document[key])
             document[key].clear()
+            if after is not None:
+                _put_before(document, key, after[2])
         elif isinstance(value, dict):
             left_out += _lay(document[key], value, f"{name}.", source)
         elif isinstance(value, list) and isinstance(document[key], list):
-            _replace(document[key], value)
+            left = _replace(document[key], value)
+            if left is not None:
+                _put_before(document, key, left[0])
         elif document[key] != value:
             document[key] = value
     return left_out
@@ -143,6 +148,15 @@ def _put_after(table: Any, tokens: Any) -> None:
         node.ca.items[key] = tokens
 
 
+def _put_before(document: Any, key: str, comment: Any) -> None:
+    """Put what followed a table or list that is empty now before the key after it."""
+    keys = list(document)
+    following = keys[keys.index(key) + 1 :]
+    if following:
+        comment.value = comment.value.removeprefix("\n")
+        document.ca.items.setdefault(following[0], [None] * 4)[1] = [comment]
+
+
 def _last(table: Any) -> tuple[Any, str]:
     """The last mapping below a table, and its last key."""
     key = next(reversed(table))
@@ -150,9 +164,11 @@ def _last(table: Any) -> tuple[Any, str]:
     return _last(below) if isinstance(below, CommentedMap) and below else (table, key)
 
 
-def _replace(old: Any, new: list[Any]) -> None:
+def _replace(old: Any, new: list[Any]) -> Any:
+    """Put other items into a list; what followed it in the file, where there is none to hold it."""
     # What follows a list in the file, comments too, hangs on its last item.
     after = old.ca.items.pop(len(old) - 1, None)
     old[:] = new
-    if after is not None:
+    if after is not None and new:
         old.ca.items[len(new) - 1] = after
+    return None if new else after

@@ -61,7 +61,7 @@ def spaces_below(
     if len(vectors) > 1:
         spaces += fusion_spaces(model, vectors, present, rule, sample=sample)
     if input_sample:
-        clips = ShardSet(shards, split)
+        clips = ShardSet(shards, split, waveform=model.waveform)
         everywhere = np.ones(len(cached.clip_ids), dtype=np.bool_)
         whole = np.logical_and.reduce([everywhere, *present.values()])
         rows = places(clips.clip_ids, cached.clip_ids)
@@ -118,7 +118,7 @@ def input_space(
     `places` (N,) says where in `clips` each row of the embeddings is, `present` (N,) which rows
     have all modalities.
     """
-    device = next(model.parameters()).device
+    device = model.device
 
     def margins(pairs: Pairs, column: int) -> Reals:
         parts = []
@@ -149,7 +149,7 @@ def _fused(
     model: Model, vectors: Mapping[str, Reals], moving: tuple[str, ...], rule: Rule
 ) -> Margins:
     """Margins where the `moving` modalities are interpolated and the others stay the first's."""
-    device = next(model.parameters()).device
+    device = model.device
 
     def margins(pairs: Pairs, column: int) -> Reals:
         parts = []

@@ -1,6 +1,6 @@
 """Reading cached embeddings and attacked scores with pyarrow alone, clips in order of their id."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,6 +61,16 @@ def read_embeddings(path: Path, split: str, vectors: Sequence[str] = EMBEDDINGS)
         logits=numbers_of(table.column("logits"), np.float32)[order],
         vectors={name: numbers_of(table.column(name), np.float32)[order] for name in present},
     )
+
+
+def measurable(path: Path, splits: Collection[str]) -> bool:
+    """Whether data/embeddings/<run>.parquet has an embedding, and clips of these splits.
+
+    A model of one's own may give its logits alone, and have met eval clips alone.
+    """
+    file = Reader(path)
+    there = set(file.read(["split"]).column("split").unique().to_pylist())
+    return set(splits) <= there and bool(set(EMBEDDINGS) & set(file.schema.names))
 
 
 def read_labels(path: Path, split: str) -> tuple[Texts, Bools]:

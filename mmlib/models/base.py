@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 import torch
@@ -34,6 +35,12 @@ class Model(nn.Module, ABC):
 
     description: dict[str, Any]
     """What `build` was called with, as JSON values: a checkpoint keeps it."""
+
+    foreign = False
+    """Whether users wrote the net, so that nothing is known of its layers."""
+
+    waveform = False
+    """Whether sound is read as (B, N) in [-1, 1], not as the log-mel of the data."""
 
     def __init__(
         self,
@@ -92,6 +99,20 @@ class Model(nn.Module, ABC):
     def forward(self, batch: Batch) -> Tensor:
         """Return logits (B, K)."""
         return self.classify(self.encode_all(batch))
+
+    def outputs(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
+        """Return what `embed` does, and the logits (B, K), in one pass."""
+        vectors = self.embed(batch)
+        return vectors, self.head(vectors[self.penultimate])
+
+    def stored(self) -> dict[str, Tensor]:
+        """The tensors that a checkpoint keeps."""
+        return self.state_dict()
+
+    @property
+    def device(self) -> torch.device:
+        """Where its tensors are."""
+        return next(chain(self.parameters(), self.buffers())).device
 
     def heads(self, batch: Batch) -> dict[str, Tensor]:
         """Return the logits (B, K) of every head; the prediction is the last one.

@@ -1,13 +1,14 @@
 """Trained models on disk: weights as safetensors, and the JSON that rebuilds the model."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from mmlib.models.base import Model
+from mmlib.models import own, public
+from mmlib.models.base import Encoder, Model
 from mmlib.models.build import build
 from mmlib.runtime import sealed
 from mmlib.runtime.errors import UserError
@@ -27,9 +28,7 @@ def save(model: Model, path: Path, description: dict[str, Any]) -> None:
     model's architecture, its inputs' shapes and normalisation and its parameter count are added, so
     that the model is rebuilt from its own JSON and never from today's params.
     """
-    weights = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
-    }
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.stored().items()}
     count = sum(parameter.numel() for parameter in model.parameters())
     file = path.with_name(f"{path.name}.safetensors")
     publish_file(lambda p: save_file(weights, p), file)
@@ -47,10 +46,13 @@ def save(model: Model, path: Path, description: dict[str, Any]) -> None:
 def load(path: Path, device: torch.device | str = "cpu") -> tuple[Model, dict[str, Any]]:
     """Rebuild the model of `<path>.json` in eval mode with the weights of `<path>.safetensors`.
 
-    Returns it with its description. Raises UserError when a file is absent, broken, or does not
-    belong to the other.
+    Returns it with its description; a model of section models is made by its factory again. Raises
+    UserError when a file is absent, broken, or does not belong to the other.
     """
     description = read_description(path)
+    if "factory" in description["architecture"]:
+        own_model = own.rebuild(description["architecture"], description["classes"])
+        return own_model.to(device), description
     weights_path = path.with_name(f"{path.name}.safetensors")
     check_weights(weights_path)
     try:
@@ -79,10 +81,15 @@ def load(path: Path, device: torch.device | str = "cpu") -> tuple[Model, dict[st
 def start_encoder(model: Model, modality: str, weights: Path, *, head: bool = True) -> None:
     """Copy the encoder of one modality from a trained model's `<path>.safetensors`.
 
+    A file without the JSON of a run holds published weights: see `public.start`.
+
     Its head comes along, unless `head` is False, where it reads that encoder alone and `model` has
     an auxiliary head for it: a fresh one would first undo what the encoder has learnt. Raises
     UserError when that model lacks the modality, or its encoder is of another size.
     """
+    if not weights.with_suffix(".json").is_file() and modality in model.encoders:
+        public.start(cast(Encoder, model.encoders[modality]), weights)
+        return
     source, _ = load(weights.with_suffix(""))
     if modality not in source.encoders or modality not in model.encoders:
         raise UserError(

@@ -32,8 +32,7 @@ def predict(
     model.eval()
     for batch in in_batches(clips, None, batch_size, model.modalities):
         with torch.inference_mode():
-            vectors = model.embed(to_device(batch.inputs, device))
-            logits = model.head(vectors[model.penultimate])
+            vectors, logits = model.outputs(to_device(batch.inputs, device))
         yield Prediction(
             batch.clip_ids,
             batch.labels.numpy(),

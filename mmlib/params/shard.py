@@ -77,6 +77,7 @@ class ClipTensor(Section):
 
     frames: Count
     size: Annotated[int, Field(ge=8, le=1024)]
+    rate_hz: Annotated[float, Field(gt=0, le=120)] | None = None
 
 
 LeakAction = Literal["drop", "warn", "stop"]
@@ -96,11 +97,27 @@ class Shard(Section):
     """Decoded clips to training shards (stage shard)."""
 
     seconds: Annotated[float, Field(gt=0, le=86400)]
+    waveforms: Literal["eval", "all"] = "eval"
     missing_modality: Literal["keep", "drop"]
     untrained_classes: Literal["stop", "drop", "keep"]
     leaks: Leaks
     mel: Mel
     video: ClipTensor
+
+    @property
+    def heard_splits(self) -> tuple[str, ...]:
+        """The splits whose waveforms are kept."""
+        return ("train", "val", "eval") if self.waveforms == "all" else ("eval",)
+
+    @model_validator(mode="after")
+    def _frames_fit(self) -> "Shard":
+        rate, count = self.video.rate_hz, self.video.frames
+        if rate is not None and count / rate > self.seconds * 1.001:
+            raise ValueError(
+                f"video.frames ({count}) at video.rate_hz ({rate:g}) take {count / rate:g} s, more "
+                f"than seconds ({self.seconds:g})"
+            )
+        return self
 
     @model_validator(mode="before")
     @classmethod

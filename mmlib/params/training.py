@@ -1,14 +1,18 @@
-"""Nets and how they are trained: sections model, optimiser, augment, train and blend."""
+"""Nets and how they are trained, or who makes them: sections model to blend, and models."""
 
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
 from mmlib.runtime.settings import Count, Counts, NotNegative, Positive, Section, Share
 
 FRESH = Path("data/none/start.json")
-"""As a run's `audio_start` or `video_start`: fresh weights (a file, since DVC needs one)."""
+"""As a run's `audio_start` or `video_start`: fresh weights (a file, since DVC needs one). As the
+`weights` of a row of models: its factory is given None."""
+
+BY_NAME = Path("data/none/classes.csv")
+"""As a row's `classes`: the model's classes have the names of the data's."""
 
 
 _LEAST = {"csn": (4, 32), "cnn14": (32, 32)}
@@ -151,3 +155,50 @@ class Blend(Section):
     guides: dict[str, BlendGuide]
     from_epoch: Annotated[int, Field(ge=0)]
     to_epoch: Annotated[int, Field(ge=1)] | None
+
+
+class ModelRow(Section):
+    """A model of one's own: who makes it, of which files, and what its outputs are called."""
+
+    factory: str
+    code: str
+    weights: str
+    classes: str
+    options: dict[str, Any]
+
+    @property
+    def file(self) -> Path | None:
+        """The file that holds the factory; None where it is a module of an installed package."""
+        place = self.factory.rpartition(":")[0]
+        return Path(place) if place.endswith(".py") else None
+
+    @property
+    def function(self) -> str:
+        """The name of the factory in its file or module."""
+        return self.factory.rpartition(":")[2]
+
+    @property
+    def module(self) -> str:
+        """The module that holds the factory, where that is no file."""
+        return self.factory.rpartition(":")[0]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "ModelRow":
+        place, colon, function = self.factory.rpartition(":")
+        dotted = all(part.isidentifier() for part in place.split("."))
+        if not colon or not function.isidentifier() or not (place.endswith(".py") or dotted):
+            raise ValueError(
+                f"factory is {self.factory!r}: write path/to/file.py:function or "
+                "package.module:function"
+            )
+        if self.file is not None:
+            file, code = self.file.absolute(), Path(self.code).absolute()
+            if file != code and code not in file.parents:
+                raise ValueError(
+                    f"code is {self.code}, which does not hold the factory's file: name {self.file}"
+                    ", or the folder with all that it imports"
+                )
+        for reserved in ("weights", "classes"):
+            if reserved in self.options:
+                raise ValueError(f"options.{reserved}: the factory is given that by the row itself")
+        return self

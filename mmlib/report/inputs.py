@@ -23,8 +23,9 @@ class Run:
 
     `index` is the run's place in params.yaml and so its colour; `role` is what it is compared as:
     audio, video, fusion, gblend, plain, mixup or adversarial; `init` is the run that it was
-    retrained from. A run without a row in train or retrain was trained elsewhere: what it reads
-    follows from what it was attacked under. `audio_net` is that of its row, csn or cnn14, or None.
+    retrained from. A run without a row in train or retrain was made elsewhere: what it reads
+    follows from what it was attacked under; `own` where it has a row in models. `audio_net` is that
+    of its row, csn or cnn14, or None.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Run:
     isodamage: Table
     training: Table
     cost: Mapping[str, float]
+    own: bool = False
 
     @property
     def threats(self) -> tuple[str, ...]:
@@ -180,6 +182,7 @@ def _run(params: Params, root: Path, name: str, index: int, metrics: Mapping[str
         isodamage=table_at(root / f"metrics/isodamage/{name}.csv"),
         training=table_at(root / f"metrics/training/{name}.csv"),
         cost=_json(root / f"metrics/costs/{name}.json"),
+        own=name in params.models,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mmlib.attacks.core.evaluated import in_eval
 from mmlib.attacks.core.search import Search
 from mmlib.attacks.core.threat import (
     Threat,
@@ -58,16 +59,13 @@ def as_attacked(model: nn.Module) -> Iterator[None]:
     Eval mode keeps the batch-norm statistics of the inner loop out of the running averages and
     makes the attack see the model that will be evaluated [choice].
     """
-    modes = [(module, module.training) for module in model.modules()]
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    model.eval()
     for parameter in trained:
         parameter.requires_grad_(False)
     try:
-        yield
+        with in_eval(model):
+            yield
     finally:
-        for module, mode in modes:
-            module.training = mode
         for parameter in trained:
             parameter.requires_grad_(True)
 

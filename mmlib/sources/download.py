@@ -24,6 +24,7 @@ from mmlib.shards.rows.clips import (
 )
 from mmlib.shards.rows.splits import (
     check_splits,
+    needed_splits,
     untrained_classes,
 )
 from mmlib.shards.rows.tally import Ledger
@@ -88,7 +89,8 @@ def _check(
     try:
         found = check_requests(columns, vocabulary, same_source=same_source)
         positives = columns.positives(clips.classes)
-        check_splits(columns.clips(), positives, vocabulary)
+        listed = columns.clips()
+        check_splits(listed, positives, vocabulary, needed_splits(absent_classes, listed))
         untrained_classes(positives["train"], clips.classes, absent_classes)
     except UserError as error:
         # A class without a training clip may be no class, but a list of labels misread.

@@ -82,7 +82,7 @@ def test_a_scalar_in_the_place_of_a_list_is_a_list_of_one(tmp_path: Path) -> Non
         ),
         (AUDIO, "data/models/video.safetensors", "has no audio net"),
         (AUDIO, "data/models/mid.safetensors", "mid starts from mid: no run can wait for itself"),
-        (AUDIO, "audio.pt", "name a .safetensors file"),
+        (AUDIO, "audio.onnx", "name a file of weights"),
         (
             "      init: mid",
             "      init: audio",

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from mmlib.params.training import ModelRow
 from mmlib.params.whole import file as whole
 from mmlib.report import exports, findings, inputs
 from mmlib.report.answers import answer
 from mmlib.report.questions.answer import NOT_ANSWERED
 from mmlib.report.questions.retraining import ONE_SEED
+from mmlib.runtime.storage import read_csv, records_csv
 from tests.conftest import ROOT
 from tests.report import fake_project
 from tests.report.conftest import render
@@ -25,7 +27,7 @@ def test_no_run_at_all(tmp_path: Path) -> None:
     assert ids(html) == ["answers", "measured", "clips", "off", "reproduce"]
     assert verdicts(html) == [NOT_ANSWERED] * 3
     assert "No model was evaluated." in text
-    assert "neither train nor retrain in params.yaml has a row: add one" in text
+    assert "none of train, retrain and models in params.yaml has a row: add one" in text
     assert "It takes a fused run and a run of one modality, attacked alike." in text
     assert "It takes classes whose convexity and density were measured" in text
     assert "It takes a run retrained with mixup and one retrained adversarially." in text
@@ -152,6 +154,40 @@ def test_runs_from_elsewhere_are_what_they_were_attacked_as(tmp_path: Path) -> N
     kept = inputs.load(elsewhere(settings, "mid", retrain=retrained), root).named("mid")
     assert kept is not None
     assert (kept.role, kept.modalities, kept.init) == ("mixup", ("audio", "video"), "mid")
+
+
+def test_models_of_one_s_own_alone(tmp_path: Path) -> None:
+    """Nothing trained, nothing measured of an embedding, and no row of the paper beside them."""
+    root = made(tmp_path, "audio", "mid")
+    for run in ("audio", "mid"):
+        path = root / f"metrics/classwise/{run}.csv"
+        table = read_csv(path)
+        bare = {"class_size", "kappa", "kappa_lo", "kappa_hi", "kappa_conditioned", "rho"}
+        bare |= {"log_density"}
+        kept = [{key: cell for key, cell in row.items() if key not in bare} for row in table]
+        path.write_text(records_csv(kept), encoding="utf-8")
+        (root / f"metrics/training/{run}.csv").unlink()
+        (root / f"metrics/costs/{run}.json").unlink()
+    row = ModelRow.model_validate(
+        {
+            "factory": "mine.py:make",
+            "code": "mine.py",
+            "weights": "data/none/start.json",
+            "classes": "data/none/classes.csv",
+            "options": {},
+        }
+    )
+    settings = whole.load(root / "params.yaml")
+    models = {"audio": row, "mid": row}
+    own = settings.model_copy(update={"train": {}, "retrain": {}, "models": models})
+    html = render_with(root, own)
+    text = sound(html)
+    assert not {"training", "retraining", "classes"} & set(ids(html))
+    assert text.count("Nothing was trained here: every run is a row of models in params.yaml.") == 2
+    assert "Density and convexity take an embedding and its head" in text
+    assert "The paper's numbers are for AudioSet" not in text
+    for run in ("audio", "mid"):
+        assert f'href="cards/{run}.md"' in html
 
 
 def test_a_retrained_audio_run_is_not_set_beside_the_paper_s_fused_one(tmp_path: Path) -> None:

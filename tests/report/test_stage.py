@@ -26,7 +26,10 @@ def test_the_stage_writes_and_prints(root: Path, capsys: pytest.CaptureFixture[s
     names = {path.name for path in (root / "report").iterdir()}
     assert names == {
         *("index.html", "results.txt", "claims.csv", "comparisons.csv", "predictions.csv"),
-        "study.csv",
+        *("study.csv", "cards"),
+    }
+    assert {path.name for path in (root / "report/cards").iterdir()} == {
+        *("audio.md", "mid.md", "mixup.md")
     }
     for name in ("robustness", "training", "drop"):
         assert {row["run"] for row in rows(root / f"plots/{name}.csv")} == {"audio", "mid", "mixup"}

@@ -17,7 +17,7 @@ from mmlib.shards.make.manifest import SMALLEST_STD
 from mmlib.shards.make.shard import make_shards
 from mmlib.shards.read import format
 from mmlib.shards.read.loader import ShardSet
-from mmlib.shards.read.manifest import ids_hash, read_manifest
+from mmlib.shards.read.manifest import filled_splits, ids_hash, read_manifest
 from mmlib.shards.rows.clips import DecodedClip
 from tests.decoded_shards import (
     CLASSES,
@@ -165,10 +165,34 @@ def test_short_clips_are_padded_and_long_ones_cut(tmp_path: Path) -> None:
     assert not audio[-1, 4:].any()  # the window of frame 3 is the last to reach sample 1000
 
 
-def test_only_eval_keeps_its_waveforms(tmp_path: Path) -> None:
-    made = shards_of(tmp_path, clips())
-    with pytest.raises(ValueError, match="eval split only"):
+def test_eval_alone_keeps_its_waveforms_unless_all_are_asked_for(tmp_path: Path) -> None:
+    made = shards_of(tmp_path / "eval", clips())
+    with pytest.raises(UserError, match=r"set shard\.waveforms to all"):
         ShardSet(made, "train").waveforms(np.array([0]))
+    everything = SETTINGS.model_copy(update={"waveforms": "all"})
+    made = shards_of(tmp_path / "all", clips(), everything)
+    for split in ("train", "val", "eval"):
+        stored = ShardSet(made, split, waveform=True).gather(np.array([3])).inputs
+        pcm = np.frombuffer(clip(split, 3).pcm or b"", np.int16)
+        assert torch.equal(stored["audio"][0], torch.from_numpy(pcm / np.float32(32768)))
+        assert torch.equal(
+            stored["video"], ShardSet(made, split).gather(np.array([3])).inputs["video"]
+        )
+
+
+def test_a_list_of_eval_clips_alone_is_taken_where_nothing_need_be_trained(tmp_path: Path) -> None:
+    rows = clips(train=0, val=0)
+    with pytest.raises(UserError, match="have no usable clip in split train"):
+        shards_of(tmp_path / "stop", rows)
+    kept = SETTINGS.model_copy(update={"untrained_classes": "keep"})
+    made = shards_of(tmp_path / "keep", rows, kept)
+    assert filled_splits(made) == ["eval"]
+    assert len(ShardSet(made, "eval")) == 9
+    with pytest.raises(UserError, match="the split train has no clips"):
+        ShardSet(made, "train")
+    failing = [*rows, failed(clip("val", 0))]
+    with pytest.raises(UserError, match="split val has no usable clip"):
+        shards_of(tmp_path / "failed", failing, kept)
 
 
 def test_workers_and_kills_leave_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from copy import copy
 import torch
 from torch import Tensor
 
+from mmlib.attacks.core.evaluated import evaluate
 from mmlib.attacks.core.losses import (
     Loss,
     resolve,
@@ -29,7 +30,8 @@ class Search:
     Keeps, for each clip, the point of highest loss among all that were evaluated, so that an
     attack returns the best point of its path and not the last one. The loss is summed over the
     batch before differentiation, and gradients are taken with respect to the inputs only, so a
-    clip's result does not depend on its neighbours and the model is left as it was.
+    clip's result does not depend on its neighbours. The model is left as it was: a module in
+    training mode is in eval mode while it is asked.
     """
 
     def __init__(
@@ -62,7 +64,7 @@ class Search:
     def losses(self, points: Points) -> Tensor:
         """Evaluate points (B,), and keep those that beat the best so far."""
         with torch.no_grad():
-            logits = self.model({**self.batch, **points})
+            logits = evaluate(self.model, {**self.batch, **points}, len(self.labels))
         return self.offer(points, logits)
 
     def offer(self, points: Points, logits: Tensor) -> Tensor:
@@ -86,7 +88,7 @@ class Search:
         """
         leaves = {name: point.detach().requires_grad_() for name, point in points.items()}
         with torch.enable_grad():
-            logits = self.model({**self.batch, **leaves})
+            logits = evaluate(self.model, {**self.batch, **leaves}, len(self.labels))
             losses = self.loss(logits, self.labels)
             gradients = torch.autograd.grad(losses.sum(), list(leaves.values()), allow_unused=True)
         self.offer(points, logits.detach())

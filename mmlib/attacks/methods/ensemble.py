@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmlib.attacks.core.evaluated import evaluate
 from mmlib.attacks.core.losses import (
     Loss,
     dlr_targeted,
@@ -89,7 +90,7 @@ def apgd_targeted(
     results; `settings` go to APGD.
     """
     with torch.no_grad():
-        logits = model(batch)
+        logits = evaluate(model, batch, len(labels))
     hot = multi_hot(labels, logits.shape[1])
     wrong = logits.masked_fill(hot > 0.5, -torch.inf).argsort(1, descending=True)
     search = Search(model, batch, labels, threat, loss, seeds)

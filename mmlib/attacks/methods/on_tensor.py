@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
+from mmlib.attacks.core.evaluated import in_eval
 from mmlib.attacks.core.threat import Budget
 from mmlib.batch import Batch
 
@@ -34,6 +35,7 @@ def on_tensor(
         settings["start"] = {_NAME: settings["start"]}
 
     def model(batch: Batch) -> Tensor:
-        return net(batch[_NAME])
+        with in_eval(net):
+            return net(batch[_NAME])
 
     return attack(model, {_NAME: inputs}, labels, {_NAME: budget}, **settings)[_NAME]

@@ -29,7 +29,7 @@ def load_model(path: Path, device: torch.device, shards: Path, domain: Domain) -
     `shards` is the folder whose clips it will see. Raises UserError as `checkpoint.load` does.
     """
     model = checkpoint.load(path, device)[0]
-    if domain == "waveform" and "audio" in model.modalities:
+    if domain == "waveform" and "audio" in model.modalities and not model.waveform:
         hear(model, LogMel(front_end(shards)).to(device))
     return model
 
@@ -46,7 +46,7 @@ def gather(
     *,
     domain: Domain,
 ) -> LabelledBatch:
-    """Read clips as the attacked model reads them; waveforms are those of the eval split only.
+    """Read clips as the attacked model reads them, sound as its waveform where the domain says so.
 
     A clip shorter than the others ends in silence, which is as open to attack as the rest.
     """

@@ -26,6 +26,8 @@ _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _AGREEMENT = 1e-4
 """Largest difference of logits, over their largest size, that folding may cause in float32."""
+_ALIKE = 1e-3
+"""The same of gradients."""
 
 
 def frozen(model: Model, example: Batch) -> Model:
@@ -35,10 +37,14 @@ def frozen(model: Model, example: Batch) -> Model:
     need not know how the model is written; the copy is checked against the original, and left
     unfolded if their logits differ by more than rounding. The clip counts as complete even where
     it lacks a modality, so that every encoder runs.
+
+    A foreign model is not copied but where it can be folded: see `_folded_if_alike`.
     """
     example = {
         name: tensor[:1] for name, tensor in example.items() if not name.endswith("_present")
     }
+    if model.foreign:
+        return _folded_if_alike(model.eval().requires_grad_(False), example)
     original = deepcopy(model).eval()
     original.requires_grad_(False)
     folded = deepcopy(original)
@@ -49,6 +55,45 @@ def frozen(model: Model, example: Batch) -> Model:
     scale = expected.abs().max().clamp_min(1e-6)
     agrees = bool(((found - expected).abs().max() <= _AGREEMENT * scale).all())
     return compiled(folded if agrees else original, example)
+
+
+def _folded_if_alike(model: Model, example: Batch) -> Model:
+    """A folded copy of a net that users wrote, or the net itself.
+
+    Such a net may reach into its own layers, hold what cannot be copied, or be hooked to tensors of
+    its own, which a copy would read as they were. So the copy must give the logits of clips and
+    noise, and the gradients, as the net does.
+    """
+    generator = torch.Generator().manual_seed(0)
+    noise = {
+        name: torch.rand(tensor.shape, generator=generator).to(tensor)
+        for name, tensor in example.items()
+    }
+    try:
+        folded = deepcopy(model)
+        with torch.no_grad():
+            _fold(folded, example)
+            _specialise_inputs(folded, example)
+        alike = all(_alike(folded, model, batch) for batch in (noise, example))
+    except Exception:
+        return model
+    return folded if alike else model
+
+
+def _alike(model: Model, other: Model, batch: Batch) -> bool:
+    """Whether two models give the same logits and the same gradients of a batch, to rounding."""
+    found = []
+    for net in (model, other):
+        leaves = {name: tensor.detach().clone().requires_grad_() for name, tensor in batch.items()}
+        with torch.enable_grad():
+            logits = net(leaves)
+            weights = torch.linspace(-1, 1, logits.shape[1]).to(logits)
+            gradients = torch.autograd.grad((logits * weights).sum(), list(leaves.values()))
+        found.append((logits.detach(), *gradients))
+    return all(
+        bool((a - b).abs().max() <= bound * b.abs().max())
+        for a, b, bound in zip(*found, (_AGREEMENT, *[_ALIKE] * len(batch)), strict=True)
+    )
 
 
 def _fold(model: nn.Module, example: Batch) -> Tensor:

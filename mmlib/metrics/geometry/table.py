@@ -11,7 +11,7 @@ from scipy.special import expit
 from mmlib.metrics.geometry.spaces import ClassGeometry
 from mmlib.runtime.arrays import Floats
 from mmlib.runtime.errors import UserError
-from mmlib.runtime.storage import read_table, records_csv, significant
+from mmlib.runtime.storage import csv_text, read_table, records_csv, significant
 
 # The space that stands for a run: the vector that its head reads.
 TEXT = ("class", "embedding", "split", "kappa_split", "flags")
@@ -28,7 +28,8 @@ def to_csv(rows: Iterable[ClassGeometry], taus: Sequence[float], splits: tuple[s
     radius_<tau>, rho_<tau> (the paper's) and log_density_<tau>; for neighbouring quantiles
     shell_density_<inner>_<outer>; flags as flag@tau, separated by blanks.
     """
-    return records_csv(_cells(row, sorted(taus), splits) for row in rows)
+    cells = [_cells(row, sorted(taus), splits) for row in rows]
+    return records_csv(cells) if cells else csv_text(TEXT, [])
 
 
 def _cells(row: ClassGeometry, taus: Sequence[float], splits: tuple[str, str]) -> dict[str, str]:
@@ -69,19 +70,28 @@ def _cells(row: ClassGeometry, taus: Sequence[float], splits: tuple[str, str]) -
 
 
 class GeometryTable:
-    """data/geometry/<run>.csv as read: columns of one space in the order of the classes."""
+    """data/geometry/<run>.csv as read: columns of one space in the order of the classes.
+
+    Of a run without an embedding it holds no row: `measured` is False.
+    """
 
     def __init__(self, path: Path) -> None:
         self._table = read_table(path, TEXT)
-        if not self._table:
-            raise UserError(f"{path}: holds no class; delete it and run `dvc repro`")
         self.path = path
-        self.spaces = tuple(dict.fromkeys(self._table["embedding"].tolist()))
+        embeddings = self._table["embedding"].tolist() if self._table else []
+        self.spaces = tuple(dict.fromkeys(embeddings))
         self.columns = tuple(self._table)
 
     @property
+    def measured(self) -> bool:
+        """Whether the run has an embedding that was measured."""
+        return any(name in self.spaces for name in MAIN_SPACES)
+
+    @property
     def main_space(self) -> str:
-        """The space of the vector that the run's head reads."""
+        """The space of the vector that the run's head reads; UserError where there is none."""
+        if not self.measured:
+            raise UserError(f"{self.path}: holds no class; delete it and run `dvc repro`")
         return next(name for name in MAIN_SPACES if name in self.spaces)
 
     def column(self, name: str, space: str, classes: Sequence[str]) -> Floats:

@@ -79,7 +79,7 @@ def classwise_csv(scores: RunScore, geometry: GeometryTable) -> str:
     Columns: class, n_eval, clean_ap, clean_auc; for each threat T `T_ap`, `T_drop` (absolute) and
     `T_relative_drop`; then of the run's main embedding class_size (of the split of the density),
     kappa with its bounds, kappa_conditioned, and rho, log_density at the lowest tau. Empty where
-    undefined.
+    undefined; a run without an embedding has none of the latter.
     """
     measured = _geometry_cells(scores.classes, geometry)
     clean = scores.clean.ranking
@@ -102,6 +102,8 @@ def classwise_csv(scores: RunScore, geometry: GeometryTable) -> str:
 
 
 def _geometry_cells(classes: tuple[str, ...], geometry: GeometryTable) -> dict[str, Floats]:
+    if not geometry.measured:
+        return {}
     tau = geometry.quantiles()[0]
     columns = {
         "class_size": "n",

@@ -19,7 +19,7 @@ from mmlib.params.retraining import RetrainRun, Temperature
 from mmlib.params.score import Score
 from mmlib.params.shard import Shard
 from mmlib.params.study import Study
-from mmlib.params.training import Augment, Blend, ModelSizes, Optimiser, TrainRun
+from mmlib.params.training import Augment, Blend, ModelRow, ModelSizes, Optimiser, TrainRun
 from mmlib.params.whole import guides, named, names, rows, sections, starts
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.settings import PARAMS, Section, Seed, read, validate
@@ -37,6 +37,7 @@ class Params(Section):
     optimiser: Optimiser
     augment: Augment
     train: dict[str, TrainRun]
+    models: dict[str, ModelRow]
     blend: Blend
     embed: Embed
     geometry: Geometry
@@ -51,11 +52,14 @@ class Params(Section):
 
     @property
     def runs(self) -> tuple[str, ...]:
-        """Every run: the rows of train, then those of retrain."""
-        return (*self.train, *self.retrain)
+        """Every run: the rows of train, then those of retrain, then those of models."""
+        return (*self.train, *self.retrain, *self.models)
 
     def modalities(self, run: str) -> tuple[str, ...] | None:
-        """What a run reads, a retrained run what its `init` does; None where there is no row."""
+        """What a run reads, a retrained run what its `init` does; None where no row says it.
+
+        What a row of models reads, only its net knows.
+        """
         init = self.retrain[run].init if run in self.retrain else run
         return self.train[init].modalities if init in self.train else None
 
@@ -90,6 +94,9 @@ def check() -> None:
     for key, file in named.files(params).items():
         if fault := named.fault(key, file):
             raise UserError(f"{PARAMS}: {fault}")
+    for name, model in params.models.items():
+        if not Path(model.code).exists():
+            raise UserError(f"{PARAMS}: models.{name}.code names {model.code}, which is not there")
     for key, guide, mixes in guides.given_guides(params):
         path = guides.FOLDER / f"{guide}.json"
         if not path.is_file():

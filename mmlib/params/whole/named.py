@@ -23,6 +23,16 @@ def files(params: "Params") -> Mapping[str, str]:
             for modality, file in row.starts.items()
             if not starts.is_made(file)
         },
+        **{
+            f"models.{name}.{key}": str(file)
+            for name, model in params.models.items()
+            for key, file in (
+                ("factory", model.file),
+                ("weights", model.weights),
+                ("classes", model.classes),
+            )
+            if file is not None
+        },
     }
 
 
@@ -38,16 +48,18 @@ def fault(key: str, file: str) -> str | None:
 
 
 def bring(params: "Params") -> None:
-    """Into DVC's copy of the project, copy those files that git does not track and that it lacks.
+    """Copy these files and models' code into DVC's copy of the project, where git did not.
 
-    Where they are in the project. In the project itself nothing is done.
+    Where it is in the project. In the project itself nothing is done.
     """
     original = project()
     if not is_copy(Path.cwd(), original):
         return
     given = (guides.FOLDER / f"{guide}.json" for _, guide, _ in guides.given_guides(params))
-    for file in (*map(Path, files(params).values()), *given):
+    codes = (Path(model.code) for model in params.models.values())
+    for path in (*map(Path, files(params).values()), *given, *codes):
         # An absolute path means the same file in the copy.
-        if not file.is_absolute() and not file.exists() and (original / file).is_file():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(original / file, file)
+        if not path.is_absolute() and not path.exists() and (original / path).exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            copy = shutil.copytree if (original / path).is_dir() else shutil.copy2
+            copy(original / path, path)

@@ -4,7 +4,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-ROWS = ("train", "retrain", "study.rows", "blend.guides", "temperature.guides", "theorem.fused")
+ROWS = (
+    *("train", "models", "retrain", "study.rows"),
+    *("blend.guides", "temperature.guides", "theorem.fused"),
+)
 """Where params.yaml holds rows that have names of their own choice."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")

@@ -17,9 +17,9 @@ Named = tuple[str, str, tuple[str, ...]]
 
 def faults(params: "Params") -> Iterable[str]:
     """Whatever does not fit, a line each that begins with the key."""
-    both = set(params.train) & set(params.retrain)
-    if both:
-        yield f"run {min(both)!r} is in both train and retrain: rename one"
+    for section, another in (("train", "retrain"), ("train", "models"), ("retrain", "models")):
+        if both := set(getattr(params, section)) & set(getattr(params, another)):
+            yield f"run {min(both)!r} is in both {section} and {another}: rename one"
     yield from _retraining(params)
     yield from _named_runs(params)
 
@@ -61,7 +61,7 @@ def _named_runs(params: "Params") -> Iterable[str]:
         named += [*_parts(key, alone), ("theorem.fused", fused, MODALITIES)]
     for key, run, modalities in named:
         if run not in params.runs:
-            yield f"{key} names {run!r}, which has no row in train or retrain"
+            yield f"{key} names {run!r}, which has no row in train, retrain or models"
         elif (found := params.modalities(run)) not in (None, modalities):
             yield _unlike(key, run, found or (), modalities)
 

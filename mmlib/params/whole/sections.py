@@ -39,6 +39,11 @@ def faults(params: "Params") -> Iterable[str]:
 
 def _signals(params: "Params") -> Iterable[str]:
     shard, decode, events = params.shard, params.decode, params.data.events
+    if shard.video.rate_hz is not None and shard.video.rate_hz > decode.fps:
+        yield (
+            f"shard.video.rate_hz ({shard.video.rate_hz:g}) is above decode.fps ({decode.fps:g}): "
+            "no clip has frames that close"
+        )
     if shard.mel.sample_rate_hz != decode.sample_rate_hz:
         yield (
             f"shard.mel.sample_rate_hz ({shard.mel.sample_rate_hz}) differs from "

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from mmlib.params.whole.file import Params
 
 MODELS = Path("data/models")
+SUFFIXES = (".safetensors", ".pth", ".pt")
+PUBLISHED = ("r2plus1d", "cnn14")
+"""The nets for which others publish weights, in files without a JSON of ours beside them."""
 
 
 def is_made(start: Path) -> bool:
@@ -32,10 +35,10 @@ def _fault(params: "Params", row: TrainRun, modality: str, file: Path) -> str | 
         return f", but the run has no {modality} net: set it to {FRESH}"
     if row.fusion == "early":
         return f", but early fusion has no {modality} encoder: set it to {FRESH}"
-    if file.suffix != ".safetensors":
-        return ": name a .safetensors file of weights"
+    if file.suffix not in SUFFIXES:
+        return ": name a file of weights, .safetensors or .pth"
     if not is_made(file):
-        return None
+        return _unpublished(net, file)
     start = params.train.get(file.stem)
     if start is None:
         return f", but train has no row {file.stem!r}"
@@ -45,3 +48,9 @@ def _fault(params: "Params", row: TrainRun, modality: str, file: Path) -> str | 
     if start.fusion == "early":
         return f": the run {file.stem!r} fuses early, so that it has no {modality} encoder"
     return None
+
+
+def _unpublished(net: str, file: Path) -> str | None:
+    if net in PUBLISHED or file.with_suffix(".json").is_file():
+        return None
+    return f": there are published weights for {' and '.join(PUBLISHED)}, not for {net}"

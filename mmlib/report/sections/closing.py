@@ -3,7 +3,10 @@
 import json
 from collections.abc import Sequence
 
+from markupsafe import Markup
+
 from mmlib.report import examples, wording
+from mmlib.report.cards import FOLDER
 from mmlib.report.comparison.verdict import EQUAL, NO_VERDICT, NOT_TESTED, Claim
 from mmlib.report.findings import NOISE_KEY, Findings, main_runs
 from mmlib.report.inputs import Inputs
@@ -116,6 +119,15 @@ def adversarial_clips(inputs: Inputs) -> Section | None:
     return None
 
 
+def _cards(inputs: Inputs) -> Markup:
+    """Links to the cards that stand beside the page."""
+    links = [
+        Markup('<a href="{}/{}.md">{}</a>').format(FOLDER, run.name, run.name)
+        for run in inputs.runs
+    ]
+    return Markup("Model cards, for publishing a run: {}.").format(Markup(", ").join(links))
+
+
 def reproduce(inputs: Inputs) -> Section:
     """The commands, and the params that made this page."""
     params = inputs.params
@@ -148,5 +160,6 @@ def reproduce(inputs: Inputs) -> Section:
             Block("code", lines),
             Block("text", "The settings behind the numbers; params.yaml holds all of them:"),
             Block("code", json.dumps(chosen, indent=2)),
+            *([Block("text", _cards(inputs))] if inputs.runs else []),
         ],
     )

@@ -25,8 +25,8 @@ def _of_runs(inputs: Inputs, shown: Collection[str]) -> Iterator[Off]:
     if not inputs.runs:
         yield Off(
             "Results",
-            "No run was evaluated, because neither train nor retrain in params.yaml has a row: add"
-            " one.",
+            "No run was evaluated, because none of train, retrain and models in params.yaml has a"
+            " row: add one.",
         )
         return
     for key, (title, reason) in REASONS.items():
@@ -83,11 +83,26 @@ def _theorem(inputs: Inputs) -> str:
     return _not_there("metrics/theorem/<run>.json with data/theorem/<run>.csv", "theorem")
 
 
-def _classes(_: Inputs) -> str:
+def _classes(inputs: Inputs) -> str:
+    if _all_own(inputs):
+        return (
+            "Density and convexity take an embedding and its head, which a model of section models"
+            " gives by embed and head, and clips in the splits train and val."
+        )
     return (
         "Density and convexity are not measured, or not defined for enough classes: “dvc repro"
         " geometry” measures them."
     )
+
+
+def _all_own(inputs: Inputs) -> bool:
+    return all(run.own for run in inputs.runs)
+
+
+def _untrained(inputs: Inputs, file: str, stage: str) -> str:
+    if _all_own(inputs):
+        return "Nothing was trained here: every run is a row of models in params.yaml."
+    return _not_there(file, stage)
 
 
 def _blend(inputs: Inputs) -> str:
@@ -107,8 +122,14 @@ REASONS: Mapping[str, tuple[str, Callable[[Inputs], str]]] = {
     "plane": ("Audio and video budgets combined", _plane),
     "theorem": ("Theorem 1", _theorem),
     "classes": ("Which classes break", _classes),
-    "retraining": ("Retraining", lambda _: _not_there("metrics/costs/<run>.json", "train retrain")),
-    "training": ("Training curves", lambda _: _not_there("metrics/training/<run>.csv", "train")),
+    "retraining": (
+        "Retraining",
+        lambda inputs: _untrained(inputs, "metrics/costs/<run>.json", "train retrain"),
+    ),
+    "training": (
+        "Training curves",
+        lambda inputs: _untrained(inputs, "metrics/training/<run>.csv", "train"),
+    ),
     "examples": ("Adversarial examples", _examples),
     "claims": (
         "The paper's claims",

@@ -38,7 +38,12 @@ def scores(inputs: Inputs) -> Section | None:
 
 
 def _paper(run: Run) -> Mapping[str, tuple[float, float, float]]:
-    """The paper's figures for such a run: its audio model is a CNN14, all others read both."""
+    """The paper's figures for such a run: its audio model is a CNN14, all others read both.
+
+    None for a model of one's own, of whatever kind.
+    """
+    if run.own:
+        return {}
     alike = run.audio_net == PAPER_AUDIO_NET if run.role == "audio" else len(run.modalities) > 1
     return PAPER.get(run.role, {}) if alike else {}
 

@@ -59,7 +59,7 @@ from mmlib.shards.rows.ledger import (
     LEDGER_NAME,
     write_ledger,
 )
-from mmlib.shards.rows.splits import check_splits
+from mmlib.shards.rows.splits import check_splits, needed_splits
 from mmlib.shards.rows.tally import Ledger
 
 _INPUTS = (
@@ -115,7 +115,8 @@ def make_shards(
     facts = split_facts(selection, failed)
     damage = damage_of(selection)
     ledger = count(selection, facts, examples, damage)
-    ledger.warnings += check_splits(ledger.usable, ledger.positives, vocabulary)
+    needed = needed_splits(settings.untrained_classes, ledger.rows)
+    ledger.warnings += check_splits(ledger.usable, ledger.positives, vocabulary, needed)
     scratch = Scratch("shard", key, scratch_root)
     parts = np.split(selection.kept, listed.ends[:-1])
     pieces = [
@@ -190,6 +191,7 @@ def _layout(piece: _Piece) -> Layout:
 def _rows(piece: _Piece) -> Iterator[ShardRow]:
     places = {name: place for place, name in enumerate(piece.vocabulary.classes)}
     log_mel = features.LogMel(piece.settings.mel)
+    heard = piece.split in piece.settings.heard_splits
     for clip, kept in zip(read_decoded(piece.decoded), piece.kept, strict=True):
         if not kept:
             continue
@@ -201,7 +203,7 @@ def _rows(piece: _Piece) -> Iterator[ShardRow]:
             labels,
             _log_mel(clip, log_mel) if clip.audio_present else None,
             _frames(clip, piece) if clip.video_present else None,
-            _waveform(clip, log_mel) if clip.audio_present and piece.split == "eval" else None,
+            _waveform(clip, log_mel) if clip.audio_present and heard else None,
         )
 
 
@@ -237,4 +239,5 @@ def _frames(clip: DecodedClip, piece: _Piece) -> Bytes:
         seconds=piece.settings.seconds,
         count=video.frames,
         size=video.size,
+        rate_hz=video.rate_hz,
     )

@@ -62,7 +62,7 @@ class Layout(BaseModel):
 class ShardRow(NamedTuple):
     """One clip: labels (K,) uint8, arrays as the layout says, None where it has no such track.
 
-    `waveform` (N,) int16 is kept for the eval split only.
+    `waveform` (N,) int16 is kept for the eval split, or for all: shard.waveforms.
     """
 
     clip_id: str

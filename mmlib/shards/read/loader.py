@@ -37,19 +37,23 @@ class ShardSet:
     """The clips of one split, in stored order.
 
     `labels` is (N, K) uint8, `present` modality -> (N,) bool, `input_shapes` modality -> shape of
-    one clip in a batch. The arrays stay in memory when the split is smaller than MMLIB_CACHE_GB
-    (default 4); a larger one is read row group by row group. Raises UserError when the split or a
-    shard is missing, damaged, or does not fit the manifest.
+    one clip in a batch; with `waveform`, `gather` gives sound as `waveforms` does. The arrays stay
+    in memory when the split is smaller than MMLIB_CACHE_GB (default 4); a larger one is read row
+    group by row group. Raises UserError when the split or a shard is missing, damaged, or does not
+    fit the manifest.
     """
 
-    def __init__(self, root: Path, split: str) -> None:
+    def __init__(self, root: Path, split: str, *, waveform: bool = False) -> None:
         manifest = read_manifest(root)
         if split not in manifest["clips"]:
             raise UserError(f"{root}: no split {split!r}, only {', '.join(manifest['clips'])}")
-        self.split = split
+        self.split, self.waveform = split, waveform
+        self._hears = split in manifest.get("waveforms", ["eval"])
         self.classes: list[str] = manifest["classes"]
         self.task: str = manifest["task"]
         known = manifest["clips"][split]
+        if not known["files"]:
+            raise UserError(f"{root}: the split {split} has no clips; give it some")
         self._readers = [ShardReader(root / name) for name in known["files"]]
         for reader in self._readers:
             _check_layout(reader, split, manifest)
@@ -94,20 +98,28 @@ class ShardSet:
         """
         inputs: dict[str, Tensor] = {}
         for name in modalities:
-            rows = torch.from_numpy(self._rows(PAYLOADS[name], indices))
-            if name == "video":
-                inputs[name] = (rows / 255.0).permute(0, 4, 1, 2, 3)
-            else:
-                inputs[name] = rows.float()
+            inputs[name] = self._tensor(name, indices)
             if not self.present[name].all():
                 inputs[f"{name}_present"] = torch.from_numpy(self.present[name][indices])
         labels = torch.from_numpy(self.labels[indices]).float()
         return LabelledBatch(tuple(self.clip_ids[index] for index in indices), inputs, labels)
 
+    def _tensor(self, name: str, indices: Indices) -> Tensor:
+        if name == "audio" and self.waveform:
+            return self.waveforms(indices)
+        rows = torch.from_numpy(self._rows(PAYLOADS[name], indices))
+        return (rows / 255.0).permute(0, 4, 1, 2, 3) if name == "video" else rows.float()
+
     def waveforms(self, indices: Indices) -> Tensor:
-        """The clips' sound, (B, N) float32 in [-1, 1), of the eval split; zeros where absent."""
-        if self.split != "eval":
-            raise ValueError(f"waveforms are stored for the eval split only, not {self.split}")
+        """The clips' sound, (B, N) float32 in [-1, 1); zeros where absent.
+
+        UserError where the shards hold none of this split.
+        """
+        if not self._hears:
+            raise UserError(
+                f"the shards hold no waveforms of the split {self.split}: set shard.waveforms to "
+                "all and run `dvc repro`"
+            )
         return torch.from_numpy(self._rows(WAVEFORM, indices)).float() / 32768.0
 
     def batches(

@@ -17,6 +17,12 @@ def ids_hash(clip_ids: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(sorted(clip_ids)).encode()).hexdigest()
 
 
+def filled_splits(root: Path) -> list[str]:
+    """The splits that have clips: all, but where nothing need be trained; UserError as below."""
+    clips = read_manifest(root)["clips"]
+    return [split for split in clips if clips[split]["files"]]
+
+
 def read_manifest(root: Path) -> dict[str, Any]:
     """Read the manifest of the shards in `root`; UserError when it is absent or not one."""
     path = root / MANIFEST_NAME

@@ -19,7 +19,7 @@ from mmlib.shards.rows.clips import (
     write_rows,
     write_vocabulary,
 )
-from mmlib.shards.rows.splits import check_splits
+from mmlib.shards.rows.splits import check_splits, needed_splits
 from mmlib.shards.rows.tally import Ledger, check_failures, read_ledger
 
 Row = TypeVar("Row", Clip, DecodedClip)
@@ -105,7 +105,9 @@ class Work(Generic[Row]):
             _set_aside(scratch, shards, self.stage, failures)
             raise
         ledger.warnings += warnings
-        ledger.warnings += check_splits(ledger.usable, ledger.positives, vocabulary)
+        # A list without a split was let pass, or not, when it was read.
+        needed = needed_splits("keep", ledger.rows)
+        ledger.warnings += check_splits(ledger.usable, ledger.positives, vocabulary, needed)
         if earlier:
             earlier.adopt(shards)
         scratch.publish(out)

@@ -1,7 +1,7 @@
 """Splits that can be trusted: none empty, no recording in two of them, every class to be learnt."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from mmlib.runtime.errors import UserError
 from mmlib.shards.rows.clips import (
@@ -13,19 +13,24 @@ NAMED = 5
 
 
 def check_splits(
-    clips: Mapping[str, int], positives: Mapping[str, Counter[str]], vocabulary: Vocabulary
+    clips: Mapping[str, int],
+    positives: Mapping[str, Counter[str]],
+    vocabulary: Vocabulary,
+    needed: Collection[str] = SPLITS,
 ) -> list[str]:
     """Refuse splits that cannot be used; `clips` and `positives` count clips a split, and a class.
 
-    UserError for an empty split and for a split without any label. A class that no training or no
-    eval clip has is returned as a warning.
+    UserError for an empty split among those `needed`, and for one without any label. A class that
+    no training or no eval clip has is returned as a warning.
     """
-    for split in SPLITS:
+    for split in needed:
         if not clips.get(split):
             raise UserError(f"split {split} has no usable clip: give it some")
         if not positives.get(split):
             raise UserError(f"split {split} has no labels: every clip's list of labels is empty")
-    warnings = untrained_classes(positives["train"], vocabulary.classes, "keep")
+    warnings = []
+    if "train" in needed:
+        warnings = untrained_classes(positives["train"], vocabulary.classes, "keep")
     absent = [name for name in vocabulary.classes if not positives["eval"][name]]
     if absent:
         warnings.append(
@@ -33,6 +38,14 @@ def check_splits(
             f"and are left out of its means: {some(absent)}"
         )
     return warnings
+
+
+def needed_splits(untrained: str, listed: Mapping[str, int]) -> list[str]:
+    """The splits that must have clips: all; those that are `listed` where nothing need be trained.
+
+    `untrained` is shard.untrained_classes: with "keep" a list may have eval clips alone.
+    """
+    return [s for s in SPLITS if s == "eval" or untrained != "keep" or listed.get(s)]
 
 
 def untrained_classes(trained: Counter[str], classes: Sequence[str], action: str) -> list[str]:

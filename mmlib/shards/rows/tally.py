@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmlib.runtime.errors import UserError
-from mmlib.runtime.storage import read_schema
+from mmlib.runtime.parquet import Reader
 from mmlib.shards.rows import damage
 from mmlib.shards.rows.clips import (
     FAILED,
@@ -58,7 +58,7 @@ def read_ledger(shards: Sequence[Path]) -> Ledger:
     """Count the rows of the shards, which are given in the order of the splits."""
     ledger = Ledger()
     for shard in shards:
-        if "damage" in read_schema(shard).names:
+        if "damage" in Reader(shard).schema.names:
             ledger.damage.add(read_columns(shard, damage.COLUMNS))
         for row in read_columns(shard, _COLUMNS):
             split, error = row["split"], row["error"]

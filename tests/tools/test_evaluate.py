@@ -1,0 +1,120 @@
+"""`make evaluate`: a folder of its own, its params set to what the net declares, ours untouched."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mmlib.models.contract import Frames, Input, LogMel, Waveform
+from mmlib.params.whole.file import load
+from mmlib.runtime.errors import UserError
+from mmlib.runtime.settings import read
+from tests.conftest import ROOT
+from tools import evaluate
+from tools.fitted import signals
+
+ADAPTER = ROOT / "tests/pipeline/own_net.py"
+LABELS = "clip_id,path,labels,split\na,a.wav,Rain,eval\nb,b.wav,Siren|Rain,eval\n"
+
+
+@pytest.fixture
+def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in, with a folder of clips beside."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips/labels.csv").write_text(LABELS, encoding="utf-8")
+    return tmp_path / "params.yaml"
+
+
+def laid(
+    params: Path, *arguments: str, model: str = f"{ADAPTER}:both", clips: str = "clips"
+) -> Path:
+    options = evaluate._options([model, clips, *arguments])
+    evaluate._lay_params(params, options, "mine", evaluate._row(options))
+    return params
+
+
+def test_params_are_set_to_what_the_net_declares(params: Path) -> None:
+    before = (ROOT / "params.yaml").read_bytes()
+    found = load(laid(params, "--eps", "0.002", "--options", "width=3"))
+    assert (ROOT / "params.yaml").read_bytes() == before
+    assert found.runs == ("mine",)
+    assert found.models["mine"].options == {"width": 3}
+    assert found.models["mine"].file == ADAPTER
+    assert (found.attack.eps, found.attack.domain, found.attack.scale.audio) == (
+        0.002,
+        "waveform",
+        0.33,
+    )
+    assert (found.decode.sample_rate_hz, found.shard.mel.sample_rate_hz) == (8000, 8000)
+    assert (found.shard.seconds, found.shard.waveforms) == (2.0, "all")
+    assert (found.shard.video.frames, found.shard.video.size) == (1, 16)
+    assert found.data.path == str(params.parent / "clips")
+    assert found.data.watch == str(params.parent / "clips/labels.csv")
+
+
+def test_a_net_of_log_mel_keeps_the_signals_of_params(params: Path) -> None:
+    found, ours = load(laid(params, model=f"{ADAPTER}:heard")), load(ROOT / "params.yaml")
+    assert found.attack.domain == "log_mel"
+    assert found.shard.mel == ours.shard.mel
+    assert found.shard.video == ours.shard.video
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {"audio": Waveform(32000, 10.0)},
+        {"audio": Waveform(16000, 5.12), "video": Frames(16, 15.0, 224)},
+        {"video": Frames(16, 15.0, 112)},
+        {"audio": LogMel(), "video": Frames(1, 1.0, 224)},
+        {"video": Frames(64, 4.0, 8)},
+        {"audio": Waveform(44100, 1.0)},
+    ],
+)
+def test_the_shards_hold_what_any_net_declares(params: Path, inputs: dict[str, Input]) -> None:
+    """The params are valid, and fit: nothing of the net is refused for want of signal."""
+    from mmlib.models.fitting import fitting
+
+    shutil.copy(ROOT / "params.yaml", params)
+    evaluate._set(params, signals(inputs, read(params)))
+    shard = load(params).shard
+    video, mel = shard.video, shard.mel
+    held = {
+        "seconds": shard.seconds,
+        "sample_rate_hz": mel.sample_rate_hz,
+        "samples": mel.frames * mel.hop,
+        "frames": video.frames,
+        "frame_rate_hz": video.rate_hz or video.frames / shard.seconds,
+        "size": video.size,
+    }
+    for declared in inputs.values():
+        fitting(declared, held)
+
+
+def test_code_and_params_stand_in_a_folder_of_their_own(params: Path) -> None:
+    folder = params.parent / "evaluations/mine"
+    evaluate._lay_code(folder)
+    (folder / "data/models/mine.json").write_text("{}", encoding="utf-8")
+    evaluate._lay_code(folder)
+    for name in ("mmlib/models/own.py", "stages/admit.py", "dvc.yaml", "data/none/classes.csv"):
+        assert (folder / name).read_bytes() == (ROOT / name).read_bytes()
+    assert (folder / "data/models/mine.json").is_file(), "results stay"
+    assert not list(folder.rglob("__pycache__"))
+
+
+@pytest.mark.parametrize(
+    ("given", "arguments", "said"),
+    [
+        ({"model": ""}, [], "usage: make evaluate"),
+        ({"model": "net.py"}, [], r"write path/to/file\.py:function"),
+        ({}, ["--weights", "no.pth"], r"WEIGHTS is no\.pth, which is no file"),
+        ({}, ["--options", "width"], "OPTIONS holds 'width'"),
+        ({"model": f"{ADAPTER}:none"}, [], "there is no function 'none', only both, heard"),
+        ({"clips": "nowhere"}, [], r"labels\.csv"),
+    ],
+)
+def test_what_is_wrong_is_one_line(
+    params: Path, given: dict[str, str], arguments: list[str], said: str
+) -> None:
+    with pytest.raises(UserError, match=said):
+        laid(params, *arguments, **given)
