@@ -50,7 +50,7 @@ class Decoded:
     `video_s` and `audio_s` are the lengths of the tracks, in seconds, without what stands in for a
     late start; `offset_s` is the start of the sound less the start of the pictures. `damage` is
     what the decoder complained about; None for a sound file. `damage_kinds` says the same in names
-    to count by: no_picture, no_sound (of a track that is there), video_errors, audio_errors,
+    to count by: empty_video, empty_audio (of a track that is there), video_errors, audio_errors,
     video_times, audio_times (time stamps run back), audio_values (samples that are no sound),
     cut_short, decoder_failed.
     """
@@ -193,7 +193,7 @@ def _damage(
             erring.append(f"{name}_errors")
         # A track may have ended before the section.
         if content is None and (reading.errors or not section.start_s):
-            found.append(([f"no_{content_name}"], f"the {name} track gives no {content_name}"))
+            found.append(([f"empty_{name}"], f"the {name} track gives no {content_name}"))
         elif content is not None:
             status = status or track.status
         heard |= bool(track.log.errors)

@@ -174,7 +174,7 @@ def test_damage_is_named_by_what_it_is_and_by_its_track(tmp_path: Path) -> None:
     assert cut.damage_kinds == ("video_errors", "audio_errors", "cut_short")
     # Each of FLAC's frames begins with these bytes.
     broken = whole.replace(b"\xff\xf8", b"\xff\x00")
-    assert decode(broken, FORM, LIMITS).damage_kinds == ("no_sound", "audio_errors")
+    assert decode(broken, FORM, LIMITS).damage_kinds == ("empty_audio", "audio_errors")
 
 
 def test_loud_sound_is_no_damage(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def _manifest(root: Path, clip_ids: list[str], task: str, clips: int) -> None:
                 "clips": {"train": 1, "eval": 1},
                 "examples": {"train-1": "the decoder says: File ended", "eval-1": "<b>no</b> end"},
             },
-            "no_sound": {"clips": {"val": 1}, "examples": {"val-0": "no sound"}},
+            "empty_audio": {"clips": {"val": 1}, "examples": {"val-0": "nothing decodes"}},
         },
         "leaks": {
             kind: {"pairs": pairs, "clips": min(pairs, 7), "groups": min(pairs, 5), "action": act}

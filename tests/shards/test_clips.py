@@ -231,7 +231,9 @@ def test_ledger(tmp_path: Path) -> None:
 
 
 def test_the_ledger_counts_damage_by_kind(tmp_path: Path) -> None:
-    damaged = replace(clip("train", 1), damage=("no_sound", "cut_short"), message="damaged: half")
+    damaged = replace(
+        clip("train", 1), damage=("empty_audio", "cut_short"), message="damaged: half"
+    )
     rows = [clip("train", 0), damaged, replace(clip("train", 2), status="failed")]
     path = tmp_path / "train-00000.parquet"
     write_rows(path, DECODED_SCHEMA, rows, {})
@@ -241,7 +243,7 @@ def test_the_ledger_counts_damage_by_kind(tmp_path: Path) -> None:
         "1 damaged, used as far as they decode",
         "  1 cut_short",
         "    train-1: half",
-        "  1 no_sound",
+        "  1 empty_audio",
         "    train-1: half",
     ]
 

@@ -43,19 +43,19 @@ def test_damaged_clips_are_counted_by_kind_with_three_examples(
         row(f"t{i}", "train", ("a",), damage=["cut_short"], message=f"damaged: at byte {i}")
         for i in range(5)
     ]
-    both = ["no_sound", "cut_short"]
+    both = ["empty_audio", "cut_short"]
     rows.append(row("e0", "eval", ("a",), damage=both, message="damaged: no sound; at byte 9"))
-    rows.append(row("e1", "eval", ("a",), "dropped", "leak_identical", damage=["no_sound"]))
+    rows.append(row("e1", "eval", ("a",), "dropped", "leak_identical", damage=["empty_audio"]))
     write_ledger(path, [table(rows)])
     ledger.main(["--ledger", str(path)])
     assert capsys.readouterr().out.splitlines()[4:] == [
         "6 damaged, used as far as they decode",
         "  6 cut_short",
         *(f"    t{i}: at byte {i}" for i in range(3)),
-        "  1 no_sound",
+        "  1 empty_audio",
         "    e0: no sound; at byte 9",
     ]
-    ledger.main(["--ledger", str(path), "--damage", "no_sound"])
+    ledger.main(["--ledger", str(path), "--damage", "empty_audio"])
     out = capsys.readouterr().out.splitlines()
     assert out == ["eval,e0,damaged: no sound; at byte 9", "eval,e1,it was leak_identical"]
     ledger.main(["--ledger", str(path), "--split", "eval"])

@@ -18,13 +18,13 @@ LEAKS = {
     "near_duplicate_picture": "near-duplicate video",
 }
 DAMAGE = {
-    "no_picture": "a video track without a picture",
-    "no_sound": "an audio track without sound",
+    "empty_video": "nothing of the video decodes",
+    "empty_audio": "nothing of the audio decodes",
     "video_errors": "errors in the video",
     "audio_errors": "errors in the audio",
     "video_times": "time stamps of the video run back",
     "audio_times": "time stamps of the audio run back",
-    "audio_values": "sample values that are no sound",
+    "audio_values": "samples far beyond full scale, or not finite",
     "cut_short": "the file is cut short",
     "decoder_failed": "the decoder failed",
 }
