@@ -12,9 +12,9 @@ from mmlib.runtime.arrays import Bytes, Floats, Ints, Ints16
 _MOST_BACK_S = 0.2
 
 
-def find_step_back(track: str, seconds: float) -> str | None:
-    """What is wrong with time stamps that run back by so many seconds; None: nothing."""
-    return f"time stamps of {track} run back" if seconds > _MOST_BACK_S else None
+def find_lost(track: str, seconds: float) -> str | None:
+    """What is wrong with time stamps for which so many seconds are lost; None: nothing."""
+    return f"time stamps of {track} run back or too far" if seconds > _MOST_BACK_S else None
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,11 @@ class Sound:
     present: bool = True
     channels: int = 0
     fault: str | None = None
+
+    @classmethod
+    def none(cls, log: Log, status: int) -> "Sound":
+        """No sound, for there is no such track."""
+        return cls(np.empty(0, np.int16), 0.0, log, status, present=False)
 
 
 @dataclass(frozen=True)
