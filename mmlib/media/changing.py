@@ -27,7 +27,7 @@ from mmlib.media.graph import (
     shift,
 )
 from mmlib.media.log import Log
-from mmlib.media.tracks import Pictures, find_step_back
+from mmlib.media.tracks import Pictures, find_lost
 from mmlib.runtime.arrays import Bytes
 
 # Of a time that ffmpeg prints with six digits.
@@ -76,7 +76,7 @@ def read_changing(
         times=times,
         end=end,
         log=_merged([listing, *runs]),
-        fault=find_step_back("the pictures", -np.diff(found.times).min(initial=0.0)),
+        fault=find_lost("the pictures", -np.diff(found.times).min(initial=0.0)),
         status=next((run.status for run in [listing, *runs] if run.status), 0),
     )
 

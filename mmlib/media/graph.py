@@ -94,6 +94,7 @@ def decode_command(
     drop: str | None = None,
     channels: int = 0,
     floats: bool = False,
+    merged: int = 0,
     beside: str | None = None,
 ) -> list[str]:
     """Decode in one pass; `outputs` says where each of these goes, and may leave out a track's.
@@ -105,7 +106,9 @@ def decode_command(
     samples count from the section's start. ffmpeg chooses the tracks: the largest picture, the
     default sound. `drop` is a filter that leaves out packets of the pictures (`skipped_frames`).
     So many `channels` of sound are averaged, or, for 0, mixed by the rules for their places.
-    `floats`: as f32le, whatever their range. `beside`: see `passed_by`.
+    `floats`: as f32le, whatever their range. `merged`: blocks are of so many samples, for fewer
+    hands that each passes through, and as many samples of silence follow the last, so that its
+    neighbour's time stamp tells where it ends. `beside`: see `passed_by`.
     """
     media = open_input(source, section, limits, drop)
     graphs = []
@@ -123,7 +126,7 @@ def decode_command(
         frames |= {"stats_enc_pre": outputs["ticks"], "stats_enc_pre_fmt": "{pts}"}
         graphs.append(media.output(outputs["frames"], **frames))
     if "sound" in outputs:
-        sound = _sound_options(form, section, channels, floats)
+        sound = _sound_options(form, section, channels, floats, merged)
         sound |= {"stats_enc_pre": outputs["blocks"], "stats_enc_pre_fmt": "{pts} {samp}"}
         graphs.append(media.output(outputs["sound"], **sound))
     return compiled([*graphs, *passed_by(media, beside)])
@@ -214,14 +217,18 @@ def scaled(form: Form) -> tuple[str, ...]:
     return (_CROP, f"scale={form.size}:{form.size}:flags={_SCALER}")
 
 
-def _sound_options(form: Form, section: Section, channels: int, floats: bool) -> Options:
+def _sound_options(
+    form: Form, section: Section, channels: int, floats: bool, merged: int
+) -> Options:
     samples, container = ("flt", "f32le") if floats else ("s16", "s16le")
     mono = (
         f"aresample=out_sample_rate={form.sample_rate_hz}:out_sample_fmt={samples}"
         # The weights sum to at most 1 (else they depend on the sample format: 3 dB for stereo).
         ":out_chlayout=mono:rematrix_maxval=1"
     )
-    filters = (*shift("asetpts", section), *((_mean(channels),) if channels else ()), mono)
+    averaged = (_mean(channels),) if channels else ()
+    merging = (f"apad=pad_len={merged}", f"asetnsamples={merged}:p=0") if merged else ()
+    filters = (*shift("asetpts", section), *averaged, mono, *merging)
     return {"f": container, "flush_packets": 0, "af": ",".join(filters)}
 
 

@@ -24,7 +24,7 @@ NO_STAMP = -(1 << 62)
 
 def place(samples: Ints16, blocks: Ints, rate_hz: int, longest: int) -> tuple[Ints16, int, int]:
     """Samples (N,) in blocks (n, 2) of time stamp and length -> sound without gaps, its begin, and
-    how many samples were left out because others were there already.
+    how many samples were left out, because others were there already or as too far off.
 
     Stamps, lengths and the begin are in samples, at `rate_hz`. What lies more than `longest`
     samples after the begin is left out. A block without a stamp follows the one before it.
@@ -34,18 +34,19 @@ def place(samples: Ints16, blocks: Ints, rate_hz: int, longest: int) -> tuple[In
     if not len(blocks):
         return samples[:0], 0, 0
     shifts = _settled(_filled(blocks[:, 0], starts), round(_LEAP_S * rate_hz))
-    leaps = (np.flatnonzero(np.diff(shifts)) + 1).tolist()
+    turns = (np.flatnonzero(np.diff(shifts)) + 1).tolist()
     first = samples[: blocks[0, 1]].astype(np.int32)
-    if leaps and leaps[0] == 1 and shifts[1] > shifts[0] and np.abs(first).max() < _SILENCE:
+    if turns and turns[0] == 1 and shifts[1] > shifts[0] and np.abs(first).max() < _SILENCE:
         return place(samples[len(first) :], blocks[1:], rate_hz, longest)
     begin = int(shifts[0])
-    if not leaps:
+    if not turns:
         return samples, begin, 0
     end, lost, pieces = begin, 0, []
-    for low, high in pairwise([0, *leaps, len(blocks)]):
+    for low, high in pairwise([0, *turns, len(blocks)]):
         piece = samples[starts[low] : starts[high] if high < len(blocks) else None]
         at = int(starts[low] + shifts[low])
         if at - begin > longest:
+            lost += len(samples) - int(starts[low])
             break
         gap, kept = np.zeros(max(0, at - end), np.int16), piece[max(0, end - at) :]
         lost += len(piece) - len(kept)
@@ -53,6 +54,14 @@ def place(samples: Ints16, blocks: Ints, rate_hz: int, longest: int) -> tuple[In
         pieces.append(added)
         end += len(added)
     return np.concatenate(pieces), begin, lost
+
+
+def leaps(blocks: Ints, rate_hz: int) -> bool:
+    """Tell whether any block (see `place`) begins elsewhere than where the one before it ends."""
+    if not len(blocks):
+        return False
+    shifts = blocks[:, 0] - (np.cumsum(blocks[:, 1]) - blocks[:, 1])
+    return bool(np.any(np.abs(shifts - shifts[0]) > round(_LEAP_S * rate_hz)))
 
 
 def _filled(stamps: Ints, starts: Ints) -> Ints:

@@ -20,11 +20,11 @@ class Fault(NamedTuple):
     text: str
 
 
-def find_step_back(track: str, seconds: float) -> Fault | None:
-    """What is wrong with time stamps that run back by so many seconds; None: nothing."""
+def find_lost(track: str, seconds: float) -> Fault | None:
+    """What is wrong with time stamps for which so many seconds are lost; None: nothing."""
     if seconds <= _MOST_BACK_S:
         return None
-    return Fault("times", f"time stamps of {track} run back")
+    return Fault("times", f"time stamps of {track} run back or too far")
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,11 @@ class Sound:
     present: bool = True
     channels: int = 0
     fault: Fault | None = None
+
+    @classmethod
+    def none(cls, log: Log, status: int) -> "Sound":
+        """No sound, for there is no such track."""
+        return cls(np.empty(0, np.int16), 0.0, log, status, present=False)
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,19 @@
 """Sound on the clock, block by block: closed forms, and a slow oracle that looks at each sample."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmlib.media.timeline import NO_STAMP, place
+from mmlib.media.decode import decode
+from mmlib.media.timeline import NO_STAMP, leaps, place
 from mmlib.runtime.arrays import Ints, Ints16
+from tests.media.making import PICTURES, SOUND, make
 from tests.properties import examples
+from tests.samples import FORM, LIMITS
 
 RATE = 16000
 # What stamps may be off without meaning it.
@@ -122,13 +126,40 @@ def test_samples_that_a_process_did_not_write(count: int) -> None:
 
 def test_nothing_is_made_for_a_stamp_that_lies_far_off() -> None:
     samples, placed = even([(0, 10), (10**12, 10)])
-    sound, _, _ = place(samples, placed, RATE, 60 * RATE)
+    sound, _, lost = place(samples, placed, RATE, 60 * RATE)
     np.testing.assert_array_equal(sound, samples[:4000])
+    assert lost == 4000
+
+
+def test_leaps_are_seen() -> None:
+    for runs, due in (([(5, 9)], False), ([(0, 3), (1200 + HAIR + 1, 1)], True), ([], False)):
+        assert leaps(even(runs)[1], RATE) == due
 
 
 def test_no_blocks() -> None:
     sound, first, _ = place(counting(0), blocks([], []), RATE, FAR)
     assert len(sound) == first == 0
+
+
+@pytest.mark.parametrize(("first", "last"), [(30, 50), (40, 41), (1, 3), (30, 74)])
+def test_packets_that_are_missing_are_silence(tmp_path: Path, first: int, last: int) -> None:
+    """Of 77 of MP2, 26 ms each, beside pictures that are whole; also all but the last two."""
+    whole = make(tmp_path / "a.mkv", PICTURES, SOUND, "-c:v mjpeg -c:a mp2")
+    drop = Path(f"noise=drop=between(n\\,{first}\\,{last})")
+    file = make(tmp_path / "b.mkv", "-i", whole, "-c copy -bsf:a", drop)
+    one, other = (decode(path, FORM, LIMITS) for path in (whole, file))
+    assert one.pcm is not None
+    assert other.pcm is not None
+    assert other.damage is None
+    assert other.audio_s == pytest.approx(one.audio_s, abs=0.005)
+    length, delay = 1152 / 44100 * RATE, 192
+    begin, end = round(first * length) - delay, round((last + 1) * length) - delay
+    assert np.abs(other.pcm[begin + 50 : end - 50]).max() == 0
+    # The sine sounds everywhere else, but where the decoder gets going again.
+    loud = np.abs(other.pcm[: len(other.pcm) // 80 * 80]).reshape(-1, 80).max(1) > 3000
+    there = np.ones(len(loud), bool)
+    there[max(0, begin // 80 - 1) : (end + 900) // 80 + 1] = False
+    assert loud[there][3:-1].all()
 
 
 @given(
