@@ -15,6 +15,8 @@ PCM_FULL_SCALE = 32768.0
 _BLOCK_BANDS = 16
 # Filter weights below this share of the largest change no level above -80 dB by 1e-5 dB.
 _NEGLIGIBLE = 1e-8
+# Of the time between two frames.
+_EARLIER = 1e-3
 
 
 class LogMel(nn.Module):
@@ -166,7 +168,7 @@ def clip_frames(
     `frames` is (T, H, W, 3) uint8, `times` their T times in seconds from the clip's start, rising.
     The clip's `seconds` are cut into `count` equal parts, and each part gets the frame nearest to
     its middle, whatever the frame rate or gaps; a clip that ends early repeats its last frame. With
-    `rate_hz` the parts are so many a second instead, around the middle of the clip. Pictures that
+    `rate_hz` it is so many frames a second instead, around the middle of the clip. Pictures that
     are not square lose their longer side's edges; scaling is bilinear with antialiasing.
     """
     inside = max(1, int(np.searchsorted(times, seconds)))
@@ -174,7 +176,9 @@ def clip_frames(
     if rate_hz is None:
         middles = (np.arange(count) + 0.5) * seconds / count
     else:
-        middles = seconds / 2 + (np.arange(count) + 0.5 - count / 2) / rate_hz
+        # Where a part begins, as frames do; a little before, so that a wanted time half-way between
+        # two frames is never rounded now to one and now to the other.
+        middles = seconds / 2 + (np.arange(count) - _EARLIER - count / 2) / rate_hz
     nearest = np.abs(times[None, :inside] - middles[:, None]).argmin(1)
     return _scale(_square(frames[nearest]), size)
 

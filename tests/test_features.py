@@ -274,11 +274,17 @@ def test_frames_are_picked_by_time_not_by_index() -> None:
 
 
 def test_frames_at_a_rate_lie_around_the_middle_of_the_clip() -> None:
-    times = np.arange(30, dtype=np.float64) / 10
-    clip = clip_frames(counting_frames(30), times, seconds=3.0, count=4, size=4, rate_hz=5.0)
-    assert clip[:, 0, 0, 0].tolist() == [12, 14, 16, 18]  # nearest to 1.2, 1.4, 1.6, 1.8 s
-    clip = clip_frames(counting_frames(30), times, seconds=3.0, count=30, size=4, rate_hz=10.0)
-    assert len(set(clip[:, 0, 0, 0].tolist())) >= 29
+    times = np.arange(30, dtype=np.float32) / 10
+
+    def at_rate(count: int, rate_hz: float) -> list[int]:
+        clip = clip_frames(
+            counting_frames(30), times, seconds=3.0, count=count, size=4, rate_hz=rate_hz
+        )
+        return [int(value) for value in clip[:, 0, 0, 0]]
+
+    assert at_rate(4, 5.0) == [11, 13, 15, 17]
+    assert at_rate(30, 10.0) == list(range(30)), "each frame once where the rates are equal"
+    assert at_rate(15, 10.0) == list(range(7, 22)), "also where the middle lies between two frames"
 
 
 def test_short_clips_repeat_the_last_frame_and_long_ones_are_cut() -> None:

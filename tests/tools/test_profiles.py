@@ -44,11 +44,9 @@ def test_a_profile_of_own_models_trains_nothing_and_keeps_the_comments_of_what_i
     profiles.apply("tiny own_model", FOLDER, params)
     assert load(params).runs == ()
     assert comments(0) == before[0]
-    of_rows = [line for line in before[1] if line not in comments(2)]
+    kept = {line.strip() for line in params.read_text(encoding="utf-8").splitlines()}
+    of_rows = [line for line in before[1] if line.strip() not in kept]
     assert len(of_rows) == 3, "those before the row gblend"
-    assert all(
-        "guide" in line or "Gradient-Blending" in line or "none (" in line for line in of_rows
-    )
 
 
 def test_a_change_is_named(params: Path) -> None:
