@@ -1,0 +1,206 @@
+"""CAV-MAE after fine-tuning (Gong et al. 2023, arXiv 2210.07839), rewritten for a current torch.
+
+The published code needs timm 0.4.5, which current torch cannot import. The names of the tensors
+are those of the published checkpoints (as-full-51.2.pth, vgg_65.5.pth and so on), which begin
+with `module.`; `classes` are the 527 of AudioSet or the 309 of VGGSound in the order of their
+class_labels_indices.csv.
+
+Audio: mean-free waveform at 16 kHz -> filter bank of 1024 frames. Video: one or more frames, each
+beside the whole sound; as in the paper, the score of a clip is the mean probability over its
+frames (10, one a second, there).
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmlib.batch import Batch
+from mmlib.models.contract import Frames, Waveform
+from mmlib.models.kaldi import filter_bank
+
+BANDS, PATCH, DEPTH = 128, 16, 12
+MEAN, STD = -5.081, 4.4849
+PICTURE_MEAN, PICTURE_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Patches(nn.Module):
+    """(B, C, H, W) -> tokens (B, N, D), row by row."""
+
+    def __init__(self, channels: int, dim: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(channels, dim, PATCH, PATCH)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens: Tensor = self.proj(x)
+        return tokens.flatten(2).transpose(1, 2)
+
+
+class Attention(nn.Module):
+    """Every token hears every other."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        projected: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
+        return projected
+
+
+class Mlp(nn.Module):
+    """Four times as wide in between."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, 4 * dim)
+        self.fc2 = nn.Linear(4 * dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.fc2(F.gelu(self.fc1(x)))
+        return out
+
+
+class Block(nn.Module):
+    """A layer of the transformer, with norms for a single modality beside those for both.
+
+    `only` is "" for both, "_a" or "_v" in nets that were fine-tuned on one modality.
+    """
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        for only in ("", "_a", "_v"):
+            self.add_module(f"norm1{only}", nn.LayerNorm(dim))
+            self.add_module(f"norm2{only}", nn.LayerNorm(dim))
+        self.attn = Attention(dim, heads)
+        self.mlp = Mlp(dim)
+
+    def forward(self, x: Tensor, only: str = "") -> Tensor:
+        x = x + self.attn(self.get_submodule(f"norm1{only}")(x))
+        attended: Tensor = x + self.mlp(self.get_submodule(f"norm2{only}")(x))
+        return attended
+
+
+class CavMae(nn.Module):
+    """Waveform and frames, or one of the two, -> logits."""
+
+    def __init__(
+        self,
+        classes: list[str],
+        inputs: dict[str, Waveform | Frames],
+        *,
+        dim: int,
+        heads: int,
+        own: int,
+        length: int,
+        size: int,
+        several: str,
+    ) -> None:
+        super().__init__()
+        self.classes, self.inputs, self.length, self.several = classes, inputs, length, several
+        self.only = "" if len(inputs) == 2 else "_a" if "audio" in inputs else "_v"
+        tokens = {"a": length * BANDS // PATCH**2, "v": (size // PATCH) ** 2}
+        for letter, channels in (("a", 1), ("v", 3)):
+            blocks = nn.ModuleList(Block(dim, heads) for _ in range(own))
+            position = 0.02 * torch.randn(1, tokens[letter], dim)
+            self.add_module(f"patch_embed_{letter}", Patches(channels, dim))
+            self.add_module(f"blocks_{letter}", blocks)
+            self.add_module(f"norm_{letter}", nn.LayerNorm(dim))
+            self.register_parameter(f"pos_embed_{letter}", nn.Parameter(position))
+            self.register_parameter(f"modality_{letter}", nn.Parameter(torch.zeros(1, 1, dim)))
+        self.blocks_u = nn.ModuleList(Block(dim, heads) for _ in range(DEPTH - own))
+        self.norm = nn.LayerNorm(dim)
+        self.mlp_head = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, len(classes)))
+        self.register_buffer("mean", torch.tensor(PICTURE_MEAN)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(PICTURE_STD)[:, None, None], persistent=False)
+
+    def _branch(self, letter: str, x: Tensor) -> Tensor:
+        tokens = self.get_submodule(f"patch_embed_{letter}")(x)
+        x = tokens + self.get_parameter(f"pos_embed_{letter}")
+        x = x + self.get_parameter(f"modality_{letter}")
+        for block in self.get_submodule(f"blocks_{letter}").children():
+            x = block(x)
+        return x
+
+    def _heard(self, waveform: Tensor) -> Tensor:
+        centred = waveform - waveform.mean(dim=1, keepdim=True)
+        energies = filter_bank(centred, bands=BANDS, frames=self.length)
+        return self._branch("a", ((energies - MEAN) / STD).transpose(1, 2)[:, None])
+
+    def _seen(self, video: Tensor) -> Tensor:
+        pictures = video.transpose(1, 2).flatten(0, 1)  # B * T, 3, H, W
+        return self._branch("v", (pictures - self.mean) / self.std)
+
+    def frame_embeddings(self, batch: Batch) -> Tensor:
+        """One vector for each frame beside the whole sound: (B, T, D); T is 1 without frames."""
+        clips = next(len(batch[name]) for name in self.inputs)
+        parts = []
+        if "audio" in self.inputs:
+            parts.append(self._heard(batch["audio"]))
+        if "video" in self.inputs:
+            seen = self._seen(batch["video"])
+            parts = [heard.repeat_interleave(len(seen) // clips, 0) for heard in parts]
+            parts.append(seen)
+        x = torch.cat(parts, 1)
+        for block in self.blocks_u:
+            x = block(x, self.only)
+        x = self.get_submodule(f"norm{self.only}")(x)
+        return x.mean(1).unflatten(0, (clips, -1))
+
+    def forward(self, batch: Batch) -> Tensor:
+        logits: Tensor = self.mlp_head(self.frame_embeddings(batch))
+        if logits.shape[1] == 1:
+            return logits[:, 0]
+        if self.several == "softmax":  # logits whose softmax is the mean of the frames' softmax
+            return logits.log_softmax(-1).logsumexp(1)
+        return F.logsigmoid(logits).logsumexp(1) - F.logsigmoid(-logits).logsumexp(1)
+
+
+class OneVector(CavMae):
+    """The net on one frame, or on sound alone: one vector a clip is all that its head reads."""
+
+    @property
+    def head(self) -> nn.Module:
+        return self.mlp_head
+
+    def embed(self, batch: Batch) -> Tensor:
+        return self.frame_embeddings(batch)[:, 0]
+
+
+def factory(
+    weights: Path | None,
+    classes: list[str],
+    *,
+    modalities: str = "both",
+    frames: int = 10,
+    seconds: float = 10.0,
+    several: str = "sigmoid",
+    dim: int = 768,
+    heads: int = 12,
+    own: int = 11,
+    length: int = 1024,
+    size: int = 224,
+) -> nn.Module:
+    """Build the net; the defaults are the published ones.
+
+    `modalities` is both, audio or video, as the checkpoint was fine-tuned; `several` says what is
+    averaged over frames: sigmoid (AudioSet) or softmax (VGGSound) probabilities.
+    """
+    inputs: dict[str, Waveform | Frames] = {}
+    if modalities != "video":
+        inputs["audio"] = Waveform(16000, seconds)
+    if modalities != "audio":
+        inputs["video"] = Frames(frames, frames / seconds, size)
+    kind = CavMae if "video" in inputs and frames > 1 else OneVector
+    net = kind(
+        classes, inputs, dim=dim, heads=heads, own=own, length=length, size=size, several=several
+    )
+    if weights:
+        state = torch.load(weights, map_location="cpu")
+        net.load_state_dict({key.removeprefix("module."): value for key, value in state.items()})
+    return net.eval()
