@@ -2,14 +2,15 @@
 
 The published code needs timm 0.4.5, which current torch cannot import. The names of the tensors
 are those of the published checkpoints (as-full-51.2.pth, vgg_65.5.pth and so on), which begin
-with `module.`; `classes` are the 527 of AudioSet or the 309 of VGGSound in the order of their
-class_labels_indices.csv.
+with `module.`. `labels` is the authors' class_labels_indices.csv, whose column display_name names
+the outputs; without it these are the data's classes in their order.
 
 Audio: mean-free waveform at 16 kHz -> filter bank of 1024 frames. Video: one or more frames, each
 beside the whole sound; as in the paper, the score of a clip is the mean probability over its
 frames (10, one a second, there).
 """
 
+import csv
 from pathlib import Path
 
 import torch
@@ -69,7 +70,7 @@ class Mlp(nn.Module):
 class Block(nn.Module):
     """A layer of the transformer, with norms for a single modality beside those for both.
 
-    `only` is "" for both, "_a" or "_v" in nets that were fine-tuned on one modality.
+    `only` is "" for both, "_a" or "_v" in nets that were fine-tuned on one modality alone.
     """
 
     def __init__(self, dim: int, heads: int) -> None:
@@ -119,6 +120,16 @@ class CavMae(nn.Module):
         self.register_buffer("mean", torch.tensor(PICTURE_MEAN)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(PICTURE_STD)[:, None, None], persistent=False)
 
+    def encode(self, modality: str, x: Tensor) -> Tensor:
+        """Tokens of the sound, (B, N, D), or of each frame, (B, T, N, D)."""
+        if modality == "video":
+            pictures = x.transpose(1, 2)  # B, T, 3, H, W
+            tokens = self._branch("v", ((pictures - self.mean) / self.std).flatten(0, 1))
+            return tokens.unflatten(0, pictures.shape[:2])
+        centred = x - x.mean(dim=1, keepdim=True)
+        energies = filter_bank(centred, bands=BANDS, frames=self.length)
+        return self._branch("a", ((energies - MEAN) / STD).transpose(1, 2)[:, None])
+
     def _branch(self, letter: str, x: Tensor) -> Tensor:
         tokens = self.get_submodule(f"patch_embed_{letter}")(x)
         x = tokens + self.get_parameter(f"pos_embed_{letter}")
@@ -127,49 +138,42 @@ class CavMae(nn.Module):
             x = block(x)
         return x
 
-    def _heard(self, waveform: Tensor) -> Tensor:
-        centred = waveform - waveform.mean(dim=1, keepdim=True)
-        energies = filter_bank(centred, bands=BANDS, frames=self.length)
-        return self._branch("a", ((energies - MEAN) / STD).transpose(1, 2)[:, None])
-
-    def _seen(self, video: Tensor) -> Tensor:
-        pictures = video.transpose(1, 2).flatten(0, 1)  # B * T, 3, H, W
-        return self._branch("v", (pictures - self.mean) / self.std)
-
-    def frame_embeddings(self, batch: Batch) -> Tensor:
-        """One vector for each frame beside the whole sound: (B, T, D); T is 1 without frames."""
-        clips = next(len(batch[name]) for name in self.inputs)
-        parts = []
-        if "audio" in self.inputs:
-            parts.append(self._heard(batch["audio"]))
-        if "video" in self.inputs:
-            seen = self._seen(batch["video"])
-            parts = [heard.repeat_interleave(len(seen) // clips, 0) for heard in parts]
-            parts.append(seen)
-        x = torch.cat(parts, 1)
+    def joined(self, tokens: Batch) -> Tensor:
+        """What the head reads of each frame and all the sound, (B, T, D), T = 1 without frames."""
+        x = tokens["audio"][:, None] if self.only == "_a" else tokens["video"]
+        if not self.only:
+            heard = tokens["audio"][:, None].expand(-1, x.shape[1], -1, -1)
+            x = torch.cat((heard, x), 2)
+        clips = x.shape[:2]
+        x = x.flatten(0, 1)
         for block in self.blocks_u:
             x = block(x, self.only)
-        x = self.get_submodule(f"norm{self.only}")(x)
-        return x.mean(1).unflatten(0, (clips, -1))
+        x = self.get_submodule(f"norm{self.only}")(x).mean(1)
+        read: Tensor = self.mlp_head[0](x)
+        return read.unflatten(0, clips)
 
-    def forward(self, batch: Batch) -> Tensor:
-        logits: Tensor = self.mlp_head(self.frame_embeddings(batch))
+    def classify(self, tokens: Batch) -> Tensor:
+        """The logits (B, K) of what `encode` returns, by modality."""
+        logits: Tensor = self.mlp_head[1](self.joined(tokens))
         if logits.shape[1] == 1:
             return logits[:, 0]
         if self.several == "softmax":  # logits whose softmax is the mean of the frames' softmax
             return logits.log_softmax(-1).logsumexp(1)
         return F.logsigmoid(logits).logsumexp(1) - F.logsigmoid(-logits).logsumexp(1)
 
+    def forward(self, batch: Batch) -> Tensor:
+        return self.classify({name: self.encode(name, batch[name]) for name in self.inputs})
+
 
 class OneVector(CavMae):
-    """The net on one frame, or on sound alone: one vector a clip is all that its head reads."""
+    """The net on one frame, or on sound alone: a clip has one vector that the head reads."""
 
     @property
     def head(self) -> nn.Module:
-        return self.mlp_head
+        return self.mlp_head[1]
 
     def embed(self, batch: Batch) -> Tensor:
-        return self.frame_embeddings(batch)[:, 0]
+        return self.joined({name: self.encode(name, batch[name]) for name in self.inputs})[:, 0]
 
 
 def factory(
@@ -179,6 +183,7 @@ def factory(
     modalities: str = "both",
     frames: int = 10,
     seconds: float = 10.0,
+    labels: str = "",
     several: str = "sigmoid",
     dim: int = 768,
     heads: int = 12,
@@ -191,6 +196,9 @@ def factory(
     `modalities` is both, audio or video, as the checkpoint was fine-tuned; `several` says what is
     averaged over frames: sigmoid (AudioSet) or softmax (VGGSound) probabilities.
     """
+    if labels:
+        with Path(labels).open(newline="", encoding="utf-8") as file:
+            classes = [row["display_name"] for row in csv.DictReader(file)]
     inputs: dict[str, Waveform | Frames] = {}
     if modalities != "video":
         inputs["audio"] = Waveform(16000, seconds)

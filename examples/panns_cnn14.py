@@ -1,9 +1,11 @@
 """CNN14 of PANNs (Kong et al. 2020), with the weights of Cnn14_mAP=0.431.pth.
 
-`classes` are AudioSet's 527 in the order of its class_labels_indices.csv, or those of your own
-checkpoint. The published net returns probabilities; this one returns what its sigmoid is given.
+The published net returns probabilities; this one returns what its sigmoid is given. `labels` is
+AudioSet's class_labels_indices.csv, whose column display_name names the 527 outputs; without it
+the outputs are the data's classes in their order.
 """
 
+import csv
 from pathlib import Path
 
 import torch
@@ -52,8 +54,16 @@ def renamed(key: str) -> str:
 
 
 def factory(
-    weights: Path | None, classes: list[str], *, seconds: float = 10.0, width: int = 64
+    weights: Path | None,
+    classes: list[str],
+    *,
+    seconds: float = 10.0,
+    labels: str = "",
+    width: int = 64,
 ) -> nn.Module:
+    if labels:
+        with Path(labels).open(newline="", encoding="utf-8") as file:
+            classes = [row["display_name"] for row in csv.DictReader(file)]
     net = Panns(classes, seconds, width)
     if weights:
         state = torch.load(weights, map_location="cpu")["model"]

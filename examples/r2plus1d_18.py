@@ -1,14 +1,14 @@
 """R(2+1)D-18 (Tran et al. 2018) as torchvision has it, 16 frames at 15 a second and 112 pixels.
 
-`weights` is a state dict that torchvision published (r2plus1d_18-91a641e6.pth: `classes` are
-Kinetics-400's in their order) or that you saved of the same net.
+`weights` is the state dict that torchvision published (r2plus1d_18-91a641e6.pth, with the 400
+classes of Kinetics) or one of the same net with the data's classes in their order.
 """
 
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.video import r2plus1d_18
+from torchvision.models.video import R2Plus1D_18_Weights, r2plus1d_18
 
 from mmlib.batch import Batch
 from mmlib.models.contract import Frames
@@ -44,7 +44,10 @@ def factory(
     rate_hz: float = 15.0,
     size: int = 112,
 ) -> nn.Module:
+    state = torch.load(weights, map_location="cpu") if weights else {}
+    if state and len(state["fc.bias"]) == 400:
+        classes = R2Plus1D_18_Weights.KINETICS400_V1.meta["categories"]
     net = r2plus1d_18(num_classes=len(classes))
-    if weights:
-        net.load_state_dict(torch.load(weights, map_location="cpu"))
+    if state:
+        net.load_state_dict(state)
     return R2plus1d18(net, classes, Frames(count, rate_hz, size)).eval()

@@ -1,8 +1,8 @@
 """VideoMAE (Tong et al. 2022) as Hugging Face's transformers has it: `pip install transformers`.
 
 `weights` is the model.safetensors of a downloaded model, such as
-MCG-NJU/videomae-base-finetuned-kinetics, with its config.json beside it; `classes` are its labels
-in their order. Without weights, `options` are those of VideoMAEConfig.
+MCG-NJU/videomae-base-finetuned-kinetics, with its config.json beside it, which names the outputs.
+Without weights the net is random: the data's classes, and `options` of VideoMAEConfig.
 """
 
 from pathlib import Path
@@ -20,12 +20,10 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class VideoMae(nn.Module):
     """Frames -> logits; the net wants time before channels."""
 
-    def __init__(
-        self, net: VideoMAEForVideoClassification, classes: list[str], rate_hz: float
-    ) -> None:
+    def __init__(self, net: VideoMAEForVideoClassification, rate_hz: float) -> None:
         super().__init__()
-        frames = Frames(net.config.num_frames, rate_hz, net.config.image_size)
-        self.classes, self.inputs = classes, {"video": frames}
+        self.classes = list(net.config.id2label.values())
+        self.inputs = {"video": Frames(net.config.num_frames, rate_hz, net.config.image_size)}
         self.net, self.norm, self.head = net.videomae, net.fc_norm, net.classifier
         self.register_buffer("mean", torch.tensor(MEAN)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(STD)[:, None, None], persistent=False)
@@ -47,5 +45,6 @@ def factory(
     if weights:
         net = VideoMAEForVideoClassification.from_pretrained(weights.parent)
     else:
-        net = VideoMAEForVideoClassification(VideoMAEConfig(num_labels=len(classes), **options))
-    return VideoMae(net, classes, rate_hz).eval()
+        names = dict(enumerate(classes))
+        net = VideoMAEForVideoClassification(VideoMAEConfig(id2label=names, **options))
+    return VideoMae(net, rate_hz).eval()

@@ -14,6 +14,7 @@ from tests.examples.agreement import (
     assert_contract,
     assert_gradient,
     assert_logits,
+    assert_silence_has_a_gradient,
     clips,
 )
 from tests.examples.references import (
@@ -144,6 +145,7 @@ def test_over_frames_it_averages_probabilities(
 
 def test_its_gradient_agrees_with_finite_differences(checkpoint: Path) -> None:
     model = factory(checkpoint, CLASSES, frames=2, **SIZES)
+    assert_silence_has_a_gradient(model, clips(model))
     assert_gradient(model, clips(model))
 
 

@@ -12,6 +12,7 @@ from tests.examples.agreement import (
     assert_contract,
     assert_gradient,
     assert_logits,
+    assert_silence_has_a_gradient,
     clips,
 )
 from tests.examples.references import arrays, pann, random_tensors
@@ -67,7 +68,17 @@ def test_it_equals_the_published_net_from_the_waveform(checkpoint: Path) -> None
 
 def test_its_gradient_agrees_with_finite_differences(checkpoint: Path) -> None:
     model = factory(checkpoint, CLASSES, seconds=0.5, width=WIDTH)
+    assert_silence_has_a_gradient(model, clips(model))
     assert_gradient(model, clips(model))
+
+
+def test_a_list_of_labels_names_its_outputs(checkpoint: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "class_labels_indices.csv"
+    names = ["Speech", "Male speech, man speaking", "Rain", "Dog", "Bell"]
+    rows = [f'{index},/m/{index},"{name}"' for index, name in enumerate(names)]
+    labels.write_text("\n".join(["index,mid,display_name", *rows]), encoding="utf-8")
+    model = factory(checkpoint, ["dog"], labels=str(labels), width=WIDTH)
+    assert model.classes == names
 
 
 def test_the_published_names_hold_as_many_parameters_as_the_paper_says() -> None:
