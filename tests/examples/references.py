@@ -45,7 +45,8 @@ def arrays(state: Mapping[str, torch.Tensor]) -> dict[str, Floats]:
 
 def kaldi_log_mel(samples: Floats, bands: int = 128, rate_hz: int = 16000) -> Floats:
     """Kaldi's filter bank of one clip, (T, bands), window hanning, from its documentation."""
-    window, hop, points = rate_hz * 25 // 1000, rate_hz // 100, 512
+    window, hop = rate_hz * 25 // 1000, rate_hz // 100
+    points = 1 << (window - 1).bit_length()
     starts = range(0, len(samples) - window + 1, hop)
     frames = np.stack([samples[start : start + window] for start in starts]).astype(np.float64)
     frames -= frames.mean(1, keepdims=True)
