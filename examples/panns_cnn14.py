@@ -67,6 +67,6 @@ def factory(
     net = Panns(classes, seconds, width)
     if weights:
         state = torch.load(weights, map_location="cpu")["model"]
-        kept = {key: value for key, value in state.items() if not key.startswith(FRONT_END)}
-        net.load_state_dict({renamed(key): value for key, value in kept.items()})
+        kept = {renamed(k): v for k, v in state.items() if not k.startswith(FRONT_END)}
+        net.load_state_dict(kept)
     return net.eval()

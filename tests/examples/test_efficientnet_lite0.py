@@ -1,5 +1,6 @@
 """EfficientNet-Lite0 with its published weights: written out once more, and on a photograph."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from examples.efficientnet_lite0 import factory
+from tests.conftest import ROOT
 from tests.examples.agreement import (
     CLASSES,
     assert_contract,
@@ -69,6 +71,16 @@ def test_it_equals_the_published_net_from_pixels(
     assert_contract(model, batch)
     assert_logits(model, batch, mean @ head["weight"].double().T + head["bias"])
     assert_gradient(model, batch)
+
+
+def test_the_head_that_the_docs_fit_is_one_that_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "docs/adapters.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    monkeypatch.chdir(tmp_path)
+    exec(block, {})
+    assert factory(tmp_path / "head.pt", CLASSES[:3]).head.out_features == 3
 
 
 def test_without_a_head_it_knows_a_palace() -> None:
