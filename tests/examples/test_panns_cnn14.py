@@ -1,4 +1,4 @@
-"""PANNs' CNN14 from a checkpoint with the published names, against numpy and librosa."""
+"""PANNs' CNN14 from a checkpoint with the published names, against numpy."""
 
 from pathlib import Path
 
