@@ -40,7 +40,7 @@ class Ast(nn.Module):
 
 def factory(
     weights: Path | None, classes: list[str], *, seconds: float = 10.0, **options: int
-) -> nn.Module:
+) -> Ast:
     if weights:
         net = ASTForAudioClassification.from_pretrained(weights.parent)
     else:

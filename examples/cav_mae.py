@@ -90,6 +90,9 @@ class Block(nn.Module):
 class CavMae(nn.Module):
     """Waveform and frames, or one of the two, -> logits."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self,
         classes: list[str],
@@ -125,7 +128,7 @@ class CavMae(nn.Module):
         if modality == "video":
             pictures = x.transpose(1, 2)  # B, T, 3, H, W
             tokens = self._branch("v", ((pictures - self.mean) / self.std).flatten(0, 1))
-            return tokens.unflatten(0, pictures.shape[:2])
+            return tokens.view(*pictures.shape[:2], *tokens.shape[1:])
         centred = x - x.mean(dim=1, keepdim=True)
         energies = filter_bank(centred, bands=BANDS, frames=self.length)
         return self._branch("a", ((energies - MEAN) / STD).transpose(1, 2)[:, None])
@@ -150,7 +153,7 @@ class CavMae(nn.Module):
             x = block(x, self.only)
         x = self.get_submodule(f"norm{self.only}")(x).mean(1)
         read: Tensor = self.mlp_head[0](x)
-        return read.unflatten(0, clips)
+        return read.view(*clips, -1)
 
     def classify(self, tokens: Batch) -> Tensor:
         """The logits (B, K) of what `encode` returns, by modality."""
@@ -190,7 +193,7 @@ def factory(
     own: int = 11,
     length: int = 1024,
     size: int = 224,
-) -> nn.Module:
+) -> CavMae:
     """Build the net; the defaults are the published ones.
 
     `modalities` is both, audio or video, as the checkpoint was fine-tuned; `several` says what is

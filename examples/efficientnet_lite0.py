@@ -34,7 +34,7 @@ class Lite0(nn.Module):
         video = batch["video"]
         pictures = video.transpose(1, 2).flatten(0, 1)  # B * T, 3, H, W
         features: Tensor = self.net.extract_features((255.0 * pictures - 127.0) / 128.0)
-        return features.mean((2, 3)).unflatten(0, (len(video), -1)).mean(1)
+        return features.mean((2, 3)).view(len(video), -1, 1280).mean(1)
 
     def forward(self, batch: Batch) -> Tensor:
         logits: Tensor = self.head(self.embed(batch))
@@ -48,7 +48,7 @@ def factory(
     count: int = 1,
     rate_hz: float = 1.0,
     size: int = 224,
-) -> nn.Module:
+) -> Lite0:
     model = Lite0(Frames(count, rate_hz, size))
     if weights:
         model.classes, model.head = classes, nn.Linear(1280, len(classes))

@@ -23,6 +23,9 @@ FRONT_END = ("spectrogram_extractor.", "logmel_extractor.")
 class Panns(nn.Module):
     """Waveform at 32 kHz -> logits."""
 
+    window: Tensor
+    filters: Tensor
+
     def __init__(self, classes: list[str], seconds: float, width: int) -> None:
         super().__init__()
         self.classes, self.inputs = classes, {"audio": Waveform(32000, seconds)}
@@ -60,7 +63,7 @@ def factory(
     seconds: float = 10.0,
     labels: str = "",
     width: int = 64,
-) -> nn.Module:
+) -> Panns:
     if labels:
         with Path(labels).open(newline="", encoding="utf-8") as file:
             classes = [row["display_name"] for row in csv.DictReader(file)]

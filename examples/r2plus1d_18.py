@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.video import R2Plus1D_18_Weights, r2plus1d_18
+from torchvision.models.video import R2Plus1D_18_Weights, VideoResNet, r2plus1d_18
 
 from mmlib.batch import Batch
 from mmlib.models.contract import Frames
@@ -19,11 +19,14 @@ MEAN, STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
 class R2plus1d18(nn.Module):
     """Frames -> logits."""
 
-    def __init__(self, net: nn.Module, classes: list[str], frames: Frames) -> None:
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, net: VideoResNet, classes: list[str], frames: Frames) -> None:
         super().__init__()
         self.classes, self.inputs = classes, {"video": frames}
         self.net, self.head = net, net.fc
-        net.fc = nn.Identity()
+        self.net.fc = nn.Identity()
         self.register_buffer("mean", torch.tensor(MEAN)[:, None, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(STD)[:, None, None, None], persistent=False)
 
@@ -43,7 +46,7 @@ def factory(
     count: int = 16,
     rate_hz: float = 15.0,
     size: int = 112,
-) -> nn.Module:
+) -> R2plus1d18:
     state = torch.load(weights, map_location="cpu") if weights else {}
     if state and len(state["fc.bias"]) == 400:
         classes = R2Plus1D_18_Weights.KINETICS400_V1.meta["categories"]

@@ -11,6 +11,7 @@ thread. Its one output is called speech.
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,9 @@ CHUNK, CONTEXT, HOP, STATE = 512, 64, 128, 128
 class Silero(nn.Module):
     """Waveform at 16 kHz -> the logit of speech, (B, 1)."""
 
-    def __init__(self, net: nn.Module, seconds: float) -> None:
+    net: Any
+
+    def __init__(self, net: Any, seconds: float) -> None:
         super().__init__()
         self.classes, self.inputs = ["speech"], {"audio": Waveform(16000, seconds)}
         self.net = net
@@ -45,17 +48,18 @@ class Silero(nn.Module):
         heard = self.net.encoder(self.spectra(chunks.flatten(0, 1)))[..., 0]
         state = 2 * (sound.new_zeros(len(sound), STATE),)
         logits = []
-        for chunk in heard.unflatten(0, chunks.shape[:2]).unbind(1):
+        for chunk in heard.view(*chunks.shape[:2], STATE).unbind(1):
             state = self.net.decoder.rnn(chunk, state)
             logits.append(self.score(state[0][..., None])[..., 0])
         return torch.cat(logits, 1).amax(1, keepdim=True)
 
 
-def factory(weights: Path | None, classes: list[str], *, seconds: float = 1.0) -> nn.Module:
+def factory(weights: Path | None, classes: list[str], *, seconds: float = 1.0) -> Silero:
     """Build from `weights`, a silero_vad.jit, or else from the one in the package."""
     if weights is None:
         package = find_spec("silero_vad")
         if package is None or package.origin is None:
             raise ImportError("silero-vad is not installed: pip install silero-vad")
         weights = Path(package.origin).parent / "data" / "silero_vad.jit"
-    return Silero(torch.jit.load(weights)._model, seconds).eval()
+    loaded = torch.jit.load(weights)  # type: ignore[no-untyped-call]
+    return Silero(loaded._model, seconds).eval()

@@ -20,6 +20,9 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class VideoMae(nn.Module):
     """Frames -> logits; the net wants time before channels."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, net: VideoMAEForVideoClassification, rate_hz: float) -> None:
         super().__init__()
         self.classes = list(net.config.id2label.values())
@@ -41,7 +44,7 @@ class VideoMae(nn.Module):
 
 def factory(
     weights: Path | None, classes: list[str], *, rate_hz: float = 7.5, **options: int
-) -> nn.Module:
+) -> VideoMae:
     if weights:
         net = VideoMAEForVideoClassification.from_pretrained(weights.parent)
     else:

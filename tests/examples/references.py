@@ -158,7 +158,7 @@ def pann(samples: Floats, tensors: Tensors) -> Floats:
             x = x.clamp(min=0)
         if level < 6:
             x = x[:, :, : x.shape[2] // 2 * 2, : x.shape[3] // 2 * 2]
-            x = x.unflatten(2, (-1, 2)).unflatten(4, (-1, 2)).mean((3, 5))
+            x = x.reshape(*x.shape[:2], x.shape[2] // 2, 2, x.shape[3] // 2, 2).mean((3, 5))
     over_time = x.mean(3)[0].numpy()
     hidden = np.maximum(linear(over_time.max(1) + over_time.mean(1), tensors, "fc1"), 0.0)
     return linear(hidden, tensors, "fc_audioset")

@@ -1,6 +1,7 @@
 """CAV-MAE from a checkpoint with the published names, against numpy."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ from tests.examples.references import (
     random_tensors,
 )
 
-SIZES = {"dim": 8, "heads": 2, "own": 11, "length": 64, "size": 32, "seconds": 0.5}
+SIZES: dict[str, Any] = {"dim": 8, "heads": 2, "own": 11, "length": 64, "size": 32, "seconds": 0.5}
 NAMES = ("norm1", "", "", "", "attn.proj", "norm2", "mlp.fc1", "mlp.fc2")
 
 
@@ -81,7 +82,7 @@ def reference(sound: Floats | None, frame: Floats | None, tensors: Tensors) -> F
     only = f"_{parts[0][0]}" if len(parts) == 1 else ""
     x = layer(np.concatenate(tokens), tensors, "blocks_u.0", only)
     x = layer_norm(x, tensors, f"norm{only}", 1e-5).mean(0, keepdims=True)
-    return linear(layer_norm(x, tensors, "mlp_head.0", 1e-5), tensors, "mlp_head.1")[0]
+    return linear(layer_norm(x, tensors, "mlp_head.0", 1e-5), tensors, "mlp_head.1").reshape(-1)
 
 
 @pytest.fixture(scope="module")

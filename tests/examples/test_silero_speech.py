@@ -28,8 +28,9 @@ def published(clip: Tensor) -> float:
     package = find_spec("silero_vad")
     assert package is not None
     assert package.origin is not None
-    net = torch.jit.load(Path(package.origin).parent / "data" / "silero_vad.jit")
-    chunks = torch.nn.functional.pad(clip, (0, -len(clip) % 512)).split(512)
+    path = Path(package.origin).parent / "data" / "silero_vad.jit"
+    net = torch.jit.load(path)  # type: ignore[no-untyped-call]
+    chunks = torch.nn.functional.pad(clip, (0, -len(clip) % 512)).view(-1, 512)
     with torch.no_grad():
         return max(float(net(chunk, 16000)) for chunk in chunks)
 
