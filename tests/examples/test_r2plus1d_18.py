@@ -20,7 +20,7 @@ from tests.examples.references import randomise
 def test_it_equals_the_projects_net_from_pixels_and_so_does_its_gradient(tmp_path: Path) -> None:
     state = randomise(r2plus1d_18(num_classes=len(CLASSES)))
     torch.save(state, tmp_path / "net.pth")
-    model = factory(tmp_path / "net.pth", CLASSES, count=4, size=32)
+    model = factory(tmp_path / "net.pth", CLASSES, count=2, size=16)
     batch = clips(model)
 
     trunk = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
@@ -38,14 +38,11 @@ def test_it_equals_the_projects_net_from_pixels_and_so_does_its_gradient(tmp_pat
     assert_gradient(model, batch)
 
 
-def test_published_weights_bring_the_classes_of_kinetics(tmp_path: Path) -> None:
+def test_published_weights_bring_kinetics_and_what_torchvision_documents(tmp_path: Path) -> None:
     torch.save(r2plus1d_18(num_classes=400).state_dict(), tmp_path / "net.pth")
     model = factory(tmp_path / "net.pth", ["dog"])
+    form = model.inputs["video"]
     assert model.classes[:2] == ["abseiling", "air drumming"]
     assert len(model.classes) == model.head.out_features
-
-
-def test_by_default_it_asks_for_what_torchvision_documents() -> None:
-    form = factory(None, CLASSES).inputs["video"]
     assert [form.size, form.size] == R2Plus1D_18_Weights.KINETICS400_V1.transforms().crop_size
     assert (form.count, form.rate_hz) == (16, 15.0)
