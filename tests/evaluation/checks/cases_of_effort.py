@@ -1,6 +1,7 @@
 """Cases of the checks that attack anew: the demo's video net, attack and number of clips."""
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 from unittest.mock import patch
 
@@ -82,13 +83,13 @@ def _anew(held: probe.Probe, whole: Whole, condition: effort.Condition, **more: 
     return _known[key]
 
 
-def _effort(name: str, attacked: Tensor) -> Outcome:
+def _effort(name: str, attacked: Callable[[], Tensor]) -> Outcome:
     """One check of effort, with one other loss; gradient_free has cases of its own."""
     checks = demo.CHECKS.model_copy(update={"queries": 2})
     losses = {"multi_label": ("bce", "ranking")}
     with patch.object(effort, "again", _anew), patch.object(effort, "_OTHER_LOSSES", losses):
         outcomes = effort.check_effort(
-            _probe(attacked), _whole(), CONDITION, checks, demo.attacked_net(RUN)
+            _probe(attacked()), _whole(), CONDITION, checks, demo.attacked_net(RUN)
         )
     return next(outcome for outcome in outcomes if outcome.name == name)
 
@@ -132,13 +133,10 @@ CASES = [
         lambda: probe.check_single_step(_probe(_weak())),
     ),
     *(
-        Case(name, "the sweep's attack", "pass", lambda name=name: _effort(name, _sound()))
+        Case(name, "the sweep's attack", "pass", partial(_effort, name, _sound))
         for name in _EFFORTS
     ),
-    *(
-        Case(name, "a weak one", "fail", lambda name=name: _effort(name, _weak()))
-        for name in _EFFORTS
-    ),
+    *(Case(name, "a weak one", "fail", partial(_effort, name, _weak)) for name in _EFFORTS),
     Case("gradient_free", "a sound net", "pass", _unmasked),
     Case("gradient_free", "16 levels", "fail", _masked),
     Case(

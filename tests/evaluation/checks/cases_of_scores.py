@@ -1,7 +1,7 @@
 """Cases of the checks of stored scores and reports: 200 clips, 40 classes, the demo's sweep."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -145,7 +145,7 @@ def _two_per_cent_off(*arguments: Any, **settings: Any) -> Radii:
 
 CASES = [
     *(
-        Case(name, "a sound sweep", "pass", lambda name=name: _swept(_sound, name))
+        Case(name, "a sound sweep", "pass", partial(_swept, _sound, name))
         for name in (
             "monotone_eps",
             "large_eps_collapse",

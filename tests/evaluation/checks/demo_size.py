@@ -109,7 +109,8 @@ def tags(run: str) -> Tensor:
         logits = net(run)(inputs())
     noise = torch.randn(logits.shape, generator=torch.Generator().manual_seed(2))
     places = (logits / 2 + 0.5 * noise).argsort(0, descending=True).argsort(0)
-    return (places < round(PREVALENCE * CLIPS)).float()
+    ranked: Tensor = (places < round(PREVALENCE * CLIPS)).float()
+    return ranked
 
 
 def threat(run: str) -> Threat:
@@ -123,7 +124,10 @@ def scores(damage: float, noise: int = 0) -> Floats32:
     rng = np.random.default_rng(3)
     clean = rng.standard_normal((CLIPS, CLASSES)) + 2.6 * labels()
     moved = 0.02 * np.random.default_rng([4, noise]).standard_normal((CLIPS, CLASSES))
-    return (clean + min(damage, 5) * (0.2 - labels()) + (noise > 0) * moved).astype(np.float32)
+    logits: Floats32 = (clean + min(damage, 5) * (0.2 - labels()) + (noise > 0) * moved).astype(
+        np.float32
+    )
+    return logits
 
 
 Stored = dict[Condition, Floats32]
