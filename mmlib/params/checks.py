@@ -12,6 +12,7 @@ class Checks(Section):
 
     clips: Annotated[int, Field(ge=8)]
     queries: Annotated[int, Field(ge=2)]
+    queried_clips: Count
     on_failure: Literal["report", "stop"]
 
 

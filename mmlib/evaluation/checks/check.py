@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from mmlib.attacks.methods.pgd import pgd
+from mmlib.evaluation.attacked.recalled import recalling
 from mmlib.evaluation.attacked.run import AttackedRun
 from mmlib.evaluation.checks import (
     effort,
@@ -116,8 +117,13 @@ def check_run(task: Task) -> list[Outcome]:
         *model_checks.check_model(*arguments),
         *sweep.check_sweep(table, labels, attack),
         probe.check_single_step(probed),
-        *effort.check_effort(probed, _whole(run, table, rows), (run.widest_threat, 1.0)),
-        probe.check_gradient_free(probed, task.checks.queries),
+        *effort.check_effort(
+            probed,
+            _whole(run, table, rows),
+            (run.widest_threat, 1.0),
+            task.checks,
+            recalling(run.model),
+        ),
         probe.check_transfer(probed, _sources(task, run)),
         _watched(probed),
         *examples.check_examples(places.attacks, task.run, run),

@@ -1,61 +1,108 @@
 """The sweep's own attack with more effort, on a few clips; the others stay as it left them."""
 
+from dataclasses import replace
+
+import torch
 from torch import Tensor
 
 from mmlib.attacks.core.losses import Loss
 from mmlib.attacks.core.search import Search
+from mmlib.attacks.core.threat import rows as rows_of
 from mmlib.attacks.methods.pgd import climb, lengths, lengths_of_round
+from mmlib.attacks.methods.square import square
+from mmlib.batch import Forward
 from mmlib.evaluation.checks import scores as score_checks
 from mmlib.evaluation.checks.outcome import Outcome
 from mmlib.evaluation.checks.probe import Probe
 from mmlib.evaluation.sweep.refine import Whole, loss_of_round
+from mmlib.params.checks import Checks
 from mmlib.runtime.seeds import derive
 
 _OTHER_LOSSES = {
     "multi_label": ("bce", "balanced_bce", "ranking", "margin"),
     "single_label": ("cross_entropy", "margin"),
 }
+Condition = tuple[str, float]
 
 
-def check_effort(probe: Probe, whole: Whole, condition: tuple[str, float]) -> list[Outcome]:
-    """Twice the steps, a random start, and other losses, each beside what the sweep stored.
+def check_effort(
+    probe: Probe, whole: Whole, condition: Condition, checks: Checks, queried: Forward
+) -> list[Outcome]:
+    """Twice the steps, a random start, other losses, and a search without gradients.
 
     `whole` is the split under the condition, with the probe's clips at its places. Where they alone
     are attacked anew, the mAP of the split moves by their share: the gain is reported as if all
-    clips had been.
+    clips had been. `queried` is the probe's model as the search without gradients asks it.
     """
     known = _mean_ap(whole, condition, probe.attacked)
     share = len(probe.labels) / len(whole.labels)
 
     def gained(logits: Tensor) -> float:
-        return known - (known - _mean_ap(whole, condition, logits)) / share
+        return max(0.0, known - (known - _mean_ap(whole, condition, logits)) / share)
 
     doubled = again(probe, whole, condition, factor=2)
-    restarted = again(probe, whole, condition, start="random")
+    restarted = logits_of(again(probe, whole, condition, start="random"))
     losses = [name for name in _OTHER_LOSSES[whole.task] if name != probe.settings.loss]
-    others = {name: gained(again(probe, whole, condition, loss=name)) for name in losses}
+    others = {name: gained(logits_of(again(probe, whole, condition, loss=name))) for name in losses}
     best = min(others, key=lambda name: others[name])
+    harder = gained(logits_of(doubled))
     return [
-        score_checks.more_effort("doubling_steps", known, gained(doubled), "twice the steps"),
+        score_checks.more_effort("doubling_steps", known, harder, "twice the steps"),
         score_checks.more_effort(
             "doubling_restarts", known, min(known, gained(restarted)), "a second, random start"
         ),
         score_checks.more_effort(
             "other_losses", known, min(known, others[best]), f"the loss {best} alone"
         ),
+        check_gradient_free(probe, whole, condition, doubled, checks, queried),
     ]
+
+
+def check_gradient_free(
+    probe: Probe,
+    whole: Whole,
+    condition: Condition,
+    ended: Search,
+    checks: Checks,
+    queried: Forward,
+) -> Outcome:
+    """Square, from where the attack of twice the steps `ended`: does it find what gradients do not?
+
+    `checks.queried_clips` of the probe's clips, `checks.queries` each. It aims at what the sweep's
+    last round does, and its gain is reported as if all clips had been searched.
+    """
+    count, most = len(probe.labels), min(checks.queried_clips, len(probe.labels))
+    chosen = torch.arange(most, device=whole.places.device) * count // most
+    reference = _replaced(whole, condition, logits_of(ended))
+    few = whole._replace(places=whole.places[chosen], logits={condition: reference})
+    rounds = probe.settings.refine.rounds
+    aim = loss_of_round(few, condition, rounds - 1, rounds) if rounds else probe.settings.loss
+    found = square(
+        queried,
+        {name: tensor[chosen] for name, tensor in probe.inputs.items()},
+        probe.labels[chosen],
+        rows_of(probe.threat, chosen),
+        queries=checks.queries,
+        loss=aim,
+        seeds=[derive(probe.seed, "check", row) for row in chosen.tolist()],
+        start={name: points[chosen] for name, points in ended.best.items()},
+    )
+    before = _mean_ap(few, condition, reference[few.places])
+    after = _mean_ap(few, condition, replace(probe, model=queried).score(found))
+    gain = (before - after) * len(whole.labels) / most
+    return score_checks.gradient_free(before, max(0.0, before - gain), checks.queries)
 
 
 def again(
     probe: Probe,
     whole: Whole,
-    condition: tuple[str, float],
+    condition: Condition,
     *,
     factor: int = 1,
     start: str = "clean",
     loss: str | None = None,
-) -> Tensor:
-    """The probe's logits (B, K) after the sweep's attack, made anew with `factor` times its steps.
+) -> Search:
+    """The sweep's attack on the probe's clips, made anew with `factor` times its steps.
 
     With `loss`, that loss takes the place of the first phase and of all rounds.
     """
@@ -70,26 +117,27 @@ def again(
     steps = factor * (settings.steps + (refine.rounds * refine.steps if loss else 0))
     climb(search, begin, lengths(steps, max(settings.step_size, 1.0)), momentum=settings.momentum)
     for number in range(0 if loss else refine.rounds):
-        logits = _replaced(whole, condition, _logits(search))
+        logits = _replaced(whole, condition, logits_of(search))
         current = whole._replace(logits={condition: logits})
         following = search_for(loss_of_round(current, condition, number, refine.rounds))
-        following.offer(search.best, _logits(search))
+        following.offer(search.best, logits_of(search))
         each = factor * refine.steps
         path = lengths_of_round(number, refine.rounds, each, refine.step_size)
         climb(following, following.best, path, momentum=refine.momentum)
         search = following
-    return _logits(search)
+    return search
 
 
-def _logits(search: Search) -> Tensor:
+def logits_of(search: Search) -> Tensor:
+    """The logits (B, K) of the best points that the search has evaluated."""
     assert search.best_logits is not None
     return search.best_logits
 
 
-def _replaced(whole: Whole, condition: tuple[str, float], logits: Tensor) -> Tensor:
+def _replaced(whole: Whole, condition: Condition, logits: Tensor) -> Tensor:
     return whole.logits[condition].index_copy(0, whole.places, logits)
 
 
-def _mean_ap(whole: Whole, condition: tuple[str, float], logits: Tensor) -> float:
+def _mean_ap(whole: Whole, condition: Condition, logits: Tensor) -> float:
     scores = _replaced(whole, condition, logits).cpu().numpy()
     return score_checks.mean_ap(whole.labels.cpu().numpy() > 0.5, scores)

@@ -11,7 +11,6 @@ from torch import Tensor
 from mmlib.attacks.core.threat import Threat
 from mmlib.attacks.methods.fgsm import fgsm
 from mmlib.attacks.methods.pgd import pgd
-from mmlib.attacks.methods.square import square
 from mmlib.attacks.methods.universal import Labelled, fit, play
 from mmlib.batch import Batch, Forward
 from mmlib.evaluation.checks import scores as score_checks
@@ -59,12 +58,6 @@ def check_single_step(probe: Probe) -> Outcome:
     """The sweep's attack beside FGSM."""
     known, single = probe.mean_ap(probe.attacked), probe.mean_ap(probe.run(fgsm))
     return score_checks.iterated_beats_single(known, single)
-
-
-def check_gradient_free(probe: Probe, queries: int) -> Outcome:
-    """The sweep's attack beside `queries` queries per clip without a gradient."""
-    known, blind = probe.mean_ap(probe.attacked), probe.mean_ap(probe.run(square, queries=queries))
-    return score_checks.weaker_knowledge("gradient_free", known, blind)
 
 
 def check_transfer(probe: Probe, sources: Mapping[str, tuple[str, Forward]]) -> Outcome:

@@ -53,8 +53,10 @@ def monotone_eps(clean: float, curves: Mapping[str, Curve]) -> Outcome:
 def large_eps_collapse(clean: float, curves: Mapping[str, Curve], floor: float) -> Outcome:
     """At the largest budget mAP must come down to the prevalence floor.
 
-    Up to a fifth of the way from the floor to the clean mAP passes, up to a half warns. Threats on
-    one modality of a fused model may leave the other's evidence: the strongest threat decides.
+    Up to a tenth of the way from the floor to the clean mAP passes, up to a fifth warns: an attack
+    that is stuck from the headline on leaves more (a third on the demo's nets, whose own sweeps end
+    below the floor). Threats on one modality of a fused model may leave the other's evidence: the
+    strongest threat decides.
     """
     lowest = min(curve[max(curve)] for curve in curves.values())
     left = max(0.0, lowest - floor) / max(clean - floor, 1e-9)
@@ -62,7 +64,7 @@ def large_eps_collapse(clean: float, curves: Mapping[str, Curve], floor: float) 
         f"mAP {lowest:.3f} at the largest budget, {clean:.3f} clean, {floor:.3f} expected of "
         "random scores"
     )
-    return graded("large_eps_collapse", left, 0.2, 0.5, message)
+    return graded("large_eps_collapse", left, 0.1, 0.2, message)
 
 
 def random_noise(attacked: Mapping[str, Curve], noisy: Mapping[str, Curve]) -> Outcome:
@@ -112,8 +114,17 @@ def more_effort(name: str, usual: float, harder: float, effort: str) -> Outcome:
     return graded(name, gain, POINT, 5 * POINT, message)
 
 
+def gradient_free(white_box: float, blind: float, queries: int) -> Outcome:
+    """A search without gradients must not go on where they end: over a point warns, three fail."""
+    message = (
+        f"mAP {white_box:.3f} after twice the steps, {blind:.3f} after {queries} queries without"
+        " gradients from there"
+    )
+    return graded("gradient_free", white_box - blind, POINT, 3 * POINT, message)
+
+
 def weaker_knowledge(name: str, white_box: float, other: float) -> Outcome:
-    """An attack that knows less (transfer, gradient-free) must not be stronger."""
+    """An attack that knows less, such as a transferred one, must not be stronger."""
     lead = white_box - other
     message = (
         f"mAP {other:.3f} under the attack that knows less, {white_box:.3f} under the white-box one"

@@ -55,7 +55,7 @@ NAMES = [
     "reload_rescore", "known_weak_control", "universal_split", "clean_beside_robust",
     "threat_model_card", "scores_match_scikit_learn",
 ]  # fmt: skip
-CHECKS = Checks(clips=8, queries=4, on_failure="report")
+CHECKS = Checks(clips=8, queries=4, queried_clips=8, on_failure="report")
 # Seven clips and a net of random weights: what these say of the curves means nothing.
 UNSURE = {"large_eps_collapse", "gradient_flow", "monotone_eps", "doubling_steps", "transfer"}
 

@@ -33,7 +33,7 @@ def test_monotone() -> None:
 
 def test_collapse() -> None:
     assert scores.large_eps_collapse(0.6, GOOD, floor=0.1).status == "pass"
-    assert scores.large_eps_collapse(0.6, {"A": GOOD["A"]}, floor=0.1).status == "warn"
+    assert scores.large_eps_collapse(0.6, {"A": {0.2: 0.18}}, floor=0.1).status == "warn"
     assert scores.large_eps_collapse(0.6, {"V": GOOD["V"]}, floor=0.1).status == "fail"
 
 
