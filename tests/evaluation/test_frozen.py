@@ -41,6 +41,8 @@ def test_folding_leaves_the_logits_and_the_model_alone(fusion: str) -> None:
 class Shared(nn.Module):
     """One convolution that is read twice, once past its batch norm: it must not be folded."""
 
+    foreign = False
+
     def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(3, 4, 1)

@@ -17,6 +17,8 @@ from mmlib.models.admitting import admitted
 from mmlib.models.own import OwnModel
 from mmlib.params.training import BY_NAME, FRESH, ModelRow
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.scratch import publish_json
+from mmlib.runtime.storage import read_json
 from mmlib.shards.read.manifest import MANIFEST_NAME
 from mmlib.threats import THREATS
 from tests.evaluation.test_attack import project
@@ -76,8 +78,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     project(tmp_path, waveforms(7))
     path = tmp_path / "shards" / MANIFEST_NAME
-    manifest = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**manifest, "seconds": 2.0}), encoding="utf-8")
+    manifest = read_json(path)
+    publish_json({**manifest, "seconds": 2.0}, path)
     (tmp_path / "adapter.py").write_text(ADAPTER, encoding="utf-8")
     BY_NAME.parent.mkdir(parents=True)
     BY_NAME.write_text("class,output\n", encoding="utf-8")

@@ -17,7 +17,7 @@ def written(folder: Path, **values: str) -> Params:
     places = {
         "watch": params["data"],
         "common_with": params["score"],
-        "audio_start": params["train"]["mid"],
+        "video_start": params["train"]["mid"],
         "guide": params["train"]["gblend"],
     }
     for key, value in values.items():
@@ -32,7 +32,7 @@ def written(folder: Path, **values: str) -> Params:
     [
         ("watch", "~/clips/labels.csv", "data.watch is ~/.* write HOME/clips/labels.csv"),
         ("common_with", "~/theirs.csv", "score.common_with is ~/.* write HOME/theirs.csv"),
-        ("audio_start", "~/a.safetensors", "train.mid.audio_start is ~/.*write HOME/a.safetensors"),
+        ("video_start", "~/a.safetensors", "train.mid.video_start is ~/.*write HOME/a.safetensors"),
         ("watch", "labels.csv ", "data.watch names 'labels.csv ', .*blanks"),
         ("watch", "labels.csv", "data.watch names labels.csv, which is no file"),
     ],
@@ -55,7 +55,7 @@ def test_a_copy_gets_the_files_that_git_does_not_track(
     copy = tmp_path / ".dvc/tmp/exps/tmp1"
     (tmp_path / "data/guides").mkdir(parents=True)
     copy.mkdir(parents=True)
-    files = {"watch": "my/labels.csv", "common_with": "theirs.csv", "audio_start": "a.safetensors"}
+    files = {"watch": "my/labels.csv", "common_with": "theirs.csv", "video_start": "a.safetensors"}
     (tmp_path / "my").mkdir()
     for name in (*files.values(), "data/guides/mine.json"):
         (tmp_path / name).write_text(name, encoding="utf-8")

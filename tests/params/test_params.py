@@ -164,8 +164,8 @@ def load_changed(tmp_path: Path, changes: dict[str, Any]) -> Params:
         ),
         ({"geometry.convexity_split": "eval"}, "geometry.convexity_split is eval, but temperature"),
         ({"shard.seconds": 1.0, "decode.max_seconds": 2.0}, "data.events.seconds (3) is above"),
-        ({"blend.from_epoch": 100}, "blend.from_epoch is 100, but run 'mid' has epochs 0 to 4"),
-        ({"blend.to_epoch": 7}, "blend.to_epoch is 7, but run 'mid' has epochs 0 to 4"),
+        ({"blend.from_epoch": 100}, "blend.from_epoch is 100, but run 'mid' has epochs 0 to 3"),
+        ({"blend.to_epoch": 7}, "blend.to_epoch is 7, but run 'mid' has epochs 0 to 3"),
         ({"blend.from_epoch": 3, "blend.to_epoch": 3}, "must lie before the last epoch"),
         (
             {"train.mid.epochs": 1},

@@ -265,7 +265,7 @@ def test_broken_guides_are_refused(tmp_path: Path, text: str, message: str) -> N
     path.write_text(text)
     with pytest.raises(UserError, match=message):
         read_weights(path)
-    with pytest.raises(UserError, match="no such file; name a guide"):
+    with pytest.raises(UserError, match=r"no such file; .*name another guide"):
         read_weights(tmp_path / "other.json")
 
 

@@ -275,7 +275,7 @@ def test_a_guide_is_the_same_again_and_after_a_kill(
 
 def test_blend_and_embed_want_what_they_read(project: Path) -> None:
     change_params(lambda values: values["blend"]["guides"].update(warm={"init": "warm"}))
-    with pytest.raises(UserError, match=r"audio\.json: no such file"):
+    with pytest.raises(UserError, match=r"audio\.safetensors: no such file"):
         blend.main(["warm"])
     with pytest.raises(UserError, match=r"blend\.guides has no row 'other', only blend, warm"):
         blend.main(["other"])

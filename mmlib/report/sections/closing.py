@@ -125,8 +125,8 @@ def _cards(inputs: Inputs) -> Markup:
         Markup('<a href="{}/{}.md">{}</a>').format(FOLDER, run.name, run.name)
         for run in inputs.runs
     ]
-    return Markup("The model cards of {} lie beside this page, for publishing a run.").format(
-        Markup(", ").join(links)
+    return Markup("Model cards, for publishing a run, lie beside this page: {}").format(
+        Markup(" · ").join(links)
     )
 
 
