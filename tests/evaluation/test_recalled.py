@@ -11,6 +11,9 @@ from mmlib.attacks.methods.square import square
 from mmlib.batch import Batch
 from mmlib.evaluation.attacked.recalled import recalling
 from mmlib.models.base import Model
+from tests.models.own_nets import Kept
+from tests.models.test_admission import clips as own_clips
+from tests.models.test_admission import made
 from tests.sweep_toys import inputs, labelled, model
 
 CLIPS = 4
@@ -35,12 +38,18 @@ def passes(net: Model, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return read
 
 
-def test_logits_are_the_models_own_whatever_comes_back(net: Model) -> None:
-    """Points proposed, refused and accepted, clip by clip, in random order; one lacks its sound."""
+@pytest.mark.parametrize(
+    ("net", "clips"), [(model(), inputs(CLIPS)), (made(Kept()), own_clips(CLIPS))]
+)
+def test_logits_are_the_models_own_whatever_comes_back(net: Model, clips: Batch) -> None:
+    """Points proposed, refused and accepted, clip by clip, in random order; one lacks its sound.
+
+    The second net is a user's that does not split: its inputs stand in place of embeddings.
+    """
     generator = torch.Generator().manual_seed(0)
     recalled = recalling(net)
     present = torch.tensor([True, False, True, True])
-    best: Batch = {**inputs(CLIPS), "audio_present": present}
+    best: Batch = {**clips, "audio_present": present}
     for _ in range(30):
         proposed = dict(best)
         name = ("audio", "video")[int(torch.randint(2, (1,), generator=generator))]

@@ -26,7 +26,10 @@ def recalling(model: Model) -> Forward:
 
 
 class _Memory:
-    """Two inputs of every clip, and what one encoder makes of them: (B, ...) and (B, D) each."""
+    """Two inputs of every clip, and what one encoder makes of them: (B, ...) each.
+
+    A user's model that does not split passes its inputs on, of any shape, in place of embeddings.
+    """
 
     def __init__(self, model: Model, modality: str) -> None:
         self.model, self.modality = model, modality
@@ -34,7 +37,7 @@ class _Memory:
         self.encoded: list[Tensor] = []
 
     def encode(self, batch: Batch) -> Tensor:
-        """The embeddings (B, D) of the batch."""
+        """What the encoder makes of the batch, (B, ...)."""
         now = batch[self.modality]
         if not self.inputs or now.shape != self.inputs[0].shape:
             self.inputs = [now.clone(), now.clone()]
@@ -47,9 +50,12 @@ class _Memory:
             cut = {name: value[new] for name, value in batch.items()}
             made = self.encoded[1].index_copy(0, new, self.model.encode_one(self.modality, cut))
             self._keep(1, ~base & ~newest, now, made)
-        return torch.where((base | newest)[:, None], self.encoded[0], self.encoded[1])
+        return _chosen(base | newest, self.encoded[0], self.encoded[1])
 
     def _keep(self, place: int, chosen: Tensor, inputs: Tensor, encoded: Tensor) -> None:
-        column = chosen.view(-1, *[1] * (inputs.dim() - 1))
-        self.inputs[place] = torch.where(column, inputs, self.inputs[place])
-        self.encoded[place] = torch.where(chosen[:, None], encoded, self.encoded[place])
+        self.inputs[place] = _chosen(chosen, inputs, self.inputs[place])
+        self.encoded[place] = _chosen(chosen, encoded, self.encoded[place])
+
+
+def _chosen(clips: Tensor, these: Tensor, others: Tensor) -> Tensor:
+    return torch.where(clips.view(-1, *[1] * (these.dim() - 1)), these, others)
