@@ -20,8 +20,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "no python3 of version 3.11 to 3.13 on PATH; install one, or make PYTHON=/path/to/python3.13" >&2; exit 1; }
 	"$(PYTHON)" -m venv --clear .venv
 	@echo "installing packages into .venv (a few minutes, several GB, once) ..."
-	@# Without --no-compile pip spends half its time on bytecode of files that nothing imports.
+	@# pip compiles on one core; compileall takes all of them. Left to the first import, bytecode would never be kept
+	@# where PYTHONDONTWRITEBYTECODE is set, as it often is in containers, and each process would start seconds later.
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt --editable '.[dev]'
+	@# Some packages hold files for other versions of Python, which do not compile.
+	.venv/bin/python -m compileall -qq -j 0 .venv/lib || true
 	touch $@
 
 setup: $(INSTALLED) ## make .venv with pinned packages

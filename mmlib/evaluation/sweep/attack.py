@@ -27,6 +27,7 @@ from mmlib.runtime.scratch import (
 from mmlib.runtime.workers import (
     map_phases,
     share,
+    worker_count,
 )
 from mmlib.shards.read.loader import ShardSet
 from mmlib.threats import threat_names
@@ -57,7 +58,8 @@ def attack_split(shards: Path, model: Path, out: Path, settings: Attack, seed: i
     own = chunks[rank::processes]
     rounds = range(settings.refine.rounds + 2)
     left = sum(not chunk.finished(number) for number in rounds for chunk in own)
-    workers = devices.worker_processes()
+    # No round keeps more processes busy than there are chunks.
+    workers = min(devices.worker_processes() or worker_count(), len(own) or 1)
     phases = _phases(chunks, own, rounds)
     for _ in map_phases(attack_chunk, phases, total=left, label=f"attack {run}", workers=workers):
         pass
