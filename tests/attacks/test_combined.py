@@ -1,7 +1,12 @@
 """Attacks made of attacks: shared budgets, ensembles, transfer."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
 import pytest
 import torch
+from torch import Tensor
 
 from mmlib.attacks.core.losses import resolve
 from mmlib.attacks.core.region import Region
@@ -18,9 +23,11 @@ from mmlib.attacks.methods.ensemble import (
     strongest,
 )
 from mmlib.attacks.methods.joint import shared
+from mmlib.attacks.methods.minimal import minimal
 from mmlib.attacks.methods.pgd import pgd
+from mmlib.attacks.methods.several import several
 from mmlib.attacks.methods.transfer import transfer
-from mmlib.batch import Batch
+from mmlib.batch import Batch, Forward
 from mmlib.runtime.errors import UserError
 from tests.attacks import toys
 
@@ -113,6 +120,76 @@ def test_targeted_attack_goes_for_other_classes() -> None:
     threat = {name: Budget(0.3) for name in inputs}
     found = apgd_targeted(net, inputs, labels, threat, steps=15)
     assert bool((net(found).argmax(1) != labels).all())
+
+
+def in_float64(net: torch.nn.Module) -> Forward:
+    """The net, for gradients whose signs do not hang on the size of the batch."""
+    net = net.double()
+    return lambda inputs: net({name: tensor.double() for name, tensor in inputs.items()})
+
+
+@dataclass(frozen=True)
+class Towards:
+    """How far the target, (B,), lies above the labelled class; it knows which clips are left."""
+
+    target: Tensor
+
+    def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return logits.gather(1, self.target[:, None])[:, 0] - (logits * labels).sum(1)
+
+    def rows(self, index: Tensor) -> "Towards":
+        return Towards(self.target[index])
+
+
+@pytest.mark.parametrize("attack", [pgd, apgd, strongest, minimal, several])
+def test_a_loss_with_something_of_each_clip_goes_along_when_clips_leave(
+    attack: Callable[..., Any],
+) -> None:
+    """Each clip ends where it ends alone, though others have left before."""
+    net, inputs = in_float64(toys.Net()), toys.batch(clips=12)
+    with torch.no_grad():
+        order = net(inputs).argsort(1, descending=True)
+    labels = order[:, 0]
+    target = order[torch.arange(12), 1 + torch.arange(12) % 3]
+    options: dict[Any, dict[str, Any]] = {
+        pgd: {"steps": 8, "broken": "top"},
+        apgd: {"steps": 8, "broken": "top"},
+        strongest: {
+            "members": [(apgd, {"steps": 6, "broken": "top"}), (pgd, {"steps": 6})],
+            "broken": "top",
+        },
+        minimal: {"steps": 4},
+        several: {"multiples": (0.3, 1.0), "steps": 4},
+    }
+
+    def run(place: slice) -> Batch:
+        part = {name: tensor[place] for name, tensor in inputs.items()}
+        threat = {name: Budget(0.07) for name in inputs}
+        settings = {**options[attack], "seeds": list(range(12)[place])}
+        found = attack(net, part, labels[place], threat, loss=Towards(target[place]), **settings)
+        last: Batch = found if isinstance(found, dict) else found[-1]
+        return last
+
+    together = run(slice(0, 12))
+    for clip in range(12):
+        for name, tensor in run(slice(clip, clip + 1)).items():
+            torch.testing.assert_close(together[name][clip], tensor[0], rtol=0, atol=1e-6)
+    left = (net(together).argmax(1) != labels).sum()
+    assert 0 < left < 12
+
+
+def test_targeted_attack_when_clips_leave_on_the_way() -> None:
+    """The pictures are broken one after another; those that are left keep their own targets."""
+    net, inputs = in_float64(toys.Net()), toys.batch(clips=12)
+    with torch.no_grad():
+        labels = net(inputs).argmax(1)
+    threat = {name: Budget(0.1) for name in inputs}
+    options: dict[str, Any] = {"steps": 12, "broken": "top"}
+    together = apgd_targeted(net, inputs, labels, threat, seeds=list(range(12)), **options)
+    for clip in range(12):
+        part = {name: tensor[clip : clip + 1] for name, tensor in inputs.items()}
+        alone = apgd_targeted(net, part, labels[clip : clip + 1], threat, seeds=[clip], **options)
+        assert net(alone).argmax(1) == net(together).argmax(1)[clip]
 
 
 def test_transfer_uses_the_sources_gradient_alone() -> None:

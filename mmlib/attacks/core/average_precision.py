@@ -35,6 +35,7 @@ class SetPrecision:
     """
 
     def __init__(self, reference: Tensor, labels: Tensor, places: Tensor, width: float) -> None:
+        self.of_set = reference, labels, places, width
         truth = labels > 0.5
         counted = torch.nonzero(truth.any(0) & ~truth.all(0))[:, 0]
         widths = width * reference.std(0, correction=0).clamp_min(1e-12)
@@ -51,6 +52,11 @@ class SetPrecision:
         for group in self.groups:
             total = total + group.precisions(logits).sum(1)
         return -total / self.count
+
+    def rows(self, index: Tensor) -> "SetPrecision":
+        """The loss of the clips at `index` (R,) of the batch alone."""
+        reference, labels, places, width = self.of_set
+        return SetPrecision(reference, labels, places[index], width)
 
 
 def _groups(positives: list[int], batch: int) -> list[list[int]]:

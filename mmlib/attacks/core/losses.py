@@ -6,6 +6,8 @@ z = 17 on, which would hide the gradient from the attack.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -14,6 +16,7 @@ from torch.nn.functional import one_hot, softplus
 from mmlib.runtime.errors import UserError
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+"""One that holds something of each clip, such as a target, has a method `rows`: see `of_rows`."""
 
 
 def bce(logits: Tensor, labels: Tensor) -> Tensor:
@@ -100,12 +103,27 @@ def resolve(loss: str | Loss) -> Loss:
         if loss not in LOSSES:
             raise UserError(f"unknown loss {loss!r}: one of {', '.join(LOSSES)}")
         loss = LOSSES[loss]
-    chosen = loss
+    return _OnAnyLabels(loss)
 
-    def on_any_labels(logits: Tensor, labels: Tensor) -> Tensor:
-        return chosen(logits, multi_hot(labels, logits.shape[1]).to(logits.dtype))
 
-    return on_any_labels
+Given = TypeVar("Given", bound=str | Loss | None)
+
+
+def of_rows(loss: Given, index: Tensor) -> Given:
+    """The loss of the clips at `index` (R,) of a batch, by its own `rows` if it has one."""
+    cut: Callable[[Tensor], Given] | None = getattr(loss, "rows", None)
+    return loss if cut is None else cut(index)
+
+
+@dataclass(frozen=True)
+class _OnAnyLabels:
+    chosen: Loss
+
+    def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return self.chosen(logits, multi_hot(labels, logits.shape[1]).to(logits.dtype))
+
+    def rows(self, index: Tensor) -> Loss:
+        return resolve(of_rows(self.chosen, index))
 
 
 def multi_hot(labels: Tensor, classes: int) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mmlib.attacks.core.losses import (
     Loss,
+    of_rows,
     resolve,
 )
 from mmlib.attacks.core.search import Points, Search, Start
@@ -86,7 +87,7 @@ class _Path:
         for step in range(1, steps):
             left = self.search.unbroken(broken)
             if len(left) < len(self.losses):
-                places = places[left]
+                places, broken = places[left], of_rows(broken, left)
                 self._keep(left)
                 if not len(left):
                     return

@@ -1,6 +1,7 @@
 """The strongest of several attacks for each clip; never the minimum of their means."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from mmlib.attacks.core.losses import (
     Loss,
     dlr_targeted,
     multi_hot,
+    of_rows,
     resolve,
 )
 from mmlib.attacks.core.search import Search
@@ -65,7 +67,7 @@ def strongest(
             labels[left],
             rows(threat, left),
             seeds=[search.seeds[row] for row in left.tolist()],
-            **{"loss": loss, **settings},
+            **{**settings, "loss": of_rows(settings.get("loss", loss), left)},
         )
         search.losses(
             {name: search.best[name].index_copy(0, left, found[name]) for name in search.regions}
@@ -99,17 +101,12 @@ def apgd_targeted(
         left = torch.nonzero(search.best_losses <= 0)[:, 0]
         if not len(left):
             break
-        target = wrong[left, place]
-
-        def aimed(logits: Tensor, labels: Tensor, target: Tensor = target) -> Tensor:
-            return dlr_targeted(logits, labels, target)
-
         found = apgd(
             model,
             {name: tensor[left] for name, tensor in batch.items()},
             labels[left],
             rows(threat, left),
-            loss=aimed,
+            loss=_Towards(wrong[left, place]),
             seeds=[search.seeds[row] for row in left.tolist()],
             **settings,
         )
@@ -117,6 +114,20 @@ def apgd_targeted(
             {name: search.best[name].index_copy(0, left, found[name]) for name in search.regions}
         )
     return search.result()
+
+
+@dataclass(frozen=True)
+class _Towards:
+    """The targeted DLR loss, with each clip's target class (B,)."""
+
+    target: Tensor
+
+    def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return dlr_targeted(logits, labels, self.target)
+
+    def rows(self, index: Tensor) -> "_Towards":
+        """The loss of the clips at `index` alone."""
+        return _Towards(self.target[index])
 
 
 def single_label_members(steps: int = 100, queries: int = 5000) -> list[Member]:

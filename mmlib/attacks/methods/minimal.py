@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mmlib.attacks.core.losses import (
     Loss,
+    of_rows,
     resolve,
 )
 from mmlib.attacks.core.search import Search
@@ -162,7 +163,7 @@ class _Bisection:
             scaled(rows(self.threat, chosen), factor),
             seeds=[self.seeds[row] for row in chosen.tolist()],
             start=start,
-            **settings,
+            **{**settings, "loss": of_rows(settings["loss"], chosen)},
         )
         points = {
             name: region.clean.index_copy(0, chosen, found[name])

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mmlib.attacks.core.losses import (
     Loss,
+    of_rows,
     resolve,
 )
 from mmlib.attacks.core.search import Points, Search, Start
@@ -105,7 +106,8 @@ def climb(
                 cut = {name: point[left] for name, point in points.items()}
                 kept = running and {name: total[left] for name, total in running.items()}
                 rest = lengths[step:]
-                climb(part, cut, rest, broken=broken, momentum=momentum, running=kept)
+                still = of_rows(broken, left)
+                climb(part, cut, rest, broken=still, momentum=momentum, running=kept)
                 search.adopt(left, part)
             return
         _, gradients = search.gradients(points)

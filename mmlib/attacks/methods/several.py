@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmlib.attacks.core.losses import Loss
+from mmlib.attacks.core.losses import Loss, of_rows
 from mmlib.attacks.core.threat import (
     Threat,
     clip_seeds,
@@ -51,7 +51,7 @@ def several(
         {name: tensor[place] for name, tensor in batch.items()},
         labels[place],
         scaled(rows(threat, place), factors.repeat_interleave(clips)),
-        loss=loss,
+        loss=of_rows(loss, place),
         seeds=clip_seeds(seeds, clips) * copies,
         **settings,
     )
