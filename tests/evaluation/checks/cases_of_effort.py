@@ -23,10 +23,6 @@ from tests.evaluation.checks.cases import Case
 from tests.evaluation.checks.cases_of_models import quantised
 
 RUN, CONDITION = "video", ("V", 1.0)
-# On these random weights the demo's six rounds leave twice the steps a little to find.
-ATTACK = demo.ATTACK.model_copy(
-    update={"refine": demo.ATTACK.refine.model_copy(update={"rounds": 8})}
-)
 _again = effort.again
 
 
@@ -44,7 +40,7 @@ def _probe(attacked: Tensor, model: Forward | None = None) -> probe.Probe:
         clips,
         demo.tags(RUN)[rows],
         demo.threat(RUN),
-        ATTACK,
+        demo.ATTACK,
         attacked,
         demo.PARAMS.seed,
     )
