@@ -15,8 +15,9 @@ from mmlib.media.files import File, url
 from mmlib.media.graph import Section, compiled, copy_options, frame_options, listed, open_input
 
 _FORMAT = "avi"
-# When it is to be decoded, and no time at which it is to be shown.
-_PACKET = re.compile(rb"^0, +(-?\d+), +-9223372036854775808,", re.MULTILINE)
+# Its number, and the time at which it is to be shown, where the number tells it too.
+_PACKET = re.compile(rb"^0, +(-?\d+), +(-?\d+),", re.MULTILINE)
+_UNTOLD = -(1 << 63)
 _OUTPUT_BYTES = 64 << 20
 
 
@@ -35,8 +36,8 @@ def find_delay(file: File, limits: Limits) -> float:
         return compiled([media.output(outputs["packets"], **packets), media.output("-", **picture)])
 
     found = capture(file, ("packets", "picture"), command, limits, _OUTPUT_BYTES).data
-    numbers = [int(number) for number in _PACKET.findall(found["packets"])]
-    if len(numbers) != 3 or numbers[0] != 0 or numbers[2] != 2 * numbers[1]:
+    first = [(int(number), int(time)) for number, time in _PACKET.findall(found["packets"])]
+    if len(first) != 3 or first[0] != (0, _UNTOLD) or first[2][0] != 2 * first[1][0]:
         return 0.0
     # More than one may have passed by the time that ffmpeg ends.
     times = read_frame_list(found["picture"]).times
