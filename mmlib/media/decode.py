@@ -29,6 +29,9 @@ from mmlib.runtime.arrays import Bytes, Ints16
 # so a short lead costs nothing; the long one serves slow pictures and streams without an index.
 _SHORT_LEAD_S = 0.5
 _LONG_LEAD_S = 10.0
+# ffmpeg looks for a key frame somewhat before the place asked for: before the start of an AVI file
+# it finds a later one.
+_LEAST_SEEK_S = 0.2
 # Containers that are joined in the middle of a packet: decoders then complain about sound media.
 _JOINED_MIDWAY = ("mpeg", "mpegts", "mp3", "aac")
 
@@ -81,12 +84,12 @@ def decode(
     empty_section, undecodable, timeout, memory, crashed.
     """
     start = start_s or 0.0
-    section = Section(start, end_s, limits.max_seconds, min(start, _SHORT_LEAD_S))
+    section = Section(start, end_s, limits.max_seconds, _lead(start, _SHORT_LEAD_S))
     section.refuse()
     with open_media(source) as file:
         reading = read_tracks(file, form, section, limits)
         if section.lead_s and reading.pictures.present and not reading.pictures.begin <= 0:
-            section = replace(section, lead_s=min(start, _LONG_LEAD_S))
+            section = replace(section, lead_s=_lead(start, _LONG_LEAD_S))
             reading = read_tracks(file, form, section, limits)
         reading = replace(
             reading,
@@ -116,6 +119,10 @@ def decode(
         damage="; ".join(text for _, text in found) or None,
         damage_kinds=tuple(kind for kinds, _ in found for kind in kinds),
     )
+
+
+def _lead(start_s: float, lead_s: float) -> float:
+    return lead_s if start_s > lead_s + _LEAST_SEEK_S else start_s
 
 
 def _on_grid(pictures: Pictures, form: Form, section: Section) -> Bytes | None:

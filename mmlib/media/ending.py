@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from mmlib.media.files import File
+from mmlib.media.mp3 import lacks_frames, read_tag
 
 # Of declared lengths of sound: a last block may be left out.
 _SLACK_S = 0.05
@@ -24,6 +25,8 @@ _ASF = bytes.fromhex("3026b2758e66cf11")
 _BOXES = (b"ftyp", b"styp", b"sidx", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"uuid")
 # The partition pack that an MXF file begins with.
 _MXF = bytes.fromhex("060e2b34020501010d010201")
+# The pack that a program stream begins with.
+_PACK = b"\0\0\1\xba"
 _PAGE_BYTES = 1 << 16
 # Marks of an Ogg page.
 _FIRST, _LAST = 2, 4
@@ -60,6 +63,9 @@ def lacks_parts(file: File, sound_end_s: float) -> bool:
     with file.open("rb") if isinstance(file, Path) else nullcontext(file) as stream:
         peek = _Peek(stream)
         head = peek.at(0, _HEAD_BYTES).ljust(_HEAD_BYTES, b"\0")
+        if head[:3] == b"ID3" or head[:1] == b"\xff":
+            stated = read_tag(peek.at, head)
+            return stated.end > peek.size or lacks_frames(stated, sound_end_s)
         return (
             any(end > peek.size for end in _declared_ends(peek, head))
             or _declared_s(head) - sound_end_s > _SLACK_S
@@ -75,7 +81,11 @@ def _declared_ends(peek: _Peek, head: bytes) -> Iterator[int]:
     elif head.startswith((_W64, _ASF)):
         yield from _walk(peek, 0, _object)
     elif head[4:8] in _BOXES:
-        yield from _walk(peek, 0, _box)
+        begin = 0
+        for end in _walk(peek, 0, _box):
+            yield end
+            yield _indexed_end(peek, begin, end)
+            begin = end
     elif head[:4] == b".snd":
         offset, length = struct.unpack(">4xII", head[:12])
         yield offset + length if length < _UNKNOWN else 0
@@ -83,8 +93,8 @@ def _declared_ends(peek: _Peek, head: bytes) -> Iterator[int]:
         yield _stated_size(peek.at(0, 1 << 10))
     elif head.startswith(_MXF):
         yield _footer(head)
-    elif head[:3] == b"ID3" or head[:1] == b"\xff":
-        yield _xing_end(peek, head)
+    elif head[:4] == _PACK:
+        yield from _walk(peek, 0, _packet)
 
 
 def _walk(peek: _Peek, begin: int, length_of: _Length) -> Iterator[int]:
@@ -117,6 +127,29 @@ def _box(head: bytes) -> int | None:
     return length if name in _BOXES and length >= 8 else None
 
 
+def _indexed_end(peek: _Peek, begin: int, end: int) -> int:
+    """Where the fragments end that an index of them, if this box is one, counts up."""
+    if peek.at(begin + 4, 4) != b"sidx":
+        return 0
+    box = peek.at(begin, end - begin)
+    width = 8 if box[8:9] == b"\1" else 4
+    at = 20 + 2 * width
+    (count,) = struct.unpack(">H", box[at + 2 : at + 4].rjust(2, b"\0"))
+    sizes = (box[place : place + 4] for place in range(at + 4, at + 4 + 12 * count, 12))
+    offset = int.from_bytes(box[at - width : at])
+    # The first bit of a size says what lies there.
+    return end + offset + sum(int.from_bytes(size) & 0x7FFFFFFF for size in sizes)
+
+
+def _packet(head: bytes) -> int | None:
+    """A program stream's pack header, in either version, or its packet."""
+    if head[:3] != _PACK[:3] or head[3] < _PACK[3]:
+        return None
+    if head[3] > _PACK[3]:
+        return 6 + int.from_bytes(head[4:6])
+    return 14 + (head[13] & 7) if head[4] & 0xC0 == 0x40 else 12
+
+
 def _stated_size(head: bytes) -> int:
     _, name, value = head.partition(b"filesize\0")
     size: float = struct.unpack(">d", value[:8].ljust(8, b"\0"))[0]
@@ -128,22 +161,6 @@ def _footer(head: bytes) -> int:
     more = head[16] & 0x7F if head[16] & 0x80 else 0
     at = 17 + more + 24
     return int.from_bytes(head[at : at + 8])
-
-
-def _xing_end(peek: _Peek, head: bytes) -> int:
-    begin = 0
-    if head[:3] == b"ID3":
-        # Seven bits a byte.
-        begin = 10 + sum(byte << 7 * place for place, byte in enumerate(head[9:5:-1]))
-    frame = peek.at(begin, 64)
-    for at in (13, 21, 36):
-        if frame[at : at + 4] in (b"Xing", b"Info"):
-            flags, *numbers = struct.unpack(">III", frame[at + 4 : at + 16].ljust(12, b"\0"))
-            length = numbers[flags & 1] if flags & 2 else 0
-            frames = numbers[0] if flags & 1 else 0
-            # Some writers count the frame of this tag, some do not.
-            return begin + length - 2 * length // frames if frames else 0
-    return 0
 
 
 def _declared_s(head: bytes) -> float:

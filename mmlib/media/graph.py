@@ -23,6 +23,8 @@ _TELLS_COVERS = 8
 _CROP = "crop=w='min(iw,ih/sar)':h='min(ih,iw*sar)'"
 # The scaler's fast paths differ between processors; this one does not, and costs no more here.
 _SCALER = "bicubic+accurate_rnd+bitexact"
+# So many units of a section's pictures make one of their track.
+_FINER = 1000
 
 _HAIR_S = 0.05
 # The last frame again, at the end of the track.
@@ -54,13 +56,15 @@ class Form:
 class Section:
     """Which seconds of a file are the clip; `end_s` None: to its end, at most `max_seconds`.
 
-    Reading begins `lead_s` before the start, to know the picture that is on show there.
+    Reading begins `lead_s` before the start, to know the picture that is on show there. `delay_s`:
+    so much too late are the pictures' times as they are read (see `delay`).
     """
 
     start_s: float
     end_s: float | None
     max_seconds: float
     lead_s: float = 0.0
+    delay_s: float = 0.0
 
     @property
     def length_s(self) -> float | None:
@@ -154,8 +158,8 @@ def open_input(
     source: str, section: Section, limits: Limits, drop: str | None = None
 ) -> ffmpeg.nodes.FilterableStream:
     """The file from where reading begins, to the section's end or as far as it is read."""
-    begin: Options = {"t": section.read_s + section.lead_s}
-    if section.start_s > 0:
+    begin: Options = {"t": section.lead_s + section.read_s + section.delay_s}
+    if section.start_s > section.lead_s:
         begin["ss"] = section.start_s - section.lead_s
     if drop is not None:
         begin["bsf:v"] = drop
@@ -200,8 +204,16 @@ def frame_options(filters: Sequence[str]) -> Options:
 
 
 def shift(name: str, section: Section) -> tuple[str, ...]:
-    """The filter ("setpts", "asetpts") that puts time 0 where the section begins."""
-    return (f"{name}=PTS-{section.lead_s}/TB",) if section.lead_s else ()
+    """The filters ("setpts" or "asetpts" at their end) that put time 0 where the section begins."""
+    if name == "asetpts":
+        return (f"asetpts=PTS-{section.lead_s}/TB",) if section.lead_s else ()
+    if not section.lead_s and not section.delay_s:
+        return ()
+    # A track's own unit may be as long as a frame: in AVI, Ogg, MXF. ffmpeg has taken the place
+    # from which it reads off every time, rounded to that unit: that is put back first.
+    read_from, zero = section.start_s - section.lead_s, section.start_s + section.delay_s
+    rounded = f"{_FINER}*round({read_from}/({_FINER}*TB))"
+    return (f"settb='max(intb/{_FINER},1e-9)'", f"setpts='PTS+{rounded}-{zero}/TB'")
 
 
 def listed(url: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from mmlib.media.capture import LEAST_BYTES, Captured, capture, read_frame_list, read_numbers
 from mmlib.media.changing import read_changing
+from mmlib.media.delay import find_delay, may_be_late
 from mmlib.media.ffmpeg import Limits, MediaError
 from mmlib.media.files import File, url
 from mmlib.media.graph import Form, Section, decode_command, tells_covers
@@ -93,7 +94,9 @@ def read_tracks(file: File, form: Form, section: Section, limits: Limits) -> Rea
     """Read what the file has of both tracks; MediaError when a limit is passed."""
     job = _Job(file, form, section, limits)
     reading, absent = _read_quickly(job) or _read_both(job)
-    sound = reading.sound
+    pictures, sound = reading.pictures, reading.sound
+    if pictures.present and may_be_late(pictures.log.format, pictures.begin, section):
+        reading = replace(reading, pictures=_in_time(job, pictures, absent))
     if is_suspicious(sound.samples):
         run = job.alone("Audio", absent, channels=sound.channels, floats=True)
         data = run.data["sound"]
@@ -101,6 +104,15 @@ def read_tracks(file: File, form: Form, section: Section, limits: Limits) -> Rea
         fault = Fault("values", said) if said else sound.fault
         return replace(reading, sound=replace(sound, fault=fault))
     return reading
+
+
+def _in_time(job: _Job, pictures: Pictures, absent: Container[int]) -> Pictures:
+    """Pictures that were read too late, read again."""
+    delay = find_delay(job.file, job.limits)
+    if not delay:
+        return pictures
+    job = replace(job, section=replace(job.section, delay_s=delay))
+    return _pictures_alone(job, pictures, absent)
 
 
 _Read = tuple[Reading, Container[int]]

@@ -3,14 +3,15 @@
 Decoders give blocks of samples, each with a time stamp. Mostly one block begins where the other
 ends. Where packets are missing, or a recorder paused, the stamps leap: there the sound has a gap,
 filled with silence, or two blocks overlap, and the later one loses what is there already. Stamps
-that only jitter, as many recorders write them, move nothing.
+that only jitter, as many recorders write them, move nothing. Nor do those that ffmpeg counted up
+at the rate that the sound had before: it changed, and every block overlaps the next one alike.
 """
 
 from itertools import pairwise
 
 import numpy as np
 
-from mmlib.runtime.arrays import Ints, Ints16
+from mmlib.runtime.arrays import Bools, Ints, Ints16
 
 # A leap is farther than this, and the blocks after it agree with it.
 _LEAP_S = 0.01
@@ -18,6 +19,9 @@ _WITNESSES = 5
 # A single first block that is silent, before a gap, is what a decoder needs to get going: it would
 # only make the sound begin too early. AAC gives one of some units of 16 bit.
 _SILENCE = 164
+# Stamps advance alike, to so many samples, and by other than the block's length, to this share.
+_ALIKE = 2
+_OTHER = 0.05
 # ffmpeg's "no time stamp" is the least of all numbers.
 NO_STAMP = -(1 << 62)
 
@@ -33,7 +37,8 @@ def place(samples: Ints16, blocks: Ints, rate_hz: int, longest: int) -> tuple[In
     blocks, starts = blocks[starts < len(samples)], starts[starts < len(samples)]
     if not len(blocks):
         return samples[:0], 0, 0
-    shifts = _settled(_filled(blocks[:, 0], starts), round(_LEAP_S * rate_hz))
+    stamps = np.where(_counted(blocks), NO_STAMP, blocks[:, 0])
+    shifts = _settled(_filled(stamps, starts), round(_LEAP_S * rate_hz))
     turns = (np.flatnonzero(np.diff(shifts)) + 1).tolist()
     first = samples[: blocks[0, 1]].astype(np.int32)
     if turns and turns[0] == 1 and shifts[1] > shifts[0] and np.abs(first).max() < _SILENCE:
@@ -62,6 +67,23 @@ def leaps(blocks: Ints, rate_hz: int) -> bool:
         return False
     shifts = blocks[:, 0] - (np.cumsum(blocks[:, 1]) - blocks[:, 1])
     return bool(np.any(np.abs(shifts - shifts[0]) > round(_LEAP_S * rate_hz)))
+
+
+def _counted(blocks: Ints) -> Bools:
+    """Which blocks have a stamp that is counted up at another rate, two at least in a row."""
+    advances = np.diff(blocks[:, 0], prepend=blocks[:1, 0])
+    lengths = np.concatenate([[0], blocks[:-1, 1]])
+    other = np.abs(advances - lengths) > _OTHER * lengths
+    pair = other[1:] & other[:-1] & (np.abs(np.diff(advances)) <= _ALIKE)
+    pair[:1] = False
+    counted: Bools = np.concatenate([[False], pair]) | np.concatenate([pair, [False]])
+    turns = np.flatnonzero(np.diff(counted, prepend=False, append=False)).tolist()
+    runs = list(zip(turns[::2], turns[1::2], strict=True))
+    # Blocks that leave a gap each: packets are missing, unless later stamps make up for it.
+    back = any(advances[high] < lengths[high] for _, high in runs if high < len(blocks))
+    for low, high in runs:
+        counted[low:high] = back or advances[low] < lengths[low]
+    return counted
 
 
 def _filled(stamps: Ints, starts: Ints) -> Ints:

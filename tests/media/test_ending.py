@@ -3,6 +3,7 @@
 import io
 import math
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from mmlib.media.decode import decode
 from mmlib.media.ending import lacks_parts
 from mmlib.media.ffmpeg import MediaError
 from tests.media.damaging import whole
+from tests.media.making import SOUND, make
 from tests.media.units import KINDS
 from tests.samples import FORM, LIMITS
 
@@ -49,6 +51,41 @@ def test_a_cut_file_is_damaged_or_refused(kind: str) -> None:
         except MediaError:
             continue
         assert decoded.damage is not None
+
+
+def test_the_last_frame_of_an_mp3() -> None:
+    """14 ms of sound are in it."""
+    data = whole("mp3")
+    units = list(KINDS["mp3"][1](data))
+    assert decode(data[: units[-1].begin], FORM, LIMITS).damage_kinds == ("cut_short",)
+
+
+@pytest.mark.parametrize("seconds", ["0.1", "1.3"])
+@pytest.mark.parametrize("form", ["-ar 8000", "-ar 11025 -ac 2", "-ar 24000 -q:a 4", "-ar 44100"])
+def test_a_whole_mp3_is_as_long_as_it_states(tmp_path: Path, form: str, seconds: str) -> None:
+    file = make(tmp_path / "a.mp3", f"-f lavfi -i sine=d={seconds}", form)
+    assert decode(file, FORM, LIMITS).damage is None
+
+
+def test_a_packet_of_a_program_stream_that_ends_within() -> None:
+    """At the end of a packet nothing tells that others should follow."""
+    data = whole("mpg")
+    units = list(KINDS["mpg"][1](data))
+    for unit in units[len(units) // 3 :: 9]:
+        assert not lacks_parts(io.BytesIO(data[: unit.end]), 2.0)
+        if unit.size is not None:
+            assert lacks_parts(io.BytesIO(data[: (unit.begin + unit.end) // 2]), 2.0)
+
+
+def test_fragments_that_an_index_counts_up(tmp_path: Path) -> None:
+    flags = "-movflags frag_keyframe+empty_moov+global_sidx -frag_duration 300000"
+    data = make(tmp_path / "a.m4a", SOUND, "-c:a aac", flags).read_bytes()
+    assert decode(data, FORM, LIMITS).damage is None
+    begins = [unit.begin for unit in KINDS["m4a"][1](data)]
+    fragments = [begin for begin in begins if data[begin + 4 : begin + 8] == b"moof"]
+    assert len(fragments) > 3
+    for begin in fragments:
+        assert lacks_parts(io.BytesIO(data[:begin]), 2.0)
 
 
 def test_a_section_before_the_cut_is_whole() -> None:

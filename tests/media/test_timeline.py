@@ -124,6 +124,25 @@ def test_samples_that_a_process_did_not_write(count: int) -> None:
     np.testing.assert_array_equal(sound, samples[:count])
 
 
+@pytest.mark.parametrize("advance", [267, 341, 368, 435, 600, 800, 1200])
+def test_stamps_counted_at_another_rate_move_nothing(advance: int) -> None:
+    """Eight blocks of 400 a packet, whose first alone has a stamp of its own."""
+    samples, placed = even([(0, 24)])
+    placed[:, 0] = [3200 * (k // 8) + advance * (k % 8) for k in range(24)]
+    sound, first, lost = place(samples, placed, RATE, FAR)
+    np.testing.assert_array_equal(sound, samples)
+    assert (first, lost) == (0, 0)
+
+
+@pytest.mark.parametrize("every", [2, 3])
+def test_packets_that_are_missing_one_by_one(every: int) -> None:
+    samples, placed = even([(0, 24)])
+    placed[:, 0] *= every
+    sound, _, lost = place(samples, placed, RATE, FAR)
+    assert len(sound) == 400 * (23 * every + 1)
+    assert lost == 0
+
+
 def test_nothing_is_made_for_a_stamp_that_lies_far_off() -> None:
     samples, placed = even([(0, 10), (10**12, 10)])
     sound, _, lost = place(samples, placed, RATE, 60 * RATE)
