@@ -16,7 +16,8 @@ from urllib.request import url2pathname
 
 from mmlib.params.data import Data
 from mmlib.runtime.errors import UserError
-from mmlib.runtime.lists import FORMULA_ERROR, Row, RowError, clean, read_list
+from mmlib.runtime.lists import Row, RowError, read_list
+from mmlib.runtime.names import FORMULA_ERROR, clean
 from mmlib.runtime.paths import full_path, with_home
 from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources import doubtful
