@@ -178,9 +178,21 @@ def _declared_s(head: bytes) -> float:
 
 
 def _lacks_end_mark(peek: _Peek, head: bytes) -> bool:
+    # A file that was given its size before its bytes ends in zeros, where a mark should be.
     if head[:4] == b"OggS":
         return _lacks_pages(peek)
+    if head.startswith(_MXF):
+        return peek.at(_footer(head), 4) == bytes(4)
+    if head[:4] == b"DKIF":
+        return _lacks_frames(peek, *struct.unpack("<6xH16xI", head[:28]))
     return head[:4] == b"GIF8" and _lacks_trailer(peek.at(0, peek.size))
+
+
+def _lacks_frames(peek: _Peek, begin: int, count: int) -> bool:
+    """In IVF, the head tells how many frames there are, and each one how long it is."""
+    while count and (length := int.from_bytes(peek.at(begin, 4), "little")):
+        begin, count = begin + 12 + length, count - 1
+    return count > 0 or begin > peek.size
 
 
 def _lacks_pages(peek: _Peek) -> bool:
@@ -222,6 +234,6 @@ def _lacks_trailer(data: bytes) -> bool:
             while data[at]:
                 at += 1 + data[at]
             at += 1
+        return data[at] != ord(";")
     except IndexError:
         return True
-    return False

@@ -25,9 +25,12 @@ _CONTEXT = re.compile(r"\[([^\]]*) @ [^\]]*\] ")
 _OF_INPUT = "in#"
 # An older one names the output in the text, a newer one before it.
 _NO_TRACK = re.compile(r"(?:out#(\d+)\S* )?Output file (?:#(\d+) )?does not contain any stream")
-# Of what is written, not of the file; or of a cover, which is no part of the clip.
+# Of what is written, not of the file; of a cover, which is no part of the clip; or of a tag that is
+# longer than the container's reader (FLV, NUT) takes.
 _HARMLESS = re.compile(
-    r"non monotonically increasing dts to muxer|attached pic|mimetype", re.IGNORECASE
+    r"non monotonically increasing dts to muxer|attached pic|mimetype"
+    r"|AMF_DATA_TYPE_STRING parsing failed|get_str failed while decoding info header",
+    re.IGNORECASE,
 )
 # Only warned of, but a packet is broken. Transport streams are joined without harm at packets that
 # are marked as broken; one that is cut short is told apart by its size.

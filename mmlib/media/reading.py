@@ -69,7 +69,9 @@ class _Job:
         other = 1 - _KINDS.index(kind)
         if other not in absent:
             run = self.run((kind,), channels=channels, floats=floats, beside=_KINDS[other])
-            if 1 not in run.log.absent:
+            # A track of which too little is there to tell its form is not even passed by.
+            failed = run.status > 0 and not any(run.data.values())
+            if 1 not in run.log.absent and not failed:
                 return run
         return self.run((kind,), channels=channels, floats=floats)
 

@@ -1,88 +1,100 @@
 """Lists that people keep: csv as published, or as a spreadsheet or pandas saved it again.
 
 A byte-order mark, any line ends, semicolons or tabs where the header has them, blanks around cells,
-empty rows and empty columns are all read. A row that cannot be is named, never passed over: each
-row is one line, so that a quote that is not closed spoils its own row and swallows none.
+comments, empty rows and empty columns are all read. A row that cannot be is named, never passed
+over: each row is one line, so that a quote that is not closed spoils its own row and swallows none.
 """
 
 import csv
 import math
 import re
-import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.names import NO_VALUE, clean
 
 Item = TypeVar("Item")
 
 _DELIMITERS = (",", ";", "\t")
-# What a spreadsheet puts first to tell itself the delimiter.
-_SEPARATOR_LINE = re.compile(r"sep=.", re.IGNORECASE)
+# What files begin with that are no text, as errors="surrogateescape" leaves it.
+_NO_TEXT = (
+    ("PK\x03\x04", "a spreadsheet's own format or an archive"),
+    ("\udcd0\udccf\x11\udce0", "a spreadsheet's own format"),
+    ("\x1f\udc8b", "compressed by gzip"),
+    ("BZh", "compressed by bzip2"),
+    ("\udcfd7zXZ", "compressed by xz"),
+    ("\udcff\udcfe\0\0", "UTF-32"),
+    ("\0\0\udcfe\udcff", "UTF-32"),
+    ("\udcff\udcfe", "UTF-16"),
+    ("\udcfe\udcff", "UTF-16"),
+)
 _AFTER_QUOTE = re.compile(r'"[ \t]+(?=[,;\t]|$)')
 _SECONDS = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|[+-]?\.\d+", re.ASCII)
-# Characters without width or meaning, which pasted text carries along: hyphens that do not show,
-# blanks of no width, marks of the direction of writing.
-_INVISIBLE = dict.fromkeys(
-    (
-        *(0x00AD, 0x061C, 0x180E, 0x200B, 0x200E, 0x200F, 0xFEFF),
-        *(*range(0x202A, 0x202F), *range(0x2060, 0x2070)),
-    )
-)
-# Joiners have a meaning between letters of some scripts, and between the parts of a picture.
-_IDLE_JOINER = re.compile("(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f])")
-
-
-FORMULA_ERROR = re.compile(r"#(?:NAME\?|REF!|VALUE!|DIV/0!|NUM!|NULL!|N/A|ERROR!)")
-"""What a spreadsheet leaves of a cell that begins with - or =, which it takes for a formula."""
+SEPARATOR_LINE = re.compile(r'"?sep=."?[,;\t ]*', re.IGNORECASE)
+"""What a spreadsheet puts first to tell itself the delimiter."""
 
 
 class RowError(ValueError):
     """What is wrong with a row; its file and line are added by the reader."""
 
 
-def clean(text: str) -> str:
-    """A name in the one form in which it is compared: composed, single blanks, none at the ends.
+class Marks(dict[str, str]):
+    """The decimal marks that a list's numbers had so far, each with the first that had it."""
 
-    No-break spaces count as blanks; characters that nobody sees are dropped.
-    """
-    if text.isascii():
-        return " ".join(text.split())
-    return " ".join(unicodedata.normalize("NFC", visible(text)).split())
-
-
-def visible(text: str) -> str:
-    """A text without the characters that nobody sees, and with a plain blank for no-break ones."""
-    if text.isascii():
-        return text
-    return _IDLE_JOINER.sub("", text.translate(_INVISIBLE)).replace("\u00a0", " ")
+    def note(self, number: str) -> None:
+        """RowError for a list with both: one of them would part thousands, and 1.000 be 1."""
+        for mark, other in (",.", ".,"):
+            if mark in number:
+                self.setdefault(mark, number)
+                if other in self:
+                    raise RowError(
+                        f"{number} has another decimal mark than {self[other]}, or one between "
+                        "thousands: write all numbers of a list alike, such as 1000.5"
+                    )
 
 
 class Row(NamedTuple):
-    """One row: its line in the file, and its cells as written, by column in lower case."""
+    """One row: its line in the file, and its cells as written, by column in lower case.
+
+    `marks`: those of the list, where numbers may have a decimal comma. `twice`: columns that the
+    header has twice.
+    """
 
     line: int
     cells: Mapping[str, str]
-    decimal_comma: bool = False
+    marks: Marks | None = None
+    twice: Collection[str] = ()
 
     def has(self, column: str) -> bool:
         """Tell whether the list has such a column."""
         return column in self.cells
 
     def text(self, column: str) -> str:
-        """A cell as `clean` leaves it; empty where there is no such column."""
+        """A cell as `clean` leaves it; empty where there is no such column, RowError for two."""
+        if column in self.twice:
+            raise RowError(f"column {column} is there twice")
         return clean(self.cells.get(column, ""))
+
+    def number(self, column: str) -> float | None:
+        """A cell as `seconds` reads it, in a list that has one decimal mark."""
+        text = self.text(column)
+        if self.marks is not None:
+            self.marks.note(text)
+        return seconds(text, decimal_comma=self.marks is not None)
 
     def seconds(self, column: str) -> float | None:
         """A cell as seconds, 0 or more; None where it is empty. RowError for anything else."""
         text = self.text(column)
-        if not text:
+        if not text or text.casefold() in NO_VALUE:
             return None
-        value = seconds(text, decimal_comma=self.decimal_comma)
+        value = self.number(column)
         if value is None:
             raise RowError(f"{column} is {text!r}, not a number of seconds, such as 12.5")
-        if not (math.isfinite(value) and value >= 0):
+        if math.isinf(value):
+            raise RowError(f"{column} is {text}: leave the cell empty where there is no limit")
+        if value < 0:
             raise RowError(f"{column} is {text}: it must be 0 or more")
         return value
 
@@ -103,25 +115,31 @@ def read_list(path: Path, needed: Sequence[str], make: Callable[[Row], Item]) ->
     """
     lines = _lines(path)
     number, names, delimiter = _header(lines, needed)
-    _check_header(path, number, names, needed, delimiter)
+    _check_header(path, number, names, needed)
+    least = 1 + max(map(names.index, needed))
+    marks = Marks() if delimiter != "," else None
+    twice = frozenset(name for name in names if names.count(name) > 1)
     for line, text in lines:
         try:
-            cells = split(text, delimiter)
+            cells = split(text.rstrip("\r\n"), delimiter)
             if len(cells) == 1 < len(names):
                 # A spreadsheet of another country takes the line for one cell, and quotes it.
                 cells = split(cells[0], delimiter)
+            if len(cells) < len(names) and text.startswith("#"):
+                continue
             if any(cell.strip() for cell in cells):
-                yield make(Row(line, _by_name(names, cells), delimiter != ","))
+                # A row without an end may have lost more than its end.
+                by_name = _by_name(names, cells, least if text[-1] in "\r\n" else len(names))
+                yield make(Row(line, by_name, marks, twice))
         except RowError as error:
             raise fault(path, line, str(error)) from None
 
 
 def has_columns(path: Path, needed: Sequence[str]) -> bool:
-    """Tell whether a file is such a list, by its header. UserError where it is in UTF-16."""
+    """Tell whether a file is such a list, by its header. UserError where it is no text in UTF-8."""
     with path.open("rb") as stream:
         start = stream.read(1 << 16)
-    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        next(_lines(path))
+    next(_lines(path), None)
     text = start.decode("utf-8-sig", "replace")
     lines = enumerate(re.split(r"\r\n|\r|\n", text), 1)
     return set(needed) <= set(_header(iter(lines), needed)[1])
@@ -151,13 +169,16 @@ def checked_text(path: Path, number: int, line: str) -> str:
 
     A zero byte is refused too: that is what UTF-16 without its mark looks like.
     """
+    if number == 1:
+        for start, what in _NO_TEXT:
+            if line.startswith(start):
+                raise fault(path, number, f"{what}, not UTF-8: save the list as csv in UTF-8")
     if not line.isascii():
         try:
             line.encode()
         except UnicodeEncodeError as error:
             byte = ord(line[error.start]) - 0xDC00
-            is_wide = number == 1 and line[:2] in ("\udcff\udcfe", "\udcfe\udcff")
-            what = "UTF-16, not UTF-8" if is_wide else f"not UTF-8 (byte 0x{byte:02x})"
+            what = f"not UTF-8 (byte 0x{byte:02x})"
             raise fault(path, number, f"{what}: save the list as UTF-8") from None
     if "\0" in line:
         raise fault(path, number, "it holds a zero byte: save the list as UTF-8 text")
@@ -165,35 +186,42 @@ def checked_text(path: Path, number: int, line: str) -> str:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Each line with its number, without its end."""
+    """Each line with its number."""
     with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as stream:
         for number, line in enumerate(stream, 1):
-            yield number, checked_text(path, number, line).rstrip("\r\n")
+            yield number, checked_text(path, number, line)
 
 
 def _header(lines: Iterator[tuple[int, str]], needed: Sequence[str]) -> tuple[int, list[str], str]:
     """The header's line, its columns in lower case, and the delimiter under which it has most."""
-    for number, line in lines:
-        if not line.strip(" \t,;") or _SEPARATOR_LINE.fullmatch(line.strip()):
+    number = 1
+    for number, raw in lines:
+        line = raw.strip("\r\n")
+        if not line.strip(" \t,;") or SEPARATOR_LINE.fullmatch(line.strip()):
             continue
+        is_comment = line.lstrip('\ufeff "').startswith("#")
         found = []
         for delimiter in _DELIMITERS:
             try:
-                cells = split(line, delimiter)
+                cells = split(line.replace("#", "", 1) if is_comment else line, delimiter)
             except RowError:
                 continue
-            # A title's own blanks and hyphens stand for the underscores of a name.
-            names = [re.sub("[ -]", "_", clean(cell).casefold()) for cell in cells]
+            names = [column_name(cell) for cell in cells]
             found.append((len(set(needed) & set(names)), names, delimiter))
-        if found:
-            return number, *max(found, key=lambda one: one[0])[1:]
-        return number, [], ","
-    return 1, [], ","
+        if not found:
+            return number, [], ","
+        count, names, delimiter = max(found, key=lambda one: one[0])
+        if not is_comment or 2 * count >= len(needed):
+            return number, names, delimiter
+    return number, [], ","
 
 
-def _check_header(
-    path: Path, line: int, names: Sequence[str], needed: Sequence[str], delimiter: str
-) -> None:
+def column_name(cell: str) -> str:
+    """A title of a column as a name: its own blanks and hyphens stand for underscores."""
+    return re.sub("[ -]", "_", clean(cell).casefold())
+
+
+def _check_header(path: Path, line: int, names: Sequence[str], needed: Sequence[str]) -> None:
     missing = [name for name in needed if name not in names]
     if missing:
         has = ", ".join(name for name in names if name) or "none"
@@ -203,16 +231,16 @@ def _check_header(
             f"no column {', '.join(missing)}; it has {has}; needed are {', '.join(needed)}, "
             "separated by commas, semicolons or tabs",
         )
-    twice = [name for name in names if name and names.count(name) > 1]
+    twice = [name for name in needed if names.count(name) > 1]
     if twice:
         raise fault(path, line, f"column {twice[0]} is there twice")
 
 
-def _by_name(names: Sequence[str], cells: list[str]) -> dict[str, str]:
-    # Spreadsheets fill rows up with empty cells.
-    if len(cells) < len(names) or any(cell.strip() for cell in cells[len(names) :]):
+def _by_name(names: list[str], cells: list[str], least: int) -> dict[str, str]:
+    # Spreadsheets fill rows up with empty cells, and leave out those at the end for rows on end.
+    if len(cells) < least or any(cell.strip() for cell in cells[len(names) :]):
         raise RowError(
             f"the number of fields ({len(cells)}) differs from the header's ({len(names)}); "
-            "quote names that hold the delimiter"
+            "quote names and numbers that hold the delimiter"
         )
-    return dict(zip(names, cells, strict=False))
+    return dict(zip(names, cells + [""] * (len(names) - len(cells)), strict=False))

@@ -16,7 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -43,6 +51,21 @@ class Section(BaseModel):
     """A frozen section of params.yaml; unknown keys, wrong types, NaN and infinity are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, values: Any) -> Any:
+        # Python counts true as 1, so that attack.eps=true would be the largest budget.
+        for name, value in values.items() if isinstance(values, dict) else ():
+            field = cls.model_fields.get(name)
+            ones = value if isinstance(value, list | tuple) else (value,)
+            if any(isinstance(one, bool) for one in ones) and not _may_be_truth(field):
+                raise ValueError(f"{name} is true or false, which is no value for it")
+        return values
+
+
+def _may_be_truth(field: FieldInfo | None) -> bool:
+    return field is None or field.annotation in (bool, Any)
 
 
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -28,7 +28,7 @@ _CLASS_COLUMNS = ("index", "mid", "display_name")
 _PREFIX = "audioset_"
 # The published form, and what most programs make of it.
 _LINE = re.compile(
-    rb"([\w-]{1,64}), ?(\d{1,6})(?:\.(\d{1,3})\d*)?, ?(\d{1,6})(?:\.(\d{1,3})\d*)?, ?"
+    rb"([\w-]{1,64}), ?(\d{1,6})(?:\.(\d+))?, ?(\d{1,6})(?:\.(\d+))?, ?"
     rb'(?:"([^"]+)"|(/[\w/]+))\s*'
 )
 
@@ -135,6 +135,9 @@ class _Places(dict[bytes, tuple[int, ...]]):
 
 
 def _milliseconds(seconds: bytes, rest: bytes | None) -> int:
+    if rest and len(rest) > 3:
+        # What a program makes of a sum of two times: 29.999999999999996.
+        return round(1000 * float(b"%b.%b" % (seconds, rest)))
     return int(seconds) * 1000 + (int(rest.ljust(3, b"0")) if rest else 0)
 
 

@@ -16,7 +16,8 @@ from urllib.request import url2pathname
 
 from mmlib.params.data import Data
 from mmlib.runtime.errors import UserError
-from mmlib.runtime.lists import FORMULA_ERROR, Row, RowError, clean, read_list
+from mmlib.runtime.lists import Row, RowError, read_list
+from mmlib.runtime.names import FORMULA_ERROR, clean
 from mmlib.runtime.paths import full_path, with_home
 from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources import doubtful
@@ -82,6 +83,7 @@ class _Rows:
             *doubtful.columns(self._columns),
             *doubtful.warnings(self.lines_of_label),
             *doubtful.recordings(self.lines_of_recording),
+            *doubtful.clips(self._line_of_clip),
         ]
 
     def request(self, row: Row) -> Request:
@@ -149,7 +151,7 @@ class _Recordings:
 def _find(folder: Path, text: str) -> tuple[Path, os.stat_result | None]:
     """The file that a cell names, and its status; of spellings that are there, the nearest."""
     stripped = text.strip()
-    bare = stripped.strip("\"'")
+    bare = stripped.strip("\"'<>\u201c\u201d\u2018\u2019\u00ab\u00bb")
     if _ELSEWHERE.match(bare):
         raise RowError(
             f"path is {bare}: media are read from a disk; name the file that you fetched"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mmlib.runtime.errors import UserError
-from mmlib.runtime.lists import Row, RowError, has_columns, read_list, seconds
+from mmlib.runtime.lists import Row, RowError, has_columns, read_list
 from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources.kinetics_classes import plain
 from mmlib.sources.segments import Segments
@@ -31,9 +31,9 @@ def annotation_files(path: Path) -> list[Path]:
     """The file itself, or the folder's CSV files that have the columns, by name.
 
     Files without labels are passed over: such is the test list of Kinetics-400. UserError when none
-    is left, and for one in UTF-16.
+    is left, and for one that is no text in UTF-8.
     """
-    files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
+    files = _lists_in(path) if path.is_dir() else [path]
     found = [file for file in files if file.is_file() and has_columns(file, _NEEDED)]
     if not found:
         raise UserError(
@@ -41,6 +41,13 @@ def annotation_files(path: Path) -> list[Path]:
             f"{', '.join(_NEEDED)} and split"
         )
     return found
+
+
+def _lists_in(folder: Path) -> list[Path]:
+    # Of files whose names begin with a dot, a system's own notes about a list are the likeliest.
+    kinds = (".csv", ".tsv")
+    files = (file for file in folder.iterdir() if not file.name.startswith("."))
+    return sorted(file for file in files if file.suffix.lower() in kinds)
 
 
 def read_annotations(files: list[Path], places: Mapping[str, int]) -> Segments:
@@ -88,8 +95,7 @@ def _clip(row: Row, file: Path) -> tuple[bytes, int, int, int]:
 
 
 def _milliseconds(row: Row, column: str) -> int:
-    text = row.text(column)
-    value = seconds(text, decimal_comma=row.decimal_comma)
+    text, value = row.text(column), row.number(column)
     if value is None or not 0 <= value < 1e6:
         raise RowError(f"{column} is {text!r}: a number of seconds is expected")
     return round(value * 1000)

@@ -40,6 +40,16 @@ def test_any_cut_is_told(kind: str) -> None:
     assert not lacks_parts(io.BytesIO(data), math.inf)
 
 
+@pytest.mark.parametrize("kind", ["gif", "ivf", "mxf", "ogv", "opus"])
+def test_zeros_in_place_of_the_rest_are_told(kind: str) -> None:
+    """A download that was given its size beforehand and never came to its end."""
+    data = whole(kind)
+    for share in (0.3, 0.6, 0.9):
+        held = data[: round(share * len(data))]
+        assert lacks_parts(io.BytesIO(held.ljust(len(data), b"\0")), math.inf)
+    assert not lacks_parts(io.BytesIO(data), math.inf)
+
+
 @pytest.mark.parametrize("kind", sorted(set(KINDS) - set(_STREAMS) - {"m4a"}))
 def test_a_cut_file_is_damaged_or_refused(kind: str) -> None:
     """Cut between two units, where no decoder stumbles; what is too little to be missed is free."""

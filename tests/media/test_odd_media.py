@@ -140,6 +140,25 @@ def test_trouble_in_the_sound_leaves_the_pictures_alone(tmp_path: Path) -> None:
     assert len({decoded.pcm.tobytes() for decoded in results if decoded.pcm is not None}) <= 1
 
 
+@pytest.mark.parametrize("lost", ["the key picture", "all pictures"])
+def test_pictures_of_unknown_form_leave_the_sound_alone(tmp_path: Path, lost: str) -> None:
+    """A recording that was joined after its only key picture; a track that holds nothing."""
+    codecs = "-c:v libx264 -pix_fmt yuv420p -c:a mp2"
+    stream = make(tmp_path / "a.ts", PICTURES, SOUND, codecs)
+    if lost == "the key picture":
+        packets = stream.read_bytes()
+        stream.write_bytes(packets[188 * 20 :])
+    else:
+        drop = Path("noise=drop=1")
+        stream = make(tmp_path / "a.mkv", "-i", stream, "-c copy -bsf:v", drop)
+    decoded = decode(stream, FORM, LIMITS)
+    assert decoded.frames is None
+    assert decoded.pcm is not None
+    assert decoded.audio_s == pytest.approx(2.0, abs=0.06)
+    assert level(decoded.pcm.astype(float)) == pytest.approx(4096, rel=0.03)
+    assert decoded.damage_kinds == ("empty_video", "video_errors")
+
+
 # Values that are no sound.
 
 
@@ -240,6 +259,13 @@ def test_tags_do_not_make_a_file_longer(tmp_path: Path, tag: str) -> None:
     file = make(tmp_path / "a.mkv", SOUND, "-metadata", Path(f"{tag}={line}"))
     decoded = decode(file, FORM, LIMITS)
     assert decoded.audio_s == pytest.approx(2.0, abs=0.05)
+
+
+@pytest.mark.parametrize(("name", "codecs"), [("a.flv", "flv1"), ("a.nut", "mjpeg")])
+def test_a_long_tag_is_no_damage(tmp_path: Path, name: str, codecs: str) -> None:
+    description = Path("comment=" + "x" * 1100)
+    file = make(tmp_path / name, PICTURES, SOUND, f"-c:v {codecs} -metadata", description)
+    assert decode(file, FORM, LIMITS).damage is None
 
 
 @pytest.mark.parametrize("terminal", ["dumb", "xterm-256color", ""])

@@ -139,6 +139,9 @@ def test_manifests_of_others_are_read_as_they_are(tmp_path: Path) -> None:
         read_manifest_csv(tmp_path / "none.csv")
     path.write_text("clip_id,check\na,by hand\n", encoding="utf-8")
     assert read_manifest_csv(path) == {"a"}
+    path.write_text("clip_id,status\na,ok\nb\n", encoding="utf-8")
+    with pytest.raises(UserError, match="line 3: status is empty: ok, failed or dropped"):
+        read_manifest_csv(path)
 
 
 def test_our_manifest_survives_a_spreadsheet_and_no_change(tmp_path: Path) -> None:

@@ -55,6 +55,8 @@ def test_a_scalar_in_the_place_of_a_list_is_a_list_of_one(tmp_path: Path) -> Non
         (value_line("restarts"), "  restarts: 2.5", "attack.restarts"),
         (value_line("restarts"), "  restarts: null", "attack.restarts"),
         (value_line("restarts"), "  restart: 2", "attack.restart"),
+        (value_line("restarts"), "  restarts: true", "attack: restarts is true or false"),
+        ("    - 1.0\n", "    - true\n", "sweep is true or false"),
         (value_line("clip_norm"), "  clip_norm: .nan", "optimiser.clip_norm"),
         ("  domain: log_mel", "  domain: pixels", "attack.domain"),
         ("    - 1.0\n", "", "sweep must hold 1.0"),

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmlib.runtime.errors import UserError
-from mmlib.runtime.lists import Row, clean, has_columns, read_list, seconds
+from mmlib.runtime.lists import Row, has_columns, read_list, seconds
+from mmlib.runtime.names import clean
 from tests.properties import examples
 
 NAMES = ("a", "b", "c")
@@ -87,6 +88,69 @@ def test_any_bytes_are_read_or_refused_in_one_line(
     assert len(found) <= content.count(b"\n") + content.count(b"\r") + 1
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# made by me, by hand\n#\n\na,b,c\n1,2,3\n# a, b\n4,5,6\n",
+        "# a,b,c\n1,2,3\n4,5,6\n",
+        '"sep=;"\na;b;c\n1;2;3\n4;5;6\n',
+        "sep=;,,,\na,b,c\n1,2,3\n4,5,6\n",
+        "a,b,c,note,note\n1,2,3,x,y\n4,5,6,,\n",
+        # Blocks of rows whose last cells are empty lose the delimiters too.
+        "a,b,c,d,e\n1,2,3,x,y\n4,5,6\n",
+        "a,b,c,\n1,2,3\n4,5,6\n",
+    ],
+)
+def test_what_programs_add_and_leave_out(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    path = written(tmp_path_factory, text)
+    assert has_columns(path, NAMES)
+    assert list(read_list(path, NAMES, cells)) == [["1", "2", "3"], ["4", "5", "6"]]
+
+
+def test_a_short_row_without_an_end_was_cut(tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = written(tmp_path_factory, "a,b,c,d\n1,2,3,4\n5,6,7")
+    with pytest.raises(UserError, match=r"line 3: the number of fields \(3\) differs"):
+        list(read_list(path, NAMES, cells))
+
+
+def test_a_column_that_is_there_twice_is_refused_when_it_is_read(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    path = written(tmp_path_factory, "a,b,c,d,d\n1,2,3,4,5\n")
+    with pytest.raises(UserError, match="line 2: column d is there twice"):
+        list(read_list(path, NAMES, lambda row: row.text("d")))
+
+
+def test_a_list_has_one_decimal_mark(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Else 1.000 beside 0,5 would be one second, not a thousand."""
+    path = written(tmp_path_factory, "a;b;c\n0,5;x;\n1.000;x;\n")
+    with pytest.raises(UserError, match=r"line 3: 1\.000 has another decimal mark than 0,5"):
+        list(read_list(path, NAMES, lambda row: row.number("a")))
+    path = written(tmp_path_factory, "a;b;c\n0.5;x;NA\n1.000;x;\n")
+    assert list(read_list(path, NAMES, lambda row: row.number("a"))) == [0.5, 1.0]
+    assert list(read_list(path, NAMES, lambda row: row.seconds("c"))) == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        (b"PK\x03\x04\x14\0", "a spreadsheet's own format or an archive"),
+        (b"\xd0\xcf\x11\xe0\xa1", "a spreadsheet's own format"),
+        (b"\x1f\x8b\x08\0", "compressed by gzip"),
+        ("a,b,c".encode("utf-32"), "UTF-32"),
+        ("a,b,c".encode("utf-16"), "UTF-16"),
+    ],
+)
+def test_what_is_no_text_is_named(
+    tmp_path_factory: pytest.TempPathFactory, start: bytes, message: str
+) -> None:
+    for read in (has_columns, lambda path, names: list(read_list(path, names, cells))):
+        with pytest.raises(UserError, match=f"line 1: {message}, not UTF-8: save the list as csv"):
+            read(written(tmp_path_factory, start), NAMES)
+
+
 def test_columns_are_found_in_any_order_and_case(tmp_path_factory: pytest.TempPathFactory) -> None:
     path = written(tmp_path_factory, "\ufeffsep=;\n\n ; ;\nC;x; b ;A\n1;2;3;4\n")
     assert has_columns(path, NAMES)
@@ -115,9 +179,16 @@ def test_a_decimal_comma() -> None:
 
 
 def test_clean() -> None:
-    for text in ("caf\u00e9 x", " cafe\u0301\u00a0 x\t", "\ufeffcaf\u00e9\u200b\u2009x\u00ad"):
+    for text in (
+        *("caf\u00e9 x", " cafe\u0301\u00a0 x\t", "\ufeffcaf\u00e9\u200b\u2009x\u00ad"),
+        *("caf\u00e9 x\ufe0f", "ca\u034ff\u00e9 x\u3164", "caf\u00e9\x07 x\x9f"),
+    ):
         assert clean(text) == "caf\u00e9 x"
     assert clean("\u00b2") == "\u00b2"
+
+
+def test_what_nobody_sees_is_dropped_from_plain_text_too() -> None:
+    assert clean("do\x07g\t bark\x1f") == "dog bark"
 
 
 def test_joiners_stay_where_they_have_a_meaning() -> None:

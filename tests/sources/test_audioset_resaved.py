@@ -64,6 +64,22 @@ FORMS: dict[str, Callable[[str], str]] = {
     "blanks that do not break, and others that do not show": lambda text: (
         HEADER + "\u200b" + text.replace(" ", "\u00a0").replace(",/", ",\u2060/")
     ),
+    "a line that names the delimiter, which became a row": lambda text: (
+        "sep=;,,,\n" + _written([[*HEADS], *_cells(text)])
+    ),
+    "titles with blanks": lambda text: _written(
+        [[name.replace("_", " ").title() for name in HEADS], *_cells(text)]
+    ),
+    "columns that are not asked for": lambda text: _written(
+        [[*HEADS, "human", ""], *([*row, "Speech,Music", ""] for row in _cells(text))]
+    ),
+    "mids cut apart, and rows and header filled up": lambda text: _written(
+        [[*row, "", ""] for row in csv.reader((HEADER + text).splitlines())]
+    ),
+    "times as sums of floats": lambda text: (
+        HEADER
+        + text.replace("20.000,", "19.999999999999996,").replace("30.000,", "30.00000000000001,")
+    ),
     "old line ends": lambda text: (HEADER + text).replace("\n", "\r"),
 }
 

@@ -103,7 +103,8 @@ def test_files_are_found_by_their_addresses_and_from_home(
     (tmp_path / "home/d").write_bytes(b"at home")
     (tmp_path / "a b#c").write_bytes(b"escaped")
     (tmp_path / "100%25").write_bytes(b"as it stands")
-    names = (f"file://{tmp_path}/a%20b%23c", "a%20b%23c", "'a b#c'", "100%25", "~/d")
+    quoted = "\u201ca b#c\u201d"
+    names = (f"file://{tmp_path}/a%20b%23c", "a%20b%23c", quoted, "100%25", "~/d")
     text = HEADER + "".join(f"{n},{name},x,train\n" for n, name in enumerate(names))
     clips = read(write(tmp_path, text))
     found = [clips.fetch(request).media for request in clips.requests]
@@ -121,6 +122,39 @@ def test_recordings_that_may_be_one_are_warned_about(tmp_path: Path) -> None:
         "'Film 1' (1 row, line 2), 'film_1' (1 row, line 3)",
         "2 recordings differ in their spelling only; if they are one, spell them alike: "
         "'m/2' (1 row, line 4), 'm\\\\2/' (1 row, line 5)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("NA", "NA"), r"1 recording named as if .*'NA' \(2 rows, lines 2, 3\)"),
+        (("1.2E+11", "1.2E+11"), r"1 recording shortened by a spreadsheet"),
+        (("12.0", "12"), r"2 recordings differ in their spelling only"),
+        (("abcdefghij0", "https://youtu.be/abcdefghij0?t=1"), r"2 recordings differ"),
+        (("m%2Fa", "m/a"), r"2 recordings differ in their spelling only"),
+    ],
+)
+def test_names_of_recordings_that_are_doubtful(
+    tmp_path: Path, names: tuple[str, str], message: str
+) -> None:
+    rows = "".join(f"{n},{n},x,train,{name}\n" for n, name in enumerate(names))
+    warnings = read(write(tmp_path, HEADER[:-1] + ",source_id\n" + rows)).warnings
+    assert len(warnings) == 1
+    assert re.search(rf"labels\.csv: {message}", warnings[0])
+
+
+def test_a_row_that_looks_like_a_comment_is_used_and_told(tmp_path: Path) -> None:
+    clips = read(write(tmp_path, GOOD + "#d,d,x,train\n"))
+    assert [request.clip_id for request in clips.requests if "d" in request.clip_id] == ["#d"]
+    assert "1 clip named with a # in front" in clips.warnings[0]
+
+
+@pytest.mark.parametrize("name", ["start_s (s)", "Start [s]", "onset", "t0", "start_ms"])
+def test_other_titles_of_a_start_are_warned_about(tmp_path: Path, name: str) -> None:
+    warnings = read(write(tmp_path, HEADER[:-1] + f",{name}\na,a,x,train,1\n")).warnings
+    assert [line.rpartition(": ")[2] for line in warnings] == [
+        "start_s is the name of what is read"
     ]
 
 
@@ -160,6 +194,17 @@ def test_one_class_however_its_name_is_spelt(tmp_path: Path) -> None:
         (("dog and cat", "dog|cat"), r"1 label looks like a list"),
         (("\u201cdog\u201d", "cat"), r"1 label looks like a list"),
         (("#REF!", "cat"), r"1 label looks like an empty cell"),
+        (("#BEZUG!", "\u2014"), r"2 labels look like an empty cell"),
+        (("N.A.", "(null)"), r"2 labels look like an empty cell"),
+        (("0 1 0", "1 0 0"), r"2 labels look like a list"),
+        (("dog^cat", "dog|cat"), r"1 label looks like a list"),
+        (("1E+05", "cat"), r"1 label looks like a whole number"),
+        (("wood\u2010block", "wood-block"), r"2 labels differ in their spelling only"),
+        (("'dog", "dog"), r"2 labels differ in their spelling only"),
+        (("dog%20bark", "dog bark"), r"2 labels differ in their spelling only"),
+        (("d\u043eg", "dog"), r"1 label looks like words of one alphabet"),
+        (("caf\u00c3\u00a9", "cat"), r"1 label looks like text that was read in another"),
+        (("R&amp;B", "cat"), r"1 label looks like text .* from a web page"),
     ],
 )
 def test_doubtful_labels_are_warned_about(

@@ -144,7 +144,7 @@ def test_classes_without_annotations(tmp_path: Path, length: str) -> None:
         ("bowling,abc,-1,5,train\n", "line 2: time_start is '-1'"),
         ("bowling,a b,0,5,train\n", "line 2: youtube_id is 'a b'"),
         ("bowling,abc,0,5,holdout\n", "line 2: unknown split 'holdout'"),
-        ("bowling,abc,0,5\n", "line 2: the number of fields"),
+        ("bowling,abc,0\n", "line 2: the number of fields"),
     ],
 )
 def test_bad_lists_name_the_line(tmp_path: Path, bad: str, message: str) -> None:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from mmlib.runtime import parquet
 from mmlib.runtime.errors import UserError
-from mmlib.runtime.lists import Row, read_list
+from mmlib.runtime.lists import Row, RowError, read_list
 from mmlib.runtime.scratch import publish_csv
 from mmlib.runtime.sealed import CHECK, has_seal, open_rows
 from mmlib.runtime.storage import csv_text, reading
@@ -111,7 +111,7 @@ def read_manifest_csv(path: Path) -> set[str] | None:
     """
     fix = "name a csv file with a column clip_id, without a column #check if it was changed"
     with reading(path, "a csv file", fix):
-        found = list(read_list(path, ("clip_id",), lambda row: row))
+        found = list(read_list(path, ("clip_id",), _whole))
         _require_whole(path, found)
     if not found:
         return None
@@ -135,6 +135,12 @@ def _require_whole(path: Path, rows: Sequence[Row]) -> None:
     heads, cells = list(rows[0].cells), [list(row.cells.values()) for row in rows]
     if heads == [*MANIFEST_HEADS, CHECK] or has_seal(cells):
         open_rows(heads, cells)
+
+
+def _whole(row: Row) -> Row:
+    if row.has("status") and not row.text("status"):
+        raise RowError("status is empty: ok, failed or dropped is expected")
+    return row
 
 
 def _usable(row: Row) -> tuple[str, bool]:
