@@ -119,8 +119,14 @@ def _jpeg_share(frames: Bytes, params: Params) -> float:
     if video.jpeg_quality is None:
         return 1.0
     times = np.arange(len(frames)) / params.decode.fps
-    form = {"seconds": params.shard.seconds, "rate_hz": video.rate_hz}
-    seen = features.clip_frames(frames, times, count=video.frames, size=video.size, **form)
+    seen = features.clip_frames(
+        frames,
+        times,
+        seconds=params.shard.seconds,
+        count=video.frames,
+        size=video.size,
+        rate_hz=video.rate_hz,
+    )
     return sum(map(len, jpeg.encode(seen, video.jpeg_quality))) / seen.nbytes
 
 

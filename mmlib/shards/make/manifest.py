@@ -95,8 +95,7 @@ def build_manifest(
         }
     mel, video = settings.mel, settings.video
     size = {"frames": video.frames, "height": video.size, "width": video.size}
-    given = {"rate_hz": video.rate_hz, "jpeg_quality": video.jpeg_quality}
-    form = {name: value for name, value in given.items() if value is not None}
+    form = video.model_dump(include={"rate_hz", "jpeg_quality"}, exclude_none=True)
     return {
         "classes": list(vocabulary.classes),
         "task": vocabulary.task,
