@@ -42,7 +42,7 @@ from tests.ledger_rows import row
 from tests.ledger_rows import table as ledger_table
 from tests.models.examples import small
 from tests.shards.test_clips import CLIP, FAILED
-from tests.shards.test_format import LAYOUT, rows
+from tests.shards.test_format import JPEG_LAYOUT, LAYOUT, rows
 
 DECODED = clips.DecodedClip(
     **{name: getattr(CLIP, name) for name in ("clip_id", "source_id", "split", "labels")},
@@ -94,8 +94,8 @@ class Artefact(NamedTuple):
     read: Callable[[Path], object]
 
 
-def _shard(folder: Path) -> object:
-    reader = ShardReader(folder / "shard.parquet")
+def _shard(path: Path) -> object:
+    reader = ShardReader(path)
     pieces = [(group, name) for group in range(2) for name in (*PAYLOADS.values(), WAVEFORM)]
     return reader.layout, reader.index(), [reader.read(*piece) for piece in pieces]
 
@@ -206,7 +206,12 @@ ARTEFACTS = {
         clips.read_vocabulary,
     ),
     "shard.parquet": Artefact(
-        lambda folder: write_shard(folder / "shard.parquet", LAYOUT, rows(20)), _shard
+        lambda folder: write_shard(folder / "shard.parquet", LAYOUT, rows(20)),
+        lambda folder: _shard(folder / "shard.parquet"),
+    ),
+    "jpeg.parquet": Artefact(
+        lambda folder: write_shard(folder / "jpeg.parquet", JPEG_LAYOUT, rows(20)),
+        lambda folder: _shard(folder / "jpeg.parquet"),
     ),
     "manifest.json": Artefact(
         lambda folder: publish_json(MANIFEST, folder / "manifest.json"), read_manifest

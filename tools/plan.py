@@ -34,9 +34,7 @@ def main(arguments: list[str]) -> None:
     clips = clip_list(settings.data, settings.seed)
     columns = columns_of(clips.requests, clips.classes)
     there, looked_up = availability(clips, columns, options.available, settings.seed)
-    rates = (
-        measure(clips, there, settings.decode, options.sample, settings.seed) if looked_up else None
-    )
+    rates = measure(clips, there, settings, options.sample, settings.seed) if looked_up else None
     if rates is None:
         rates = Rates()
     if options.clip_kb is not None:
@@ -108,8 +106,11 @@ def _table(stages: Sequence[Stage]) -> Iterator[str]:
 
 
 def _basis(rates: Rates, settings: whole.Params) -> Iterator[str]:
-    yield "disk: shards exact, decoded the most it can be; twice where links into DVC's cache fail"
     source = f"measured on {rates.measured} clips" if rates.measured else "assumed, not measured"
+    exact = "shards exact"
+    if settings.shard.video.jpeg_quality is not None:
+        exact = f"of frames in shards JPEG leaves {rates.jpeg_share:.0%} ({source})"
+    yield f"disk: {exact}, decoded the most it can be; twice where links into DVC's cache fail"
     yield (
         f"a clip: {rates.media_kb:,.0f} kB of media in its row (data.media={settings.data.media}), "
         f"{rates.fetch_s:.3f} s to fetch from disk, {rates.decode_s:.3f} s to decode ({source}); "

@@ -11,14 +11,16 @@ from pathlib import Path
 
 import numpy as np
 
+from mmlib import features
 from mmlib.media.decode import decode
 from mmlib.media.ffmpeg import Limits, MediaError
 from mmlib.media.graph import Form
 from mmlib.params.decode import Decode
 from mmlib.params.shard import Shard
 from mmlib.params.whole.file import Params
-from mmlib.runtime.arrays import Bools, Floats, Floats32
+from mmlib.runtime.arrays import Bools, Bytes, Floats, Floats32
 from mmlib.runtime.workers import worker_count
+from mmlib.shards.read import jpeg
 from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources.base import ClipList, FetchError
 from mmlib.sources.columns import Columns
@@ -29,13 +31,15 @@ from mmlib.sources.segments import SegmentRequests
 class Rates:
     """What one clip takes: kB of media in its row, seconds of one core to fetch and to decode it.
 
-    `measured` counts the clips that this was measured on; 0: assumed.
+    `measured` counts the clips that this was measured on; 0: assumed. `jpeg_share` is what JPEG
+    leaves of the frames' bytes.
     """
 
     media_kb: float = 600.0
     fetch_s: float = 0.01
     decode_s: float = 0.3
     measured: int = 0
+    jpeg_share: float = 0.25
 
 
 SHARD_S = 0.01
@@ -44,7 +48,10 @@ SHARD_S = 0.01
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage's share of the plan; `bytes_most` is exact for shards, else the most or a guess."""
+    """One stage's share of the plan.
+
+    `bytes_most` is exact for shards without JPEG, else the most or a guess.
+    """
 
     name: str
     shards: int
@@ -68,17 +75,16 @@ def availability(clips: ClipList, columns: Columns, share: float, seed: int) -> 
     return np.array([path is None or Path(str(path)).exists() for path in paths], bool), True
 
 
-def measure(
-    clips: ClipList, there: Bools, settings: Decode, sample: int, seed: int
-) -> Rates | None:
+def measure(clips: ClipList, there: Bools, params: Params, sample: int, seed: int) -> Rates | None:
     """Fetch and decode a few clips that are there, drawn by the seed; None when none works."""
+    settings = params.decode
     places = np.flatnonzero(there)
     drawn = np.random.default_rng(seed).permutation(len(places))[:sample]
     form = Form(settings.sample_rate_hz, settings.fps, settings.size)
     limits = Limits(
         settings.max_pixels, settings.max_seconds, settings.timeout_s, settings.memory_mb
     )
-    sizes, fetching, decoding = [], [], []
+    sizes, fetching, decoding, shares = [], [], [], []
     for place in places[drawn]:
         request = clips.requests[int(place)]
         begin = time.perf_counter()
@@ -87,18 +93,41 @@ def measure(
             half = time.perf_counter()
             media = fetched.media or fetched.path
             assert media is not None
-            decode(media, form, limits, start_s=fetched.start_s, end_s=fetched.end_s)
+            decoded = decode(media, form, limits, start_s=fetched.start_s, end_s=fetched.end_s)
         except (FetchError, MediaError):
             continue
         sizes.append(len(fetched.media or b"") / 1000)
         fetching.append(half - begin)
         decoding.append(time.perf_counter() - half)
+        if decoded.frames is not None and len(decoded.frames):
+            shares.append(_jpeg_share(decoded.frames, params))
     if not sizes:
         return None
     # One slow clip of a few is mostly a busy machine.
     return Rates(
-        float(np.mean(sizes)), float(np.median(fetching)), float(np.median(decoding)), len(sizes)
+        float(np.mean(sizes)),
+        float(np.median(fetching)),
+        float(np.median(decoding)),
+        len(sizes),
+        float(np.mean(shares)) if shares else Rates.jpeg_share,
     )
+
+
+def _jpeg_share(frames: Bytes, params: Params) -> float:
+    """What shard.video.jpeg_quality leaves of the bytes of a decoded clip; 1 where it is null."""
+    video = params.shard.video
+    if video.jpeg_quality is None:
+        return 1.0
+    times = np.arange(len(frames)) / params.decode.fps
+    seen = features.clip_frames(
+        frames,
+        times,
+        seconds=params.shard.seconds,
+        count=video.frames,
+        size=video.size,
+        rate_hz=video.rate_hz,
+    )
+    return sum(map(len, jpeg.encode(seen, video.jpeg_quality))) / seen.nbytes
 
 
 def plan(columns: Columns, there: Bools, classes: int, params: Params, rates: Rates) -> list[Stage]:
@@ -109,10 +138,9 @@ def plan(columns: Columns, there: Bools, classes: int, params: Params, rates: Ra
     rows, usable = len(columns), int(there.sum())
     seconds = np.nan_to_num(columns.seconds, nan=params.shard.seconds)[there]
     kb = rates.media_kb if params.data.media == "copy" else 0.0
-    evaluated = int(there[columns.positions("eval")].sum())
-    shard_bytes = usable * _clip_bytes(params.shard, classes) + evaluated * _wave_bytes(
-        params.shard
-    )
+    heard = sum(int(there[columns.positions(name)].sum()) for name in params.shard.heard_splits)
+    clip_bytes = _clip_bytes(params.shard, classes, rates.jpeg_share)
+    shard_bytes = usable * clip_bytes + heard * _wave_bytes(params.shard)
     return [
         Stage("download", files, rows, usable * kb * 1000, usable * rates.fetch_s / workers),
         Stage(
@@ -132,8 +160,9 @@ def _decoded_bytes(seconds: Floats32, settings: Decode) -> Floats:
     return frames + pcm
 
 
-def _clip_bytes(settings: Shard, classes: int) -> int:
-    video = settings.video.frames * settings.video.size**2 * 3
+def _clip_bytes(settings: Shard, classes: int, jpeg_share: float) -> float:
+    share = 1.0 if settings.video.jpeg_quality is None else jpeg_share
+    video = settings.video.frames * settings.video.size**2 * 3 * share
     return settings.mel.frames * settings.mel.bands * 2 + video + classes
 
 

@@ -73,11 +73,12 @@ def _hz(mel: float) -> float:
 
 
 class ClipTensor(Section):
-    """Frames that the video model sees: how many, and pixels a side."""
+    """Frames that the video model sees: how many, pixels a side, and how they are stored."""
 
     frames: Count
     size: Annotated[int, Field(ge=8, le=1024)]
     rate_hz: Annotated[float, Field(gt=0, le=120)] | None = None
+    jpeg_quality: Annotated[int, Field(ge=1, le=100)] | None = None
 
 
 LeakAction = Literal["drop", "warn", "stop"]

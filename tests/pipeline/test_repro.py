@@ -37,6 +37,7 @@ STALE = {
     ("geometry.points", "300"): each("geometry"),
     ("score.confidence", "0.9"): each("score") | {"theorem@mid"},
     ("shard.mel.bands", "32"): {"shard"},
+    ("shard.video.jpeg_quality", "95"): {"shard"},
     ("decode.fps", "3.0"): {"decode"},
     ("data.events.size", "72"): {"download"},
     ("report.title", "x"): set(),

@@ -29,6 +29,7 @@ LAYOUT = Layout(
     sample_rate_hz=8000,
     clip_samples=50,
 )
+JPEG_LAYOUT = LAYOUT.model_copy(update={"jpeg_quality": 95})
 
 
 def rows(count: int) -> list[ShardRow]:

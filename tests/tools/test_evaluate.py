@@ -2,10 +2,12 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mmlib.models.contract import Frames, Input, LogMel, Waveform
+from mmlib.params.shard import Shard
 from mmlib.params.whole.file import load
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.settings import read
@@ -24,6 +26,19 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "clips").mkdir()
     (tmp_path / "clips/labels.csv").write_text(LABELS, encoding="utf-8")
     return tmp_path / "params.yaml"
+
+
+def held_by(shard: Shard) -> dict[str, Any]:
+    """What shards of these params hold, as `fitting.signals` finds it in their manifest."""
+    video, mel = shard.video, shard.mel
+    return {
+        "seconds": shard.seconds,
+        "sample_rate_hz": mel.sample_rate_hz,
+        "samples": mel.frames * mel.hop,
+        "frames": video.frames,
+        "frame_rate_hz": video.rate_hz or video.frames / shard.seconds,
+        "size": video.size,
+    }
 
 
 def laid(
@@ -77,18 +92,8 @@ def test_the_shards_hold_what_any_net_declares(params: Path, inputs: dict[str, I
 
     shutil.copy(ROOT / "params.yaml", params)
     evaluate._set(params, signals(inputs, read(params)))
-    shard = load(params).shard
-    video, mel = shard.video, shard.mel
-    held = {
-        "seconds": shard.seconds,
-        "sample_rate_hz": mel.sample_rate_hz,
-        "samples": mel.frames * mel.hop,
-        "frames": video.frames,
-        "frame_rate_hz": video.rate_hz or video.frames / shard.seconds,
-        "size": video.size,
-    }
     for declared in inputs.values():
-        fitting(declared, held)
+        fitting(declared, held_by(load(params).shard))
 
 
 def test_code_and_params_stand_in_a_folder_of_their_own(params: Path) -> None:

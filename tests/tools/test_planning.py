@@ -6,10 +6,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from mmlib.params.shard import Shard
 from mmlib.params.whole.file import Params, load
 from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources import audioset, folder
@@ -34,6 +36,13 @@ def settings() -> Params:
     return load(ROOT / "params.yaml")
 
 
+def with_shard(params: Params, changes: dict[str, Any]) -> Params:
+    """The same params with other values in section shard."""
+    values = params.shard.model_dump()
+    values["video"] |= changes.pop("video", {})
+    return params.model_copy(update={"shard": Shard.model_validate({**values, **changes})})
+
+
 @pytest.fixture
 def holed(tmp_path: Path) -> Path:
     """Lists of 12 training and 2 eval clips of 2 s, and a mirror with 7 and 1 of them."""
@@ -51,7 +60,7 @@ def test_what_a_mirror_holds_is_looked_up(holed: Path) -> None:
     there, looked_up = availability(clips, columns, 0.1, seed=0)
     assert looked_up
     assert there.tolist() == [n < 7 or n == 13 for n in range(14)]
-    rates = measure(clips, there, settings().decode, 3, seed=0)
+    rates = measure(clips, there, settings(), 3, seed=0)
     assert rates is not None
     assert rates.measured == 3
     assert rates.media_kb == pytest.approx(len(media(2.0)) / 1000)
@@ -73,6 +82,18 @@ def test_without_a_mirror_the_case_is_made_up(holed: Path) -> None:
     assert np.array_equal(half, availability(clips, columns, 0.5, seed=0)[0])
 
 
+def test_what_jpeg_leaves_of_the_frames_is_measured(holed: Path) -> None:
+    clips = audioset.clip_list(data_params("audioset", holed, mirror=str(holed / "mirror")), 0)
+    there = np.arange(14) < 3
+    shares = []
+    for quality in (50, 95):
+        params = with_shard(settings(), {"video": {"jpeg_quality": quality}})
+        rates = measure(clips, there, params, 1, seed=0)
+        assert rates is not None
+        shares.append(rates.jpeg_share)
+    assert 0 < shares[0] < shares[1] < 1.5
+
+
 def test_a_folder_is_looked_through(tmp_path: Path) -> None:
     root = write_folder(tmp_path, small_rows())
     (root / "train1.mp4").unlink()
@@ -81,7 +102,7 @@ def test_a_folder_is_looked_through(tmp_path: Path) -> None:
     there, looked_up = availability(clips, columns_of(clips.requests, clips.classes), 0.1, 0)
     assert looked_up
     assert there.sum() == 8
-    rates = measure(clips, there, settings().decode, 100, seed=0)
+    rates = measure(clips, there, settings(), 100, seed=0)
     assert rates is not None
     assert rates.measured == 7
 
@@ -100,6 +121,10 @@ def test_the_figures_of_a_stage(holed: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert decode.bytes_most == 14 * (2 * 2 * 16000 + 4 * 3 * 40 * 40)
     clip = 50 * 64 * 2 + 4 * 3 * 32 * 32 + 3
     assert shard.bytes_most == 14 * clip + 2 * 2 * 48000
+    # Waveforms of every split, and frames of which JPEG leaves a tenth.
+    everything = with_shard(params, {"waveforms": "all", "video": {"jpeg_quality": 90}})
+    shard = plan(columns, there, 3, everything, Rates(jpeg_share=0.1))[2]
+    assert shard.bytes_most == pytest.approx(14 * (clip - 0.9 * 4 * 3 * 32 * 32 + 2 * 48000))
     in_place = params.model_copy(update={"data": data_params("audioset", holed, "in_place")})
     assert plan(columns, there, 3, in_place, Rates())[0].bytes_most == 0
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmlib.params.whole import guides, starts
+from mmlib.params.whole import guides, published, starts
 from mmlib.runtime.paths import is_copy, project, with_home
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ def fault(key: str, file: str) -> str | None:
         return f"{key} is {file}: DVC reads this file and does not know ~: write {meant}"
     if file != file.strip():
         return f"{key} names {file!r}, which is no file: are the blanks part of its name?"
+    if Path(file) == published.R2PLUS1D_18:
+        return f"{key} names {file}, which is not there: `dvc repro -f params` fetches it"
     return f"{key} names {file}, which is no file"
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmlib.params.training import FRESH, TrainRun
+from mmlib.params.whole.published import R2PLUS1D_18, SIZE
 
 if TYPE_CHECKING:
     from mmlib.params.whole.file import Params
@@ -35,8 +36,12 @@ def _fault(params: "Params", row: TrainRun, modality: str, file: Path) -> str | 
         return f", but the run has no {modality} net: set it to {FRESH}"
     if row.fusion == "early":
         return f", but early fusion has no {modality} encoder: set it to {FRESH}"
+    if str(file).startswith("torchvision:"):
+        return f": of torchvision's nets there is one, write {R2PLUS1D_18}"
     if file.suffix not in SUFFIXES:
         return ": name a file of weights, .safetensors or .pth"
+    if file == R2PLUS1D_18:
+        return _another_size(params, net)
     if not is_made(file):
         return _unpublished(net, file)
     start = params.train.get(file.stem)
@@ -48,6 +53,17 @@ def _fault(params: "Params", row: TrainRun, modality: str, file: Path) -> str | 
     if start.fusion == "early":
         return f": the run {file.stem!r} fuses early, so that it has no {modality} encoder"
     return None
+
+
+def _another_size(params: "Params", net: str) -> str | None:
+    """Said before a hundred megabytes are fetched."""
+    size = params.model.r2plus1d
+    if net != "r2plus1d":
+        return f", a video net, not {net}"
+    if (size.width, tuple(size.blocks)) == SIZE:
+        return None
+    width, blocks = SIZE
+    return f": set model.r2plus1d.width to {width} and blocks to {', '.join(map(str, blocks))}"
 
 
 def _unpublished(net: str, file: Path) -> str | None:

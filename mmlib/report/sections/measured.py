@@ -51,6 +51,7 @@ def _data(inputs: Inputs) -> list[tuple[str, Any]]:
     shown = ", ".join(classes[:16]) + (" …" if len(classes) > 16 else "")
     place = f" at {params.data.path}" if params.data.source == "folder" and params.data.path else ""
     mel, video = params.shard.mel, params.shard.video
+    stored = f", stored as JPEG of quality {video.jpeg_quality}" if video.jpeg_quality else ""
     digest = clips.get("eval", {}).get("sha256", wording.MISSING)
     return [
         ("Data set", f"{params.data.source}{place}, {params.data.task.replace('_', '-')}"),
@@ -60,7 +61,7 @@ def _data(inputs: Inputs) -> list[tuple[str, Any]]:
             "Per clip",
             f"{params.shard.seconds:g} s; log-mel {mel.frames} × {mel.bands} at"
             f" {mel.sample_rate_hz / 1000:g} kHz; {video.frames} frames of"
-            f" {video.size} × {video.size} pixels",
+            f" {video.size} × {video.size} pixels{stored}",
         ),
         ("Eval ids, SHA-256", Markup('<code class="hash">{}</code>').format(digest)),
         ("Decoder", manifest.get("decoder") or wording.MISSING),

@@ -95,7 +95,7 @@ def build_manifest(
         }
     mel, video = settings.mel, settings.video
     size = {"frames": video.frames, "height": video.size, "width": video.size}
-    rate = {} if video.rate_hz is None else {"rate_hz": video.rate_hz}
+    form = video.model_dump(include={"rate_hz", "jpeg_quality"}, exclude_none=True)
     return {
         "classes": list(vocabulary.classes),
         "task": vocabulary.task,
@@ -103,7 +103,7 @@ def build_manifest(
         "mel": mel.model_dump(mode="json"),
         "waveforms": list(settings.heard_splits),
         "audio": {"frames": mel.frames, "bands": mel.bands, **_audio_moments(summaries)},
-        "video": {**size, **rate, **_video_moments(summaries)},
+        "video": {**size, **form, **_video_moments(summaries)},
         "clips": clips,
         "failed": {name: dict(sorted(facts.failed.items())) for name, facts in splits.items()},
         "dropped": {name: dict(sorted(facts.dropped.items())) for name, facts in splits.items()},

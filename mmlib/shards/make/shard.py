@@ -185,6 +185,7 @@ def _layout(piece: _Piece) -> Layout:
         frames=Payload(shape=(video.frames, video.size, video.size, 3), dtype="uint8"),
         sample_rate_hz=mel.sample_rate_hz,
         clip_samples=mel.frames * mel.hop,
+        jpeg_quality=video.jpeg_quality,
     )
 
 

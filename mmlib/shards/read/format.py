@@ -2,7 +2,8 @@
 
 Payloads are fixed_size_binary, not nullable, without dictionary or compression: a row group of 16
 clips is then one buffer a column, which a reader copies at the speed of memory. A clip without
-sound or without pictures holds zeros there and is marked absent.
+sound or without pictures holds zeros there and is marked absent. Frames may be JPEG instead: a list
+of binaries, which readers decode.
 """
 
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ from mmlib.runtime import parquet
 from mmlib.runtime.arrays import Array, Bools, Bytes, Floats16, Ints16
 from mmlib.runtime.parquet import METADATA_KEY, binary_column, numbers_of
 from mmlib.runtime.storage import reading
+from mmlib.shards.read import jpeg
 
 ROW_GROUP_CLIPS = 16
 PAYLOADS = {"audio": "log_mel", "video": "frames"}
@@ -43,8 +45,8 @@ class Payload(BaseModel):
 class Layout(BaseModel):
     """What the rows of a shard hold; stored as JSON in the file's metadata.
 
-    `log_mel` (T, F) float16 in [0, 1], `frames` (T, H, W, 3) uint8; waveforms are int16, mono, of
-    `clip_samples` samples.
+    `log_mel` (T, F) float16 in [0, 1], `frames` (T, H, W, 3) uint8, stored as they are or, with
+    `jpeg_quality`, each as a JPEG; waveforms are int16, mono, of `clip_samples` samples.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,6 +59,7 @@ class Layout(BaseModel):
     frames: Payload
     sample_rate_hz: int
     clip_samples: int
+    jpeg_quality: int | None = None
 
 
 class ShardRow(NamedTuple):
@@ -99,12 +102,19 @@ def _schema(layout: Layout) -> pa.Schema:
         pa.field("source_id", pa.string(), nullable=False),
         pa.field("labels", pa.binary(len(layout.classes)), nullable=False),
         pa.field("log_mel", pa.binary(layout.log_mel.bytes), nullable=False),
-        pa.field("frames", pa.binary(layout.frames.bytes), nullable=False),
+        _frames_field(layout),
         pa.field("audio_present", pa.bool_(), nullable=False),
         pa.field("video_present", pa.bool_(), nullable=False),
         pa.field(WAVEFORM, pa.binary()),
     ]
-    return pa.schema(fields, metadata={METADATA_KEY: layout.model_dump_json()})
+    # Without JPEG the layout says nothing of it, and is that of shards of before.
+    return pa.schema(fields, metadata={METADATA_KEY: layout.model_dump_json(exclude_none=True)})
+
+
+def _frames_field(layout: Layout) -> pa.Field:
+    if layout.jpeg_quality is None:
+        return pa.field("frames", pa.binary(layout.frames.bytes), nullable=False)
+    return pa.field("frames", pa.list_(pa.field("element", pa.binary(), nullable=False)))
 
 
 def _record_batch(rows: list[ShardRow], layout: Layout, schema: pa.Schema) -> pa.RecordBatch:
@@ -114,12 +124,23 @@ def _record_batch(rows: list[ShardRow], layout: Layout, schema: pa.Schema) -> pa
         pa.array([row.source_id for row in rows]),
         binary_column(np.stack([row.labels for row in rows])),
         binary_column(_stack([row.log_mel for row in rows], layout.log_mel)),
-        binary_column(_stack([row.frames for row in rows], layout.frames)),
+        _frames_column(rows, layout, schema),
         pa.array([row.log_mel is not None for row in rows]),
         pa.array([row.frames is not None for row in rows]),
         pa.array(waveforms, pa.binary()),
     ]
     return pa.record_batch(columns, schema=schema)
+
+
+def _frames_column(rows: list[ShardRow], layout: Layout, schema: pa.Schema) -> pa.Array:
+    stacked = _stack([row.frames for row in rows], layout.frames)
+    if layout.jpeg_quality is None:
+        return binary_column(stacked)
+    pictures = [
+        None if row.frames is None else jpeg.encode(frames, layout.jpeg_quality)
+        for row, frames in zip(rows, stacked, strict=True)
+    ]
+    return pa.array(pictures, schema.field("frames").type)
 
 
 def _stack(arrays: list[Any], payload: Payload) -> Array:
@@ -161,8 +182,11 @@ class ShardReader:
     def read(self, group: int, column: str) -> Array:
         """One payload of a row group, (rows, *shape), read-only; of "waveform" (rows, N) int16.
 
-        A clip without a waveform has zeros there.
+        A clip without a waveform has zeros there. Frames stored as JPEG are decoded; UserError
+        names the clip where one cannot be.
         """
+        if column == PAYLOADS["video"] and self.layout.jpeg_quality is not None:
+            return self._decoded(group, column)
         table = self._file.read([column], [group])
         if column == WAVEFORM:
             silence = bytes(2 * self.layout.clip_samples)
@@ -170,3 +194,11 @@ class ShardReader:
             return np.frombuffer(joined, np.int16).reshape(len(table), self.layout.clip_samples)
         payload: Payload = getattr(self.layout, column)
         return numbers_of(table[column], payload.dtype).reshape(len(table), *payload.shape)
+
+    def _decoded(self, group: int, column: str) -> Bytes:
+        table = self._file.read(["clip_id", column], [group])
+        names, pictures = (table[name].to_pylist() for name in ("clip_id", column))
+        with reading(self.path, _KIND):
+            frames = jpeg.decode(pictures, names, self.layout.frames.shape)
+        frames.flags.writeable = False
+        return frames

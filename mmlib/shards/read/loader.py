@@ -189,11 +189,13 @@ def _check_layout(reader: ShardReader, split: str, manifest: dict[str, Any]) -> 
         (split, tuple(manifest["classes"]), manifest["task"]),
         (audio["frames"], audio["bands"]),
         (video["frames"], video["height"], video["width"], 3),
+        video.get("jpeg_quality"),
     )
     found = (
         (layout.split, layout.classes, layout.task),
         layout.log_mel.shape,
         layout.frames.shape,
+        layout.jpeg_quality,
     )
     if found != expected:
         raise UserError(
