@@ -55,13 +55,19 @@ def main(arguments: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "dvc", "repro"],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder.resolve())},
+        env={**os.environ, "PYTHONPATH": _import_path(folder)},
         check=False,
     )
     if done.returncode:
         raise UserError(f"the evaluation in {folder} stopped: the line above says why")
     print((folder / "report/results.txt").read_text(encoding="utf-8"))
     print(f"report: {(folder / 'report/index.html').resolve()}")
+
+
+def _import_path(folder: Path) -> str:
+    """The code in the folder first; then what can be imported here, as package.module:function."""
+    places = [folder, Path.cwd(), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return os.pathsep.join(str(Path(place).resolve()) for place in places)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -90,7 +96,7 @@ def _row(options: argparse.Namespace) -> ModelRow:
         if (file := getattr(options, key)) and not Path(file).is_file():
             raise UserError(f"{key.upper()} is {file}, which is no file")
     values = {
-        "factory": f"{path}:{function}",
+        "factory": f"{path}:{function}" if place else options.model,
         "code": path if place.endswith(".py") else str(FRESH),
         "weights": str(Path(options.weights).resolve()) if options.weights else str(FRESH),
         "classes": str(Path(options.classes).resolve()) if options.classes else str(BY_NAME),

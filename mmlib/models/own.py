@@ -12,6 +12,7 @@ from mmlib.models.base import Model
 from mmlib.models.contract import Waveform
 from mmlib.models.factory import make, source
 from mmlib.models.fitting import as_json, fitting
+from mmlib.models.users_code import users_code
 from mmlib.params.training import ModelRow
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.scratch import fingerprint
@@ -50,7 +51,10 @@ class OwnModel(Model):
     def encode(self, modality: str, x: Tensor) -> Tensor:
         """What the net reads of clips, or, where it splits, its vector of them."""
         fitted: Tensor = self.normalise[modality](x)
-        vector: Tensor = self.net.encode(modality, fitted) if self.splits else fitted
+        if not self.splits:
+            return fitted
+        with users_code("its encode"):
+            vector: Tensor = self.net.encode(modality, fitted)
         return vector
 
     def encode_one(self, modality: str, batch: Batch) -> Tensor:
@@ -64,13 +68,16 @@ class OwnModel(Model):
     def classify(self, embeddings: Mapping[str, Tensor]) -> Tensor:
         """The net's logits for the data's classes, (B, K) float32, from the outputs of `encode`."""
         net = self.net.classify if self.splits else self.net
-        return logits_of(net(dict(embeddings))).float().index_select(1, self.columns)
+        with users_code("its classify" if self.splits else "its forward"):
+            logits = logits_of(net(dict(embeddings))).float()
+        return logits.index_select(1, self.columns)
 
     def embed(self, batch: Batch) -> dict[str, Tensor]:
         """The penultimate vector; nothing where the net has no `embed`."""
         if not self.embeds:
             return {}
-        return {self.penultimate: self.net.embed(self.fitted(batch)).float()}
+        with users_code("its embed"):
+            return {self.penultimate: self.net.embed(self.fitted(batch)).float()}
 
     def fitted(self, batch: Batch) -> Batch:
         """The batch as the net reads it."""
