@@ -66,7 +66,8 @@ def main(arguments: list[str]) -> None:
 
 def _import_path(folder: Path) -> str:
     """The code in the folder first; then what can be imported here, as package.module:function."""
-    places = [folder, Path.cwd(), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    places = [str(folder), str(Path.cwd()), *filter(None, known)]
     return os.pathsep.join(str(Path(place).resolve()) for place in places)
 
 
@@ -76,6 +77,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("clips", help="the folder with labels.csv (README, Your own clips)")
     parser.add_argument("--name", help="of the evaluation; else that of the file")
     parser.add_argument("--eps", type=float, help="attack.eps")
+    parser.add_argument("--seconds", type=float, help="shard.seconds: how long the clips are")
     parser.add_argument("--domain", choices=("log_mel", "waveform"), help="attack.domain")
     parser.add_argument("--weights", help="the file that the factory is given")
     parser.add_argument("--classes", help="csv with the columns class and output")
@@ -144,11 +146,15 @@ def _lay_params(path: Path, options: argparse.Namespace, name: str, row: ModelRo
     clips = Path(options.clips).expanduser().resolve()
     table = clips / "labels.csv" if clips.is_dir() else clips
     data = {"path": str(clips), "watch": str(table if table.is_file() else clips)}
-    _set(path, {"data": data, "shard": {"untrained_classes": "keep"}})
+    shard: dict[str, Any] = {"untrained_classes": "keep"}
+    if options.seconds:
+        shard["seconds"] = options.seconds
+    _set(path, {"data": data, "shard": shard})
     params = whole.load(path)
     net: Any = make(row, clip_list(params.data, params.seed).classes)
     fitted = signals(net.inputs, read(path))
     waveform = "mel" in fitted["shard"]
+    fitted["shard"]["seconds"] = max(fitted["shard"]["seconds"], options.seconds or 0.0)
     attack: dict[str, Any] = {"domain": options.domain or ("waveform" if waveform else "log_mel")}
     if options.eps is not None:
         attack["eps"] = options.eps

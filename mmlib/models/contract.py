@@ -47,8 +47,8 @@ Input = Waveform | LogMel | Frames
 def _checked(declared: Any, *, whole: tuple[str, ...], positive: tuple[str, ...]) -> None:
     """Make the values plain numbers; UserError for one that no signal can have."""
     for name in (*whole, *positive):
-        value = getattr(declared, name)
-        kind = int if name in whole else float
+        value: Any = getattr(declared, name)
+        kind: Any = int if name in whole else float
         if not isinstance(value, Real) or not 0 < value < inf or kind(value) != value:
             wanted = "a whole number above 0" if name in whole else "a number above 0"
             raise UserError(f"{declared!r}: {name} must be {wanted}")

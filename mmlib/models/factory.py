@@ -34,8 +34,7 @@ def make(row: ModelRow, classes: Sequence[str]) -> nn.Module:
     weights = None if Path(row.weights) == FRESH else Path(row.weights)
     with contained(), users_code(f"the factory {row.factory}"):
         net = find(row)(weights, list(classes), **row.options)
-    if isinstance(net, nn.DataParallel):
-        net = net.module
+    net = _bare(net)
     if not isinstance(net, nn.Module):
         kind = f"the class {net.__name__}" if isinstance(net, type) else type(net).__name__
         raise UserError(f"the factory {row.factory} returns {kind}: return an nn.Module")
@@ -43,6 +42,13 @@ def make(row: ModelRow, classes: Sequence[str]) -> nn.Module:
     with users_code("its eval()"):
         net.eval()
     return net
+
+
+def _bare(net: Any) -> Any:
+    """The net inside what spreads it over GPUs, or compiles it anew for each number of clips."""
+    if isinstance(net, nn.DataParallel):
+        return _bare(net.module)
+    return getattr(net, "_orig_mod", net)
 
 
 def find(row: ModelRow) -> Callable[..., Any]:
@@ -145,15 +151,18 @@ def _declared(net: Any) -> None:
     optional = getattr(net, "optional", ())
     if not set(optional) <= set(inputs):
         raise UserError(f"its optional is {optional!r}: name inputs that clips may lack")
-    lazy = [
-        name
-        for name, tensor in (*net.named_parameters(), *net.named_buffers())
-        if isinstance(tensor, UninitializedParameter | UninitializedBuffer)
-    ]
+    tensors = (*net.named_parameters(), *net.named_buffers())
+    lazy = [n for n, t in tensors if isinstance(t, UninitializedParameter | UninitializedBuffer)]
     if lazy:
         raise UserError(
             f"its lazy layers have no weights yet ({lazy[0]}): run one forward pass in the "
             "factory, then load the weights"
+        )
+    empty = [name for name, tensor in tensors if tensor.is_meta]
+    if empty:
+        raise UserError(
+            f"its weights have no values ({empty[0]} is on the device meta): make the net on the "
+            "CPU, and load them in the factory"
         )
 
 

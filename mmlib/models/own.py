@@ -20,6 +20,9 @@ from mmlib.threats import MODALITIES
 
 Values = Mapping[str, Any]
 
+_ALIKE = 1e-2
+"""Imprints of one draw are this near, on any machine; those of two are about 1 apart."""
+
 
 class OwnModel(Model):
     """A user's net behind what fits clips to it; its outputs in the order of the data's classes.
@@ -104,6 +107,7 @@ def wrap(net: Any, row: ModelRow, columns: Sequence[int], held: Values) -> OwnMo
             "columns": list(columns),
             "held": dict(held),
             "sha256": _marks(row),
+            "imprint": _imprint(net),
         },
         "inputs": {name: as_json(net.inputs[name]) for name in model.modalities},
     }
@@ -116,7 +120,14 @@ def rebuild(architecture: Values, classes: Sequence[str]) -> OwnModel:
     for file, mark in _marks(row).items():
         if architecture["sha256"].get(file) != mark:
             raise UserError(f"{file} has changed since its model was admitted: run `dvc repro`")
-    return wrap(make(row, classes), row, architecture["columns"], architecture["held"])
+    net = make(row, classes)
+    now, then = _imprint(net), architecture["imprint"]
+    if len(now) != len(then) or any(abs(a - b) > _ALIKE for a, b in zip(now, then, strict=True)):
+        raise UserError(
+            f"the factory {row.factory} makes a net of other weights each time: seed the generator "
+            "that they are drawn from, or save them in a file"
+        )
+    return wrap(net, row, architecture["columns"], architecture["held"])
 
 
 def logits_of(output: Any) -> Tensor:
@@ -139,6 +150,16 @@ def _marks(row: ModelRow) -> dict[str, str]:
     code = Path(row.code) if row.file else source(row)
     files = sorted(code.rglob("*.py")) if code.is_dir() else [code]
     return {str(path): fingerprint(path) for path in (*files, Path(row.weights))}
+
+
+def _imprint(net: nn.Module) -> list[float]:
+    """What tells draws of each weight apart: its sum, signs alternating, over its norm."""
+    found = []
+    for weight in net.parameters():
+        flat = weight.detach().flatten().double()
+        norm = float(flat.norm()) or 1.0
+        found.append(round(float(flat[::2].sum() - flat[1::2].sum()) / norm, 6))
+    return found
 
 
 def _rows(head: Any, columns: Sequence[int]) -> nn.Linear:

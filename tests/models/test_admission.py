@@ -133,8 +133,9 @@ def test_a_clip_whose_logits_are_not_finite_is_named() -> None:
     admit(model, clips())
     heard = clips()
     heard["audio"][2] = 0
+    held: Any = Held(heard)
     with pytest.raises(UserError, match="its logits of the clip 'c' and 0 more are not finite"):
-        list(predict(model, Held(heard), batch_size=4, device=torch.device("cpu")))
+        list(predict(model, held, batch_size=4, device=torch.device("cpu")))
 
 
 def test_a_missing_track_is_refused_unless_the_net_calls_it_optional() -> None:
