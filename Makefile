@@ -39,7 +39,7 @@ repro: setup ## run what changed, then print the results and the path of the rep
 	@echo "report: $(CURDIR)/report/index.html"
 
 evaluate: setup ## how robust is my model: make evaluate MODEL=file.py:function CLIPS=folder (docs/own_models.md)
-	@python -m tools.evaluate "$(MODEL)" "$(CLIPS)" $(foreach option,NAME EPS DOMAIN WEIGHTS CLASSES OPTIONS PROFILES,\
+	@python -m tools.evaluate "$(MODEL)" "$(CLIPS)" $(foreach option,NAME EPS SECONDS DOMAIN WEIGHTS CLASSES OPTIONS PROFILES,\
 		$(if $($(option)),--$(call lower,$(option)) "$($(option))"))
 
 test: setup ## run the tests

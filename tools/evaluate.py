@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "dvc", "repro"],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder.resolve())},
+        env={**os.environ, "PYTHONPATH": _import_path(folder)},
         check=False,
     )
     if done.returncode:
@@ -64,12 +64,20 @@ def main(arguments: list[str]) -> None:
     print(f"report: {(folder / 'report/index.html').resolve()}")
 
 
+def _import_path(folder: Path) -> str:
+    """The code in the folder first; then what can be imported here, as package.module:function."""
+    known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    places = [str(folder), str(Path.cwd()), *filter(None, known)]
+    return os.pathsep.join(str(Path(place).resolve()) for place in places)
+
+
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.evaluate", description=__doc__)
     parser.add_argument("model", help="file.py:function or package.module:function")
     parser.add_argument("clips", help="the folder with labels.csv (README, Your own clips)")
     parser.add_argument("--name", help="of the evaluation; else that of the file")
     parser.add_argument("--eps", type=float, help="attack.eps")
+    parser.add_argument("--seconds", type=float, help="shard.seconds: how long the clips are")
     parser.add_argument("--domain", choices=("log_mel", "waveform"), help="attack.domain")
     parser.add_argument("--weights", help="the file that the factory is given")
     parser.add_argument("--classes", help="csv with the columns class and output")
@@ -90,7 +98,7 @@ def _row(options: argparse.Namespace) -> ModelRow:
         if (file := getattr(options, key)) and not Path(file).is_file():
             raise UserError(f"{key.upper()} is {file}, which is no file")
     values = {
-        "factory": f"{path}:{function}",
+        "factory": f"{path}:{function}" if place else options.model,
         "code": path if place.endswith(".py") else str(FRESH),
         "weights": str(Path(options.weights).resolve()) if options.weights else str(FRESH),
         "classes": str(Path(options.classes).resolve()) if options.classes else str(BY_NAME),
@@ -138,11 +146,15 @@ def _lay_params(path: Path, options: argparse.Namespace, name: str, row: ModelRo
     clips = Path(options.clips).expanduser().resolve()
     table = clips / "labels.csv" if clips.is_dir() else clips
     data = {"path": str(clips), "watch": str(table if table.is_file() else clips)}
-    _set(path, {"data": data, "shard": {"untrained_classes": "keep"}})
+    shard: dict[str, Any] = {"untrained_classes": "keep"}
+    if options.seconds:
+        shard["seconds"] = options.seconds
+    _set(path, {"data": data, "shard": shard})
     params = whole.load(path)
     net: Any = make(row, clip_list(params.data, params.seed).classes)
     fitted = signals(net.inputs, read(path))
     waveform = "mel" in fitted["shard"]
+    fitted["shard"]["seconds"] = max(fitted["shard"]["seconds"], options.seconds or 0.0)
     attack: dict[str, Any] = {"domain": options.domain or ("waveform" if waveform else "log_mel")}
     if options.eps is not None:
         attack["eps"] = options.eps

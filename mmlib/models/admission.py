@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from mmlib.batch import Batch
-from mmlib.models.factory import users_code
 from mmlib.models.own import OwnModel, logits_of
+from mmlib.models.users_code import users_code
 from mmlib.runtime.arrays import Bools
 from mmlib.runtime.errors import UserError
 
@@ -63,38 +63,27 @@ def admit_missing(model: OwnModel, present: Mapping[str, Mapping[str, Bools]]) -
 
 
 def _call(what: str, function: Any, *arguments: Any) -> Any:
-    """Call a part of the net; what it raises in one line, the usual mistakes by their names."""
     with users_code(what):
-        try:
-            return function(*arguments)
-        except (RuntimeError, TypeError, NotImplementedError) as error:
-            text = str(error)
-            if "same device" in text or "meta" in text or "device type" in text:
-                raise UserError(
-                    f"{what} meets tensors on two devices: keep each constant with "
-                    "register_buffer, so that it goes where the net goes, and make new tensors on "
-                    "the device of the input"
-                ) from error
-            if "numpy" in text and "grad" in text:
-                raise UserError(
-                    f"{what} leaves torch for numpy, where no gradient follows: write that step "
-                    "with torch"
-                ) from error
-            raise
+        return function(*arguments)
 
 
-def _output(net: nn.Module, inputs: Batch) -> Any:
+def _output(net: nn.Module, inputs: Batch, of: str = "") -> Any:
     with torch.no_grad():
-        return _call("its forward", net, dict(inputs))
+        return _call(f"its forward{of}", net, dict(inputs))
 
 
-def _logits(net: nn.Module, inputs: Batch) -> Tensor:
-    return logits_of(_output(net, inputs))
+def _logits(net: nn.Module, inputs: Batch, of: str = "") -> Tensor:
+    return logits_of(_output(net, inputs, of))
 
 
 def _shape(logits: Tensor, classes: Any, clips: int) -> None:
-    if logits.dtype in (torch.float16, torch.bfloat16) or not logits.is_floating_point():
-        kind = str(logits.dtype).removeprefix("torch.")
+    kind = str(logits.dtype).removeprefix("torch.")
+    if not logits.is_floating_point():
+        raise UserError(
+            f"its outputs are {kind}: return the logits themselves, before any argmax, threshold "
+            "or rounding"
+        )
+    if logits.dtype in (torch.float16, torch.bfloat16):
         raise UserError(
             f"its logits are {kind}: give float32, by net.float() in the factory; scores and "
             "gradients need its digits"
@@ -103,10 +92,22 @@ def _shape(logits: Tensor, classes: Any, clips: int) -> None:
     if tuple(logits.shape) != wanted:
         raise UserError(
             f"its forward gives {tuple(logits.shape)} for {clips} clips, but its classes name "
-            f"{len(classes)} outputs: {wanted} is needed"
+            f"{len(classes)} outputs: {wanted} is needed{_reshaped(logits.shape, wanted)}"
         )
     if not bool(torch.isfinite(logits).all()):
         raise UserError("its logits are not finite for a real clip: look for log(0) or 0 / 0")
+
+
+def _reshaped(shape: torch.Size, wanted: tuple[int, int]) -> str:
+    """How outputs of a usual wrong shape become right, if it is one."""
+    clips, outputs = wanted
+    if shape.numel() == clips * outputs:
+        return ": reshape them"
+    if len(shape) > 2 and shape[0] == clips and outputs in shape[1:]:
+        return ": take the mean or the maximum over the frames"
+    if shape.numel() == outputs:
+        return ": one row a clip"
+    return ""
 
 
 def _untouched(net: nn.Module, inputs: Batch) -> None:
@@ -144,7 +145,7 @@ def _logits_not_probabilities(net: nn.Module, inputs: Batch, logits: Tensor) -> 
 
 
 def _same_again(net: nn.Module, inputs: Batch, logits: Tensor) -> None:
-    _output(net, {name: tensor.flip(0) for name, tensor in inputs.items()})
+    turned = _logits(net, {name: tensor.flip(0) for name, tensor in inputs.items()})
     gap = _gap(_logits(net, inputs), logits)
     if gap > _SAME:
         raise UserError(
@@ -152,15 +153,29 @@ def _same_again(net: nn.Module, inputs: Batch, logits: Tensor) -> None:
             "dropout that eval() does not switch off, another draw, or a state kept between calls; "
             "reset that at the start of forward"
         )
+    gap = _gap(turned.flip(0), logits)
+    if gap > _ALIKE:
+        raise UserError(
+            f"its logits of the same clips in another order differ, by {gap:.2g} of the largest: "
+            "outputs or features kept from a call before, or a clip's place in its batch; compute "
+            "them anew in each forward"
+        )
 
 
 def _alone(net: nn.Module, inputs: Batch, logits: Tensor) -> None:
     first = {name: tensor[:1] for name, tensor in inputs.items()}
-    gap = _gap(_logits(net, first), logits[:1], logits)
+    alone = _logits(net, first, " of one clip alone")
+    if alone.shape != logits[:1].shape:
+        raise UserError(
+            f"its forward gives {tuple(alone.shape)} for one clip alone, where "
+            f"{tuple(logits[:1].shape)} is needed: no squeeze() over the axis of the clips"
+        )
+    gap = _gap(alone, logits[:1], logits)
     if gap > _ALIKE:
         raise UserError(
             f"a clip's logits depend on its batch, by {gap:.2g} of the largest: batch norm in "
-            "training mode, or statistics over the batch; let eval() reach every layer"
+            "training mode, statistics over the batch, or what is kept from a call before; let "
+            "eval() reach every layer"
         )
 
 

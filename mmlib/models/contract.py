@@ -1,6 +1,11 @@
 """What a model of your own says of its inputs: docs/own_models.md is the contract in one page."""
 
 from dataclasses import dataclass
+from math import inf
+from numbers import Real
+from typing import Any
+
+from mmlib.runtime.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -9,6 +14,9 @@ class Waveform:
 
     rate_hz: int
     seconds: float
+
+    def __post_init__(self) -> None:
+        _checked(self, whole=("rate_hz",), positive=("seconds",))
 
     @property
     def samples(self) -> int:
@@ -29,5 +37,19 @@ class Frames:
     rate_hz: float
     size: int
 
+    def __post_init__(self) -> None:
+        _checked(self, whole=("count", "size"), positive=("rate_hz",))
+
 
 Input = Waveform | LogMel | Frames
+
+
+def _checked(declared: Any, *, whole: tuple[str, ...], positive: tuple[str, ...]) -> None:
+    """Make the values plain numbers; UserError for one that no signal can have."""
+    for name in (*whole, *positive):
+        value: Any = getattr(declared, name)
+        kind: Any = int if name in whole else float
+        if not isinstance(value, Real) or not 0 < value < inf or kind(value) != value:
+            wanted = "a whole number above 0" if name in whole else "a number above 0"
+            raise UserError(f"{declared!r}: {name} must be {wanted}")
+        object.__setattr__(declared, name, kind(value))

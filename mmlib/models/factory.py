@@ -5,21 +5,24 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from mmlib.models.contract import Frames, LogMel, Waveform
+from mmlib.models.users_code import contained, users_code
 from mmlib.params.training import FRESH, ModelRow
 from mmlib.runtime.errors import UserError
 from mmlib.threats import MODALITIES
 
 _KINDS = {"audio": (Waveform, LogMel), "video": (Frames,)}
+_NAMED = 8
+"""At most so many functions are named where the one that is asked for is not there."""
+_FOLDERS: set[Path] = set()
+"""Those of the users' files that this process has imported."""
 
 
 def make(row: ModelRow, classes: Sequence[str]) -> nn.Module:
@@ -28,19 +31,24 @@ def make(row: ModelRow, classes: Sequence[str]) -> nn.Module:
     Weights that the factory draws are the same ones every time. UserError for a factory that is not
     there, that raises, or whose net does not declare what docs/own_models.md asks for.
     """
-    factory = find(row)
     weights = None if Path(row.weights) == FRESH else Path(row.weights)
-    with torch.random.fork_rng(devices=[]), users_code(f"the factory {row.factory}"):
-        torch.manual_seed(0)
-        net = factory(weights, list(classes), **row.options)
+    with contained(), users_code(f"the factory {row.factory}"):
+        net = find(row)(weights, list(classes), **row.options)
+    net = _bare(net)
     if not isinstance(net, nn.Module):
-        raise UserError(
-            f"the factory {row.factory} returns {type(net).__name__}: return an nn.Module"
-        )
+        kind = f"the class {net.__name__}" if isinstance(net, type) else type(net).__name__
+        raise UserError(f"the factory {row.factory} returns {kind}: return an nn.Module")
     _declared(net)
     with users_code("its eval()"):
         net.eval()
     return net
+
+
+def _bare(net: Any) -> Any:
+    """The net inside what spreads it over GPUs, or compiles it anew for each number of clips."""
+    if isinstance(net, nn.DataParallel):
+        return _bare(net.module)
+    return getattr(net, "_orig_mod", net)
 
 
 def find(row: ModelRow) -> Callable[..., Any]:
@@ -53,9 +61,10 @@ def find(row: ModelRow) -> Callable[..., Any]:
     function = getattr(module, row.function, None)
     if not callable(function):
         known = [name for name, _ in inspect.getmembers(module, inspect.isfunction)]
+        more = " and more" if len(known) > _NAMED else ""
         raise UserError(
             f"factory {row.factory}: there is no function {row.function!r}, only "
-            f"{', '.join(known) or 'none'}"
+            f"{', '.join(known[:_NAMED]) or 'none'}{more}"
         )
     found: Callable[..., Any] = function
     return found
@@ -63,27 +72,14 @@ def find(row: ModelRow) -> Callable[..., Any]:
 
 def source(row: ModelRow) -> Path:
     """The file of the factory, wherever it is."""
-    return row.file or Path(inspect.getsourcefile(find(row)) or row.module)
-
-
-@contextmanager
-def users_code(what: str) -> Iterator[None]:
-    """Turn whatever a user's code raises into a UserError of one line; `what` was being done."""
+    if row.file:
+        return row.file
+    factory = find(row)
     try:
-        yield
-    except UserError:
-        raise
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"{what} needs the package {error.name}, which is not installed: pip install it"
-        ) from error
-    except Exception as error:  # whatever a user's code may raise
-        raise UserError(f"{what} raised {_said(error)} (MMLIB_DEBUG=1 shows where)") from error
-
-
-def _said(error: Exception) -> str:
-    first = next((line for line in str(error).splitlines() if line.strip()), "")
-    return f"{type(error).__name__}: {first.strip()[:300]}" if first else type(error).__name__
+        file = inspect.getsourcefile(factory)
+    except TypeError:  # a functools.partial, or an object that is called
+        file = getattr(sys.modules[row.module], "__file__", None)
+    return Path(file or row.module)
 
 
 def _imported(file: Path) -> Any:
@@ -98,8 +94,11 @@ def _imported(file: Path) -> Any:
     if spec is None or spec.loader is None:
         raise UserError(f"factory: {file} is no Python file")
     module = importlib.util.module_from_spec(spec)
+    folder = Path(place).parent
+    _forget_namesakes(folder)
+    _FOLDERS.add(folder)
     sys.modules[name] = module
-    sys.path.insert(0, str(file.resolve().parent))
+    sys.path.insert(0, str(folder))
     try:
         with users_code(f"importing {file}"):
             spec.loader.exec_module(module)
@@ -107,8 +106,25 @@ def _imported(file: Path) -> Any:
         del sys.modules[name]
         raise
     finally:
-        sys.path.remove(str(file.resolve().parent))
+        sys.path.remove(str(folder))
+        # What the factory itself imports is found too, after all else.
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
     return module
+
+
+def _forget_namesakes(folder: Path) -> None:
+    """Let go of modules beside other users' files that are called as modules of this folder."""
+    others = _FOLDERS - {folder}
+    for name, module in list(sys.modules.items()):
+        file, top = getattr(module, "__file__", None), name.partition(".")[0]
+        theirs = file and any(
+            Path(file).is_relative_to(other / top) or Path(file) == other / f"{top}.py"
+            for other in others
+        )
+        ours = (folder / top).is_dir() or (folder / f"{top}.py").is_file()
+        if theirs and ours and top != "mmlib":
+            del sys.modules[name]
 
 
 def _declared(net: Any) -> None:
@@ -125,20 +141,35 @@ def _declared(net: Any) -> None:
             raise UserError(f"its inputs[{name!r}] must be {known}, not {declared!r}")
     texts = isinstance(classes, list | tuple) and all(isinstance(name, str) for name in classes)
     if not texts or not classes:
-        raise UserError("it must have classes: a list of the names of its outputs, in their order")
+        raise UserError(
+            "it must have classes: a list of the names of its outputs, in their order, "
+            f"{_instead(classes)}"
+        )
     if len(set(classes)) < len(classes):
         twice = next(name for name in classes if list(classes).count(name) > 1)
         raise UserError(f"its classes hold {twice!r} twice: give each output a name of its own")
     optional = getattr(net, "optional", ())
     if not set(optional) <= set(inputs):
         raise UserError(f"its optional is {optional!r}: name inputs that clips may lack")
-    lazy = [
-        name
-        for name, tensor in (*net.named_parameters(), *net.named_buffers())
-        if isinstance(tensor, UninitializedParameter | UninitializedBuffer)
-    ]
+    tensors = (*net.named_parameters(), *net.named_buffers())
+    lazy = [n for n, t in tensors if isinstance(t, UninitializedParameter | UninitializedBuffer)]
     if lazy:
         raise UserError(
             f"its lazy layers have no weights yet ({lazy[0]}): run one forward pass in the "
             "factory, then load the weights"
         )
+    empty = [name for name, tensor in tensors if tensor.is_meta]
+    if empty:
+        raise UserError(
+            f"its weights have no values ({empty[0]} is on the device meta): make the net on the "
+            "CPU, and load them in the factory"
+        )
+
+
+def _instead(classes: Any) -> str:
+    """What it has for classes, and how they become a list."""
+    if isinstance(classes, Mapping) and all(isinstance(name, str) for name in classes.values()):
+        return "not a dict: list(classes.values())"
+    if not isinstance(classes, list | tuple):
+        return f"not {type(classes).__name__}"
+    return f"not of {type(next(iter(classes), None)).__name__}" if classes else "not an empty one"

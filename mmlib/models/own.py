@@ -12,12 +12,16 @@ from mmlib.models.base import Model
 from mmlib.models.contract import Waveform
 from mmlib.models.factory import make, source
 from mmlib.models.fitting import as_json, fitting
+from mmlib.models.users_code import users_code
 from mmlib.params.training import ModelRow
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.scratch import fingerprint
 from mmlib.threats import MODALITIES
 
 Values = Mapping[str, Any]
+
+_ALIKE = 1e-2
+"""Imprints of one draw are this near, on any machine; those of two are about 1 apart."""
 
 
 class OwnModel(Model):
@@ -50,7 +54,10 @@ class OwnModel(Model):
     def encode(self, modality: str, x: Tensor) -> Tensor:
         """What the net reads of clips, or, where it splits, its vector of them."""
         fitted: Tensor = self.normalise[modality](x)
-        vector: Tensor = self.net.encode(modality, fitted) if self.splits else fitted
+        if not self.splits:
+            return fitted
+        with users_code("its encode"):
+            vector: Tensor = self.net.encode(modality, fitted)
         return vector
 
     def encode_one(self, modality: str, batch: Batch) -> Tensor:
@@ -64,13 +71,16 @@ class OwnModel(Model):
     def classify(self, embeddings: Mapping[str, Tensor]) -> Tensor:
         """The net's logits for the data's classes, (B, K) float32, from the outputs of `encode`."""
         net = self.net.classify if self.splits else self.net
-        return logits_of(net(dict(embeddings))).float().index_select(1, self.columns)
+        with users_code("its classify" if self.splits else "its forward"):
+            logits = logits_of(net(dict(embeddings))).float()
+        return logits.index_select(1, self.columns)
 
     def embed(self, batch: Batch) -> dict[str, Tensor]:
         """The penultimate vector; nothing where the net has no `embed`."""
         if not self.embeds:
             return {}
-        return {self.penultimate: self.net.embed(self.fitted(batch)).float()}
+        with users_code("its embed"):
+            return {self.penultimate: self.net.embed(self.fitted(batch)).float()}
 
     def fitted(self, batch: Batch) -> Batch:
         """The batch as the net reads it."""
@@ -97,6 +107,7 @@ def wrap(net: Any, row: ModelRow, columns: Sequence[int], held: Values) -> OwnMo
             "columns": list(columns),
             "held": dict(held),
             "sha256": _marks(row),
+            "imprint": _imprint(net),
         },
         "inputs": {name: as_json(net.inputs[name]) for name in model.modalities},
     }
@@ -109,7 +120,14 @@ def rebuild(architecture: Values, classes: Sequence[str]) -> OwnModel:
     for file, mark in _marks(row).items():
         if architecture["sha256"].get(file) != mark:
             raise UserError(f"{file} has changed since its model was admitted: run `dvc repro`")
-    return wrap(make(row, classes), row, architecture["columns"], architecture["held"])
+    net = make(row, classes)
+    now, then = _imprint(net), architecture["imprint"]
+    if len(now) != len(then) or any(abs(a - b) > _ALIKE for a, b in zip(now, then, strict=True)):
+        raise UserError(
+            f"the factory {row.factory} makes a net of other weights each time: seed the generator "
+            "that they are drawn from, or save them in a file"
+        )
+    return wrap(net, row, architecture["columns"], architecture["held"])
 
 
 def logits_of(output: Any) -> Tensor:
@@ -132,6 +150,16 @@ def _marks(row: ModelRow) -> dict[str, str]:
     code = Path(row.code) if row.file else source(row)
     files = sorted(code.rglob("*.py")) if code.is_dir() else [code]
     return {str(path): fingerprint(path) for path in (*files, Path(row.weights))}
+
+
+def _imprint(net: nn.Module) -> list[float]:
+    """What tells draws of each weight apart: its sum, signs alternating, over its norm."""
+    found = []
+    for weight in net.parameters():
+        flat = weight.detach().flatten().double()
+        norm = float(flat.norm()) or 1.0
+        found.append(round(float(flat[::2].sum() - flat[1::2].sum()) / norm, 6))
+    return found
 
 
 def _rows(head: Any, columns: Sequence[int]) -> nn.Linear:

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from mmlib.batch import Clips, LabelledBatch, to_device
 from mmlib.models.base import Model
 from mmlib.runtime.arrays import Floats32, Indices
+from mmlib.runtime.errors import UserError
 
 
 class Prediction(NamedTuple):
@@ -33,12 +34,23 @@ def predict(
     for batch in in_batches(clips, None, batch_size, model.modalities):
         with torch.inference_mode():
             vectors, logits = model.outputs(to_device(batch.inputs, device))
-        yield Prediction(
-            batch.clip_ids,
-            batch.labels.numpy(),
-            logits.cpu().numpy(),
-            {name: vector.cpu().numpy() for name, vector in vectors.items()},
-        )
+        found = {name: vector.cpu().numpy() for name, vector in vectors.items()}
+        part = Prediction(batch.clip_ids, batch.labels.numpy(), logits.cpu().numpy(), found)
+        if model.foreign:
+            _assert_finite(part)
+        yield part
+
+
+def _assert_finite(part: Prediction) -> None:
+    """Refuse outputs of a net from elsewhere that no attack could rank."""
+    for what, values in {"logits": part.logits, **part.vectors}.items():
+        bad = np.flatnonzero(~np.isfinite(values).all(1))
+        if len(bad):
+            raise UserError(
+                f"its {what if what == 'logits' else 'embed'} of the clip "
+                f"{part.clip_ids[bad[0]]!r} and {len(bad) - 1} more are not finite: look for 0 / 0 "
+                "or log(0) where a clip is silent or black, and add a small number there"
+            )
 
 
 def predict_splits(

@@ -171,6 +171,23 @@ def test_a_run_is_loaded_again_from_its_description(folder: Path) -> None:
         (folder / file).write_bytes(before)
 
 
+def test_a_net_drawn_anew_each_time_is_refused(folder: Path) -> None:
+    more = """
+import torch
+
+
+def drawn(weights, classes):
+    net, generator = again(weights, classes), torch.Generator()
+    generator.seed()
+    nn.init.normal_(next(net.parameters()), generator=generator)
+    return net
+"""
+    (folder / "adapter.py").write_text(ADAPTER + more, encoding="utf-8")
+    path = admit(folder, "own", factory="adapter.py:drawn")
+    with pytest.raises(UserError, match="makes a net of other weights each time: seed"):
+        checkpoint.load(path)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -8,12 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-from mmlib.batch import Batch
+from mmlib.batch import Batch, LabelledBatch
 from mmlib.models.admission import admit, admit_missing
 from mmlib.models.naming import columns
 from mmlib.models.own import OwnModel
+from mmlib.models.predict import predict
 from mmlib.params.training import BY_NAME
 from mmlib.runtime.errors import UserError
+from tests.models import odd_nets
 from tests.models import own_nets as nets
 
 HELD = {
@@ -24,6 +26,21 @@ HELD = {
     "frame_rate_hz": 4.0,
     "size": 32,
 }
+
+
+class Held:
+    """Clips named a, b, c ... as `predict` takes them."""
+
+    def __init__(self, inputs: Batch) -> None:
+        self.inputs = inputs
+
+    def __len__(self) -> int:
+        return len(self.inputs["audio"])
+
+    def gather(self, indices: Any, modalities: Any) -> LabelledBatch:
+        ids = tuple("abcdefgh"[index] for index in indices)
+        rows = {name: self.inputs[name][indices] for name in modalities}
+        return LabelledBatch(ids, rows, torch.zeros(len(ids), 3))
 
 
 def made(net: nn.Module, seed: int = 0) -> OwnModel:
@@ -79,6 +96,15 @@ def test_a_net_that_keeps_the_contract_is_admitted(kind: type[nn.Module], seed: 
         (nets.Output, "returns a SimpleNamespace"),
         (nets.Half, "are float16"),
         (nets.WrongWidth, r"gives \(4, 2\) for 4 clips, but its classes name 3"),
+        (odd_nets.ExtraAxis, r"\(4, 3\) is needed: reshape them"),
+        (odd_nets.EachFrame, "take the mean or the maximum over the frames"),
+        (
+            odd_nets.Squeezed,
+            r"gives \(3,\) for one clip alone, where \(1, 3\) is needed: no squeeze",
+        ),
+        (odd_nets.Labels, "outputs are int64: return the logits themselves"),
+        (odd_nets.KeptOutputs, "in another order differ"),
+        (odd_nets.TwoArguments, "it is called with one argument, a dict"),
         (nets.OtherDevice, "on two devices"),
         (nets.Raises, "raised KeyError: 'sound'"),
         (nets.Nan, "not finite for a real clip"),
@@ -99,6 +125,17 @@ def test_a_split_net_whose_parts_disagree_is_refused() -> None:
     net.forward = lambda batch: 2 * net.classify({m: net.encode(m, x) for m, x in batch.items()})
     with pytest.raises(UserError, match="classify of what encode gives differs"):
         admit(made(net), clips())
+
+
+def test_a_clip_whose_logits_are_not_finite_is_named() -> None:
+    """The few clips of admission need not hold the one that is silent."""
+    model = made(odd_nets.OverItsPeak())
+    admit(model, clips())
+    heard = clips()
+    heard["audio"][2] = 0
+    held: Any = Held(heard)
+    with pytest.raises(UserError, match="its logits of the clip 'c' and 0 more are not finite"):
+        list(predict(model, held, batch_size=4, device=torch.device("cpu")))
 
 
 def test_a_missing_track_is_refused_unless_the_net_calls_it_optional() -> None:

@@ -1,5 +1,6 @@
 """`make evaluate`: a folder of its own, its params set to what the net declares, ours untouched."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,22 @@ def test_a_net_of_log_mel_keeps_the_signals_of_params(params: Path) -> None:
     assert found.attack.domain == "log_mel"
     assert found.shard.mel == ours.shard.mel
     assert found.shard.video == ours.shard.video
+
+
+def test_clips_have_the_seconds_that_are_given_or_what_the_net_needs(params: Path) -> None:
+    """Frames around a clip's middle need its length: that of params may be another."""
+    assert load(laid(params, "--seconds", "10")).shard.seconds == 10.0
+    assert load(laid(params, "--seconds", "1.2")).shard.seconds == 2.0
+
+
+def test_what_can_be_imported_here_can_be_in_the_folder(
+    params: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", "src:/elsewhere")
+    places = evaluate._import_path(Path("evaluations/mine")).split(os.pathsep)
+    here = params.parent.resolve()
+    expected = [here / "evaluations/mine", here, here / "src", Path("/elsewhere")]
+    assert [Path(place) for place in places] == expected
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,150 @@
+"""Code that users wrote, run: what it raises in one line that says what to change.
+
+Also what it draws and sets for the whole process: the same every time, and put back.
+"""
+
+import random
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from mmlib.runtime.errors import UserError
+
+_MOST = 300
+"""Characters of what was raised that are told."""
+_REMEDIES = (
+    (
+        r"same device|device type|\bmeta\b",
+        "it meets tensors on two devices: keep each constant with register_buffer, so that it goes "
+        "where the net goes, and make new tensors on the device of the input",
+    ),
+    (
+        r"numpy.*grad|grad.*numpy",
+        "it leaves torch for numpy, where no gradient follows: write that step with torch",
+    ),
+    (
+        r"HalfTensor|BFloat16|same dtype|expected scalar type",
+        "inputs are float32: net.float() in the factory",
+    ),
+    (
+        r"no known parent package",
+        "a file's neighbours are imported by their bare names: from layers import ..., not from "
+        ".layers import ...",
+    ),
+    (
+        r"NVIDIA|CUDA|cuda",
+        "leave .cuda() and .to(device) out: the pipeline moves the net where there is a GPU; new "
+        "tensors belong on the device of the input",
+    ),
+    (
+        r"state_dict.*[\"']module\.",
+        "take `module.` off the names: {k.removeprefix('module.'): v for k, v in state.items()}",
+    ),
+    (
+        r"FileNotFoundError",
+        "the stages run in a folder of their own: begin the path with Path(__file__).parent, or "
+        "name the file as WEIGHTS",
+    ),
+    (
+        r"NoneType.*(seek|PathLike)|PathLike.*NoneType",
+        "it was given no file of weights: WEIGHTS=file, or weights in the row",
+    ),
+    (
+        r"does not require grad",
+        "forward is also called without gradients: no backward pass in it, but under "
+        "torch.enable_grad()",
+    ),
+    (
+        r"invalid load key|Unsupported operand|PytorchStreamReader|EOFError|deserializing header",
+        "the file of weights is cut short or of another kind",
+    ),
+    (
+        r"[Ww]eights.only|Can't get attribute",
+        "the file holds a whole net, not its tensors: torch.save(net.state_dict(), ...) where it "
+        "was trained, and name that file",
+    ),
+    (
+        r"^the factory .* TypeError.* argument",
+        "it is called as factory(weights, classes, **options)",
+    ),
+    (
+        r"^its embed ",
+        "embed(batch) gives the vector that head reads; a layer of that name needs another name",
+    ),
+    (
+        r"^its forward .*(TypeError.* argument|unhashable|'dict' object|KeyError)",
+        'it is called with one argument, a dict with the tensors "audio", "video" or both',
+    ),
+    (
+        r"^its (encode|classify) .*TypeError.* argument",
+        "it is called as encode(modality, x), classify(vectors); a method of another meaning needs "
+        "another name",
+    ),
+)
+
+
+@contextmanager
+def users_code(what: str) -> Iterator[None]:
+    """Turn whatever a user's code raises into a UserError of one line; `what` was being done."""
+    try:
+        yield
+    except (UserError, KeyboardInterrupt, GeneratorExit):
+        raise
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{what} needs the package {error.name}, which is not installed: pip install it"
+        ) from error
+    except SystemExit as error:
+        raise UserError(
+            f"{what} ends the process (exit status {error.code}): a script's command line belongs "
+            'under if __name__ == "__main__":'
+        ) from error
+    except BaseException as error:  # whatever a user's code may raise
+        said = f"{what} raised {_said(error)}"
+        whole = " ".join(f"{what} raised {type(error).__name__}: {error}".split())
+        remedy = next((text for sign, text in _REMEDIES if re.search(sign, whole)), "")
+        raise UserError(f"{said}{remedy and ': '}{remedy} (MMLIB_DEBUG=1 shows where)") from error
+
+
+@contextmanager
+def contained() -> Iterator[None]:
+    """The process as it was before, whatever runs inside; it draws the same every time.
+
+    Random states of torch (CPU), numpy and Python, whether gradients are taken, default dtype and
+    device, and the number of threads.
+    """
+    # Users draw from numpy's global state, whatever one should do.
+    ours, numpys = random.getstate(), np.random.get_state()  # noqa: NPY002
+    dtype, device = torch.get_default_dtype(), torch.get_default_device()
+    gradients, threads = torch.is_grad_enabled(), torch.get_num_threads()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            np.random.seed(0)  # noqa: NPY002
+            random.seed(0)
+            yield
+    finally:
+        random.setstate(ours)
+        np.random.set_state(numpys)  # noqa: NPY002
+        torch.set_default_dtype(dtype)
+        if torch.get_default_device() != device:
+            torch.set_default_device(device)
+        torch.set_grad_enabled(gradients)
+        torch.set_num_threads(threads)
+
+
+def _said(error: BaseException) -> str:
+    """Its kind and message; of several lines those that say more than that a list follows."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    lines = [" ".join(line.split()) for line in plain.splitlines() if line.strip()]
+    text = lines[0] if lines else ""
+    for line in lines[1:]:
+        if not text.endswith(":"):
+            break
+        text = f"{text} {line}"
+    if len(text) > _MOST:
+        text = f"{text[:_MOST]} ..."
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
