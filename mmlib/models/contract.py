@@ -1,7 +1,7 @@
 """What a model of your own says of its inputs: docs/own_models.md is the contract in one page."""
 
 from dataclasses import dataclass
-from math import inf
+from math import inf, nan
 from numbers import Real
 from typing import Any
 
@@ -49,7 +49,8 @@ def _checked(declared: Any, *, whole: tuple[str, ...], positive: tuple[str, ...]
     for name in (*whole, *positive):
         value: Any = getattr(declared, name)
         kind: Any = int if name in whole else float
-        if not isinstance(value, Real) or not 0 < value < inf or kind(value) != value:
+        number = float(value) if isinstance(value, Real) else nan
+        if not 0 < number < inf or kind(number) != number:
             wanted = "a whole number above 0" if name in whole else "a number above 0"
             raise UserError(f"{declared!r}: {name} must be {wanted}")
-        object.__setattr__(declared, name, kind(value))
+        object.__setattr__(declared, name, kind(number))
