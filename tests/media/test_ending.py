@@ -88,7 +88,7 @@ def test_a_packet_of_a_program_stream_that_ends_within() -> None:
 
 
 def test_fragments_that_an_index_counts_up(tmp_path: Path) -> None:
-    flags = "-movflags frag_keyframe+empty_moov+global_sidx -frag_duration 300000"
+    flags = "-movflags dash+global_sidx -frag_duration 300000"
     data = make(tmp_path / "a.m4a", SOUND, "-c:a aac", flags).read_bytes()
     assert decode(data, FORM, LIMITS).damage is None
     begins = [unit.begin for unit in KINDS["m4a"][1](data)]
