@@ -108,11 +108,24 @@ def open_rows(heads: list[str], rows: list[list[str]]) -> tuple[list[str], list[
     """The header and the rows of a csv, without their `#check`; ValueError if it does not fit."""
     if CHECK not in heads and not has_seal([heads, *rows]):
         return heads, rows
+    return require_seal(heads, rows)
+
+
+def require_seal(heads: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """As `open_rows`, of a csv that must have a `#check`."""
     *plain_heads, head = heads
     cells, plain = [row[-1] for row in rows], [row[:-1] for row in rows]
     if head != CHECK or not rows or cells != _column(plain_heads, plain):
         raise ValueError(_CHANGED)
     return plain_heads, plain
+
+
+def is_marked(text: bytes) -> bool:
+    """Tell whether a csv's text has a `#check` anywhere, or what such a column holds.
+
+    However lenient a reader is, of a column that has run into another it may see neither.
+    """
+    return CHECK.encode() in text or _IN_CSV.search(text.decode("latin-1")) is not None
 
 
 def has_seal(rows: Sequence[Sequence[str]]) -> bool:

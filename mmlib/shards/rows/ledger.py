@@ -16,7 +16,7 @@ from mmlib.runtime import parquet
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.lists import Row, RowError, read_list
 from mmlib.runtime.scratch import publish_csv
-from mmlib.runtime.sealed import CHECK, has_seal, open_rows
+from mmlib.runtime.sealed import CHECK, has_seal, is_marked, require_seal
 from mmlib.runtime.storage import csv_text, reading
 from mmlib.shards.rows.clips import (
     FAILED,
@@ -127,14 +127,14 @@ def _require_whole(path: Path, rows: Sequence[Row]) -> None:
 
     One without rows restricts nothing, so that it must not come of one that was cut off.
     """
+    text = path.read_bytes()
     if not rows:
-        text = path.read_bytes()
         if not text.endswith((b"\n", b"\r")) or CHECK.encode() in text:
             raise ValueError("it is empty, or cut off after its header")
         return
     heads, cells = list(rows[0].cells), [list(row.cells.values()) for row in rows]
-    if heads == [*MANIFEST_HEADS, CHECK] or has_seal(cells):
-        open_rows(heads, cells)
+    if is_marked(text) or CHECK in heads or has_seal(cells):
+        require_seal(heads, cells)
 
 
 def _whole(row: Row) -> Row:
