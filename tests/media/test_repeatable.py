@@ -3,7 +3,7 @@
 import hashlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from tests.media.damaging import damaged, whole
 from tests.media.making import PICTURES, SOUND, join, make, wav
 from tests.samples import FORM, LIMITS, tone
 
-_RUNS = 4
+_RUNS = 3
 _BUSY = "while True: pass"
 
 
@@ -82,9 +82,19 @@ def fingerprint(file: Path, start_s: float | None) -> str:
 
 
 @pytest.mark.usefixtures("busy")
-@pytest.mark.parametrize("start_s", [None, 0.6])
-@pytest.mark.parametrize("fault", [nine_channels, changing, noise, cut, overwritten])
-def test_every_run_gives_the_same(tmp_path: Path, fault: object, start_s: float | None) -> None:
-    assert callable(fault)
+@pytest.mark.parametrize(
+    ("fault", "start_s"),
+    [
+        (nine_channels, None),
+        (changing, None),
+        (changing, 0.6),
+        (noise, None),
+        (cut, None),
+        (overwritten, None),
+    ],
+)
+def test_every_run_gives_the_same(
+    tmp_path: Path, fault: Callable[[Path], Path], start_s: float | None
+) -> None:
     file = fault(tmp_path)
     assert len({fingerprint(file, start_s) for _ in range(_RUNS)}) == 1
