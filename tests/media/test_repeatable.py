@@ -21,12 +21,10 @@ _BUSY = "while True: pass"
 
 @pytest.fixture(scope="module")
 def busy() -> Iterator[None]:
-    """Two processes that take what time they get."""
-    loads = [subprocess.Popen([sys.executable, "-c", _BUSY]) for _ in range(2)]
-    yield
-    for load in loads:
+    """A process that takes what time it gets."""
+    with subprocess.Popen([sys.executable, "-c", _BUSY]) as load:
+        yield
         load.kill()
-        load.wait()
 
 
 def nine_channels(folder: Path) -> Path:
