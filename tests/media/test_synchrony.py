@@ -72,6 +72,7 @@ _UNTOLD = {
     *((kind, name) for kind in _COUNTED for name in (*_AFTER, "sound begins late")),
     *((kind, "any rate") for kind in _EVEN),
     ("mxf", "pictures begin late"),
+    ("mov", "sound has a gap"),
 }
 TIMELINES = [
     (kind, name) for kind in KINDS for name in (*_BEFORE, *_AFTER) if (kind, name) not in _UNTOLD
