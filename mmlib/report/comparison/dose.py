@@ -6,7 +6,7 @@ from typing import Any
 ENOUGH = 0.1
 """Share of draws, of the anchor's class or of lambda, that a guide must change for a verdict on it.
 
-Mixup as a whole moves mAP by .01 to .03 on the demo, and one seed by about .01 (docs/results.md):
+Mixup as a whole moves mAP by up to .06 on the demo, and one seed by about .01 (docs/results.md):
 guidance that changes less than a tenth of what is drawn would have to be worth many times all of
 mixup to show. [choice]
 """
