@@ -210,13 +210,3 @@ def test_a_shard_of_pictures_is_smaller(tmp_path: Path) -> None:
         write_shard(path, layout.model_copy(update={"jpeg_quality": quality}), written)
         sizes[quality] = path.stat().st_size
     assert sizes[95] < sizes[None] / 2
-
-
-@pytest.mark.slow
-def test_two_workers_write_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = []
-    for workers in ("1", "2"):
-        monkeypatch.setenv("MMLIB_WORKERS", workers)
-        root = made(tmp_path / workers, of_quality(95))
-        found.append({path.name: path.read_bytes() for path in sorted(root.iterdir())})
-    assert found[0] == found[1]

@@ -224,9 +224,12 @@ def test_workers_and_kills_leave_no_trace(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.slow
 def test_two_workers_write_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    reference = contents(shards_of(tmp_path / "one", clips()))
+    """Frames as JPEG among them."""
+    video = SETTINGS.video.model_copy(update={"jpeg_quality": 95})
+    settings = SETTINGS.model_copy(update={"video": video})
+    reference = contents(shards_of(tmp_path / "one", clips(), settings))
     monkeypatch.setenv("MMLIB_WORKERS", "2")
-    assert contents(shards_of(tmp_path / "two", clips())) == reference
+    assert contents(shards_of(tmp_path / "two", clips(), settings)) == reference
 
 
 def test_other_settings_do_not_take_up_old_pieces(

@@ -68,6 +68,18 @@ def test_a_size_goes_over_a_source(params: Path, source: str, size: str) -> None
     )
 
 
+@pytest.mark.parametrize("size", ["tiny", "small", "paper"])
+def test_a_size_goes_over_the_clips_of_an_adapter(params: Path, size: str) -> None:
+    before = params.read_text(encoding="utf-8")
+    for adapters in ("panns_cnn14 r2plus1d_18", "cav_mae videomae", "ast_transformer"):
+        profiles.apply(f"{adapters} {size}", FOLDER, params)
+        video = load(params).shard.video
+        assert video.rate_hz is None
+        assert video.jpeg_quality == (95 if size == "paper" else None)
+    profiles.apply("demo", FOLDER, params)
+    assert params.read_text(encoding="utf-8") == before
+
+
 def test_an_empty_table_takes_the_rows_of_a_profile_and_gives_them_back(params: Path) -> None:
     profiles.apply("folder small study", FOLDER, params)
     found = load(params)
