@@ -6,7 +6,12 @@ from collections.abc import Mapping, Sequence
 from mmlib.metrics.intervals import Interval
 from mmlib.report import threats, wording
 from mmlib.report.comparison.power import detectable, power
-from mmlib.report.comparison.predictors import COVARIATES, Prediction, claim_key
+from mmlib.report.comparison.predictors import (
+    COVARIATES,
+    WEAK,
+    Prediction,
+    claim_key,
+)
 from mmlib.report.comparison.verdict import Claim
 from mmlib.report.evidence import evidence
 from mmlib.report.inputs import Inputs
@@ -58,7 +63,8 @@ def prediction(
         f" clean AP and class size, {wording.listed(given)}.",
         "Over all runs and threats, each taken alone, the claim is supported by"
         f" {verdicts.count('supported')} of {len(rows)} such correlations, not supported by"
-        f" {verdicts.count('not supported')}, undecided by {verdicts.count('undecided')}.",
+        f" {verdicts.count('not supported')}, undecided by {verdicts.count('undecided')}. Not"
+        f" supported: r, or partial r, lies below {WEAK} and explains under a tenth of the spread.",
         _power(first, [claims[claim_key(p)] for p in shown.values()], claims, confidence),
     ]
     verdict = _prediction_verdict({names[m]: claims[claim_key(p)] for m, p in shown.items()})
