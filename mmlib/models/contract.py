@@ -49,7 +49,8 @@ def _checked(declared: Any, *, whole: tuple[str, ...], positive: tuple[str, ...]
     for name in (*whole, *positive):
         value: Any = getattr(declared, name)
         kind: Any = int if name in whole else float
-        if not isinstance(value, Real) or not 0 < value < inf or kind(value) != value:
+        number = isinstance(value, Real)
+        if not number or not 0 < value < inf or kind(value) != value:
             wanted = "a whole number above 0" if name in whole else "a number above 0"
             raise UserError(f"{declared!r}: {name} must be {wanted}")
         object.__setattr__(declared, name, kind(value))

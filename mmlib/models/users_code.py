@@ -44,6 +44,10 @@ _REMEDIES = (
         "take `module.` off the names: {k.removeprefix('module.'): v for k, v in state.items()}",
     ),
     (
+        r"Unexpected key\(s\) in state_dict: .*\"(state_dict|model_state_dict|model)\"",
+        "the file holds a dict around the weights: load_state_dict(torch.load(...)['state_dict'])",
+    ),
+    (
         r"FileNotFoundError",
         "the stages run in a folder of their own: begin the path with Path(__file__).parent, or "
         "name the file as WEIGHTS",

@@ -53,7 +53,11 @@ def written(folder: Path, more: str = "", name: str = "net.py") -> Path:
         ("Net", ""),
         ("partial", "partial = functools.partial(factory)\n"),
         ("wrapped", "def wrapped(w, c): return nn.DataParallel(Net(w, c))\n"),
-        ("compiled", "def compiled(w, c): return torch.compile(Net(w, c))\n"),
+        # As torch.compile gives it, whose import takes seconds.
+        (
+            "compiled",
+            "def compiled(w, c):\n    n = nn.Module()\n    n._orig_mod = Net(w, c)\n    return n\n",
+        ),
         ("late", "def late(w, c):\n    from layers import kind\n    return kind(Net)(w, c)\n"),
         ("loud", "def loud(w, c):\n    print('# loading')\n    return Net(w, c)\n"),
     ],
@@ -146,6 +150,7 @@ def test_what_is_wrong_is_one_line_that_says_what_to_do(
     ("held", "said"),
     [
         ({"module.layer.weight": torch.ones(2, 4)}, "take `module.` off the names"),
+        ({"model": {"layer.bias": torch.ones(2)}}, "holds a dict around the weights"),
         ({"layer.weight": torch.ones(2, 5)}, "Missing key.*layer.bias"),
         (nn.Linear(2, 2), "the file holds a whole net, not its tensors"),
         (b"<html>404</html>", "cut short or of another kind"),

@@ -14,6 +14,7 @@ from mmlib.evaluation.checks.probe import (
 from mmlib.runtime.arrays import Indices
 from mmlib.runtime.seeds import derive
 from mmlib.shards.read.loader import ShardSet
+from mmlib.shards.read.manifest import filled_splits
 from mmlib.threats import MODALITIES
 
 _FIT_SPLIT = "val"
@@ -28,9 +29,10 @@ def drawn(count: int, wanted: int, seed: int) -> Indices:
 def check_universal(probed: Probe, run: AttackedRun, rows: Indices, wanted: int) -> Outcome:
     """Fit one perturbation on `wanted` clips, and apply it to the probed ones, `rows` of the run's.
 
-    Fitted on clips of the split val; on waveforms, which only eval has, on its other recordings.
+    Fitted on clips of the split val; where eval alone has clips, or waveforms, on its other
+    recordings.
     """
-    if run.settings.domain == "waveform":
+    if run.settings.domain == "waveform" or _FIT_SPLIT not in filled_splits(run.shards):
         source, pool = run, _apart(run.clips, rows)
     else:
         source = replace(run, clips=ShardSet(run.shards, _FIT_SPLIT))

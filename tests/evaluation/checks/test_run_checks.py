@@ -1,6 +1,7 @@
 """All checks of a run, on a small project that was attacked for real, and the stage."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,15 +13,18 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from mmlib.evaluation.attacked.run import AttackedRun
 from mmlib.evaluation.checks.check import (
     Places,
     Task,
+    _probe,
     check_run,
     check_runs,
 )
 from mmlib.evaluation.checks.outcome import Outcome, summary
-from mmlib.evaluation.checks.universal import drawn
+from mmlib.evaluation.checks.universal import check_universal, drawn
 from mmlib.evaluation.sweep import attack as work
+from mmlib.metrics.stored import AttackScores
 from mmlib.models import checkpoint
 from mmlib.models.embed import write_embeddings
 from mmlib.models.predict import predict
@@ -155,6 +159,20 @@ def test_a_run_attacked_on_waveforms(tmp_path: Path, clips: int) -> None:
     for name in set(NAMES) - UNSURE - silent - {"universal_split"}:
         assert found[name].status == "pass", found[name]
     assert found["universal_split"].status == ("pass" if clips == 4 else "warn")
+
+
+def test_where_eval_alone_has_clips_one_perturbation_is_fitted_on_its_others(
+    attacked: Task, tmp_path: Path
+) -> None:
+    shards = shutil.copytree(attacked.places.shards, tmp_path / "shards")
+    manifest = read_manifest(shards)
+    manifest["clips"]["val"] = {"count": 0, "sha256": ids_hash([]), "files": []}
+    publish_json(manifest, shards / MANIFEST_NAME)
+    task = replace(attacked, places=replace(attacked.places, shards=shards))
+    run = AttackedRun.load(task.places.models / "mid", shards, task.attack, torch.device("cpu"))
+    rows, table = drawn(7, 4, 0), AttackScores(task.places.attacks / "mid.parquet")
+    outcome = check_universal(_probe(task, run, table, rows), run, rows, 3)
+    assert outcome.status == "pass", outcome
 
 
 def test_no_other_run_is_said(attacked: Task) -> None:
