@@ -43,5 +43,11 @@ def measure(source: bytes | Path, most_s: float, limits: Limits) -> float:
 def is_longer(file: File, section: Section, limits: Limits) -> bool:
     """Tell whether a chosen track has packets beyond the longest that a clip may be."""
     beyond = section.start_s + section.longest_s
-    tracks = list_packets(file, None, beyond, _LOOK_S, limits)
-    return any(time >= 0 for track in tracks for time in track.times)
+    tracks = [t for t in list_packets(file, None, beyond, _LOOK_S, limits) if t.times]
+    if not any(time >= 0 for track in tracks for time in track.times):
+        return False
+    # Ogg that ends before that is read from its beginning instead, and this is called 0.
+    if any(track.times[0] != 0 for track in tracks):
+        return True
+    whole = list_packets(file, None, 0.0, beyond + _LOOK_S, limits)
+    return any(track.end_s > beyond for track in whole)

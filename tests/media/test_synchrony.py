@@ -129,8 +129,9 @@ def assert_timeline_in_step(kind: str, name: str) -> None:
         assert_in_step(clip(kind, source), source.frame_s, least)
         return
     before, after = _AFTER[name]
+    whole = clip(kind)
     words = (Path(word) if "=" in word else word for word in after.split())
-    file = make(new_file(kind), before, "-i", clip(kind), "-c copy", *words)
+    file = make(new_file(kind), before, "-i", whole, "-c copy", *words)
     assert_in_step(file, WHOLE.frame_s, 3)
 
 
@@ -148,7 +149,8 @@ def test_any_timeline(timeline: tuple[str, str]) -> None:
 
 @given(
     st.sampled_from(
-        ["mp4", "mov", "mkv", "mkv flac", "webm", "avi", "avi mpeg4", "ts", "flv", "nut"]
+        # Not MP3 in AVI, which cannot say that it begins 1105 samples early: a frame and 30 ms.
+        ["mp4", "mov", "mkv", "mkv flac", "webm", "avi", "avi h264", "ts", "flv", "nut"]
     ),
     st.sampled_from(["10", "15", "24000/1001", "30000/1001", "60"]),
     st.sampled_from([8000, 11025, 16000, 22050, 32000, 44100, 48000, 96000]),
