@@ -106,7 +106,7 @@ def open_csv(text: str) -> tuple[list[str], list[list[str]]]:
 
 def open_rows(heads: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
     """The header and the rows of a csv, without their `#check`; ValueError if it does not fit."""
-    if CHECK not in heads and not has_seal([heads, *rows]):
+    if CHECK not in heads and not _has_seal([heads, *rows]):
         return heads, rows
     return require_seal(heads, rows)
 
@@ -128,7 +128,7 @@ def is_marked(text: bytes) -> bool:
     return CHECK.encode() in text or _IN_CSV.search(text.decode("latin-1")) is not None
 
 
-def has_seal(rows: Sequence[Sequence[str]]) -> bool:
+def _has_seal(rows: Sequence[Sequence[str]]) -> bool:
     """Tell whether a cell of the first two rows is that of a `#check`, whatever its column."""
     return any(map(_IN_CSV.fullmatch, chain(*rows[:2])))
 

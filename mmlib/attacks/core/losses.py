@@ -122,8 +122,8 @@ class _OnAnyLabels:
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
         return self.chosen(logits, multi_hot(labels, logits.shape[1]).to(logits.dtype))
 
-    def rows(self, index: Tensor) -> Loss:
-        return resolve(of_rows(self.chosen, index))
+    def rows(self, index: Tensor) -> "_OnAnyLabels":
+        return _OnAnyLabels(of_rows(self.chosen, index))
 
 
 def multi_hot(labels: Tensor, classes: int) -> Tensor:

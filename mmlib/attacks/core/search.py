@@ -147,7 +147,7 @@ class Search:
         """The search of the clips at `index` (R,) alone, with what was found for them."""
         part = copy(self)
         part.batch = {name: tensor[index] for name, tensor in self.batch.items()}
-        part.loss = resolve(of_rows(self.loss, index))
+        part.loss = of_rows(self.loss, index)
         part.labels, part.best_losses = self.labels[index], self.best_losses[index]
         part.regions = {name: region.rows(index) for name, region in self.regions.items()}
         part.clean = {name: region.clean for name, region in part.regions.items()}

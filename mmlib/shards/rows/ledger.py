@@ -16,7 +16,7 @@ from mmlib.runtime import parquet
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.lists import Row, RowError, read_list
 from mmlib.runtime.scratch import publish_csv
-from mmlib.runtime.sealed import CHECK, has_seal, is_marked, require_seal
+from mmlib.runtime.sealed import CHECK, is_marked, require_seal
 from mmlib.runtime.storage import csv_text, reading
 from mmlib.shards.rows.clips import (
     FAILED,
@@ -133,7 +133,7 @@ def _require_whole(path: Path, rows: Sequence[Row]) -> None:
             raise ValueError("it is empty, or cut off after its header")
         return
     heads, cells = list(rows[0].cells), [list(row.cells.values()) for row in rows]
-    if is_marked(text) or CHECK in heads or has_seal(cells):
+    if is_marked(text) or CHECK in heads:
         require_seal(heads, cells)
 
 
