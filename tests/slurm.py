@@ -4,6 +4,7 @@
 `python -m tests.slurm array 4 COMMAND ...` one after another, as a full cluster runs an array.
 """
 
+import itertools
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 JOB = {"SLURM_JOB_ID": "4711", "SLURM_JOB_NODELIST": "localhost"}
+_STEPS = itertools.count(1)
 _OURS = ("SLURM_", "MMLIB_SHARE", "MMLIB_EXECUTOR", "DVC_STAGE", "RANK", "WORLD_SIZE")
 
 
@@ -62,7 +64,8 @@ def start(
 
 def srun(of: int, command: Sequence[str], folder: Path | None = None) -> list[tuple[int, str]]:
     """Run `of` processes at once: of each the exit status, and what it said on stderr."""
-    running = [start(command, step(place, of), folder) for place in range(of)]
+    number = {"SLURM_STEP_ID": str(next(_STEPS))}
+    running = [start(command, step(place, of) | number, folder) for place in range(of)]
     said = [process.communicate()[1] for process in running]
     return [(process.returncode, text) for process, text in zip(running, said, strict=True)]
 

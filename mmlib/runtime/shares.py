@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from mmlib.runtime.errors import UserError
 
 _NESTED = ContextVar("_NESTED", default=False)
-_TORCHRUN = ("TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT", "MASTER_PORT")
+_TORCHRUN = ("TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT")
 _SRUN = ("SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_RESTART_COUNT")
 
 
@@ -58,7 +58,10 @@ def share() -> Share:
         place, _, of = given.partition("/")
         return _checked(_whole("MMLIB_SHARE", place), _whole("MMLIB_SHARE", of), "MMLIB_SHARE")
     if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
-        return _checked(_number("RANK"), _number("WORLD_SIZE"), "RANK", _launch(_TORCHRUN))
+        # torchrun's own name for a start that was given none is always the same.
+        named = os.environ.get(_TORCHRUN[0], "none") != "none"
+        launch = _launch(_TORCHRUN) if named else ""
+        return _checked(_number("RANK"), _number("WORLD_SIZE"), "RANK", launch)
     return _of_slurm()
 
 

@@ -32,6 +32,7 @@ def of(given: pytest.MonkeyPatch, variables: Mapping[str, str]) -> Share:
     [
         ({}, Share(0, 1)),
         (TORCHRUN, Share(1, 4, launch="abc")),
+        ({**TORCHRUN, "TORCHELASTIC_RUN_ID": "none"}, Share(1, 4)),
         (slurm.step(2, 3), Share(2, 3, launch="4711-0")),
         ({**slurm.step(2, 3), "SLURM_RESTART_COUNT": "1"}, Share(2, 3, launch="4711-0-1")),
         # Nothing but the two: no name of the launch.
