@@ -49,7 +49,9 @@ def test_the_first_process_leads_the_others_join_and_all_end(project: Path) -> N
 
 def test_one_that_comes_when_all_is_over_ends_too(project: Path) -> None:
     first = slurm.start(command("exit 0"), slurm.step(0, 2), project)
-    assert first.wait() == 0
+    first.communicate()
+    assert first.returncode == 0
     late = slurm.start(command("exit 0"), slurm.step(1, 2), project)
-    assert late.wait() == 0
+    late.communicate()
+    assert late.returncode == 0
     assert not (project / "node").exists()
