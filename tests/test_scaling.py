@@ -71,7 +71,7 @@ def run(name: str, variables: dict[str, str]) -> str:
 
 
 def test_every_way_has_its_file() -> None:
-    assert set(FILES) == {"decode", "attack", "pipeline"}
+    assert set(FILES) >= {"decode", "attack", "pipeline"}
     assert all(text.count("#SBATCH") for text in FILES.values())
 
 
