@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from mmlib.runtime.errors import UserError, one_line
-from mmlib.runtime.scratch import Scratch, write_whole
+from mmlib.runtime.scratch import Scratch, fingerprint, write_whole
 from mmlib.runtime.shares import Finished, Share
 
 Item = TypeVar("Item")
@@ -40,7 +40,7 @@ class Crew:
 
     def __init__(self, share: Share, scratch: Scratch, label: str) -> None:
         self.share, self._label = share, label
-        self._folder = scratch.ranks / (share.launch or "launch")
+        self._folder = scratch.ranks / fingerprint(share.launch)
         self._began = self._heeded = time.time()
         if not share.alone and share.together:
             for kind in ("done", "failed"):
