@@ -236,6 +236,8 @@ INSIDE = Interval(0.0, -0.04, 0.04)
         (above_zero, Interval(0.2, 0.1, 0.3), "supported"),
         (above_zero, Interval(0.1, -0.1, 0.3), "undecided"),
         (above_zero, Interval(-0.2, -0.3, -0.1), "not supported"),
+        # less its bias, the effect lies on the other side of 0
+        (above_zero, Interval(0.01, -0.3, -0.1), "undecided"),
         (about_zero, INSIDE, "supported"),
         (about_zero, Interval(0.0, -0.04, 0.09), "undecided"),
         (about_zero, Interval(0.1, 0.06, 0.2), "not supported"),
