@@ -31,6 +31,8 @@ _OUTPUTS = {"Video": ("frames", "ticks", "times"), "Audio": ("sound", "blocks")}
 _BARE = ("aac", "ac3", "aiff", "amr", "ape", "au", "eac3", "flac", "mp3", "tta", "wav", "wv")
 # An unknown layout may become another one midway.
 _LEAST_CHANNELS = 16
+# Decoders refuse more; a damaged head may tell of thousands, and each is named in the command.
+_MOST_CHANNELS = 512
 # Samples pass from thread to thread in blocks: of the decoder's size that costs 3 % of all work.
 _MERGED_S = 0.25
 
@@ -144,7 +146,7 @@ def _read_both(job: _Job) -> _Read:
     else:
         sound = (_merged_sound(both, job) if both.clean else None) or _sound_alone(job, absent)
     if 0 in absent:
-        pictures = replace(pictures, present=False)
+        pictures = replace(pictures, present="Video" in both.log.unknown)
     elif not both.clean or not pictures.whole:
         pictures = _pictures_alone(job, pictures, absent)
     return Reading(pictures, sound), absent
@@ -166,6 +168,7 @@ def _sound_alone(job: _Job, absent: Container[int]) -> Sound:
         # No rule mixes down a number of channels without known places: each counts alike then.
         tracks = list_packets(job.file, "Audio", 0.0, 1.0, job.limits)
         most = max([_LEAST_CHANNELS, *(track.channels for track in tracks)])
+        most = min(most, _MOST_CHANNELS)
         averaged = job.alone("Audio", absent, channels=most)
         if len(averaged.data["sound"]) > len(run.data["sound"]):
             run = averaged

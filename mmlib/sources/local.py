@@ -1,5 +1,6 @@
 """Media that lie on a local disk: taken as they are, stored in a row or read in place."""
 
+from functools import lru_cache
 from pathlib import Path
 
 from mmlib.media.ffmpeg import Limits, MediaError
@@ -23,7 +24,9 @@ def take(path: Path, start_s: float | None, end_s: float | None, *, copy: bool) 
     """
     try:
         if not path.exists():
-            raise FetchError("missing_file", f"no such file: {path}")
+            there = in_other_case(path)
+            hint = f" (there is {there}: letters count as capital or small)" if there else ""
+            raise FetchError("missing_file", f"no such file: {path}{hint}")
         if not path.is_file():
             raise FetchError("not_a_file", f"not an ordinary file: {path}")
         if not copy or start_s or end_s is not None:
@@ -63,3 +66,29 @@ def _is_longer(path: Path, seconds: float) -> bool:
         return measure(path, seconds + _LONGER_S, _LISTING) > seconds
     except MediaError as error:
         raise FetchError(error.kind, error.message) from None
+
+
+def in_other_case(path: Path) -> Path | None:
+    """What a path that leads nowhere would lead to, were capital letters and small ones alike."""
+    found = Path(path.anchor)
+    for name in path.parts[len(found.parts) :]:
+        step = found / name
+        if not step.exists():
+            alike = _by_letters(found).get(name.casefold(), ())
+            if len(alike) != 1:
+                return None
+            (step,) = alike
+        found = step
+    return found
+
+
+@lru_cache(maxsize=4)
+def _by_letters(folder: Path) -> dict[str, list[Path]]:
+    # Kept, for a list may name many files of one folder that are not there.
+    found: dict[str, list[Path]] = {}
+    try:
+        for path in folder.iterdir():
+            found.setdefault(path.name.casefold(), []).append(path)
+    except OSError:
+        return {}
+    return found

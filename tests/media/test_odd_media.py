@@ -213,6 +213,45 @@ def test_sound_beyond_full_scale_is_cut_off_there(tmp_path: Path) -> None:
     assert decoded.pcm[:3].tolist() == [32767, -32768, 16384]
 
 
+@pytest.mark.parametrize(
+    ("name", "codecs", "video", "audio"),
+    [
+        ("a.mkv", "-c:v mpeg4 -c:a flac", b"V_MPEG4/ISO/ASP", b"A_FLAC"),
+        ("a.mov", "-c:v mjpeg -c:a pcm_s16le", b"jpeg", b"sowt"),
+    ],
+)
+def test_a_track_in_an_unknown_code_is_there(
+    tmp_path: Path, name: str, codecs: str, video: bytes, audio: bytes
+) -> None:
+    data = make(tmp_path / name, PICTURES, SOUND, codecs).read_bytes()
+    unseen, unheard = (data.replace(code, code[:-2] + b"zz") for code in (video, audio))
+    for start_s, end_s in ((None, None), (1.0, 1.5)):
+        seen = decode(unheard, FORM, LIMITS, start_s=start_s, end_s=end_s)
+        heard = decode(unseen, FORM, LIMITS, start_s=start_s, end_s=end_s)
+        assert seen.pcm is None
+        assert heard.frames is None
+        assert "empty_audio" in seen.damage_kinds
+        assert "empty_video" in heard.damage_kinds
+    with pytest.raises(
+        MediaError, match="undecodable: nothing tells how to decode its audio and vi"
+    ):
+        decode(unseen.replace(audio, audio[:-2] + b"zz"), FORM, LIMITS)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("a", "audio"), ("v", "video")])
+def test_a_track_without_packets_is_there(tmp_path: Path, kind: str, name: str) -> None:
+    codecs = f"-c:v mpeg2video -c:a mp2 -bsf:{kind} noise=drop=1"
+    decoded = decode(make(tmp_path / "a.ts", PICTURES, SOUND, codecs), FORM, LIMITS)
+    assert decoded.damage_kinds == (f"empty_{name}",)
+
+
+def test_a_head_that_tells_of_thousands_of_channels(tmp_path: Path) -> None:
+    data = bytearray(make(tmp_path / "a.wav", SOUND, "-c:a adpcm_ms").read_bytes())
+    data[22:24] = (0x8001).to_bytes(2, "little")
+    with pytest.raises(MediaError, match="undecodable"):
+        decode(bytes(data), FORM, LIMITS)
+
+
 def test_loud_sound_is_no_damage(tmp_path: Path) -> None:
     loud = (2.0 * tone(1.0) / 16384).astype("<f4")
     assert decode(wav(tmp_path / "a.wav", loud), FORM, LIMITS).damage is None
