@@ -44,7 +44,9 @@ _JOINED = "mpegts"
 # at by `ending`.
 _OPEN_ENDED = ("wav", "caf")
 # Warned of before the container is named; ffmpeg then acts as if there were no such track.
-_UNKNOWN = re.compile(r"Could not find codec parameters for stream \d+ \((Video|Audio): ")
+_UNKNOWN = re.compile(r"Could not find codec parameters for stream \d+ \((Video|Audio): (none\b)?")
+# In other containers it may be a cover whose code is known that is broken.
+_COVERLESS = ("mpegts", "flv")
 _MOST_ERRORS = 1000
 
 
@@ -97,9 +99,14 @@ class Log:
         elif not _LEVEL.fullmatch(text) and (text := text.strip()):
             if red or (self._colour in _YELLOW and self._is_broken_packet(text)):
                 self._complain(text)
-            elif self._colour in _YELLOW and (match := _UNKNOWN.match(text)):
-                self.unknown.add(match[1])
+            elif self._colour in _YELLOW:
+                self._take_unknown(text)
             self._context = ""
+
+    def _take_unknown(self, text: str) -> None:
+        match = _UNKNOWN.match(text)
+        if match and (match[2] or self._context.rpartition("/")[2] in _COVERLESS):
+            self.unknown.add(match[1])
 
     def _is_broken_packet(self, text: str) -> bool:
         if _CUT_SHORT in text or _MISNUMBERED in text:
