@@ -35,7 +35,9 @@ _PACK = b"\0\0\1\xba"
 _PAGE_BYTES = 1 << 16
 # Marks of an Ogg page.
 _FIRST, _LAST = 2, 4
-_HEAD_PAGES = 3
+_HEAD_PAGES, _FEW_PAGES = 3, 8
+# Of a page in which no packet ends.
+_NO_TIME = -1
 _HEAD_BYTES = 64
 _WV_RATES = (
     6000, 8000, 9600, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000,
@@ -196,8 +198,9 @@ def _lacks_frames(peek: _Peek, begin: int, count: int) -> bool:
 
 
 def _lacks_pages(peek: _Peek) -> bool:
-    """In Ogg, pages are numbered stream by stream, up to one that is marked as the last."""
+    """In Ogg, pages are numbered and timed stream by stream, up to one marked as the last."""
     latest, ended, begin = dict[bytes, int](), set[bytes](), 0
+    times = dict[bytes, int]()
     while begin < peek.size:
         page = peek.at(begin, 27 + 255)
         if page[:4] != b"OggS":
@@ -212,10 +215,15 @@ def _lacks_pages(peek: _Peek) -> bool:
         stream, number = page[14:18], int.from_bytes(page[18:22], "little")
         step = number - latest.get(stream, number - 1)
         # A recorder may have joined a broadcast after its first pages, which hold the head.
-        joined = step > 1 and latest[stream] <= _HEAD_PAGES
+        joined = step > _FEW_PAGES and latest[stream] <= _HEAD_PAGES
         if step != 1 and not joined and not page[5] & _FIRST:
             return True
         latest[stream] = number
+        time = int.from_bytes(page[6:14], "little", signed=True)
+        if time != _NO_TIME:
+            if time < times.get(stream, time) and not page[5] & _FIRST:
+                return True
+            times[stream] = time
         if page[5] & _LAST:
             ended.add(stream)
         begin += 27 + page[26] + sum(page[27 : 27 + page[26]])

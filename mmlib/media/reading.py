@@ -23,7 +23,7 @@ from mmlib.media.packets import list_packets
 from mmlib.media.skipped_frames import find_unseen
 from mmlib.media.timeline import NO_STAMP, leaps, place
 from mmlib.media.tracks import Fault, Pictures, Reading, Sound, find_lost
-from mmlib.runtime.arrays import Ints16
+from mmlib.runtime.arrays import Ints, Ints16
 
 _KINDS = ("Video", "Audio")
 _OUTPUTS = {"Video": ("frames", "ticks", "times"), "Audio": ("sound", "blocks")}
@@ -199,8 +199,8 @@ def _pictures(run: Captured, form: Form, present: bool = True) -> Pictures:
 
 def _merged_sound(run: Captured, job: _Job) -> Sound | None:
     """Sound of merged blocks; None where their stamps leap, so that only its own blocks will do."""
-    samples, fault = _samples(run)
     blocks = read_numbers(run.data["blocks"], columns=2)
+    samples, fault = _samples(run, blocks)
     if run.log.format not in _BARE and leaps(blocks, job.form.sample_rate_hz):
         return None
     samples = samples[: -job.merged]
@@ -209,8 +209,8 @@ def _merged_sound(run: Captured, job: _Job) -> Sound | None:
 
 
 def _sound(run: Captured, job: _Job) -> Sound:
-    samples, fault = _samples(run)
     blocks = read_numbers(run.data["blocks"], columns=2)
+    samples, fault = _samples(run, blocks)
     if run.log.format in _BARE:
         blocks[1:, 0] = NO_STAMP
     rate = job.form.sample_rate_hz
@@ -220,8 +220,10 @@ def _sound(run: Captured, job: _Job) -> Sound:
     return Sound(samples, begin / rate, run.log, run.status, fault=fault)
 
 
-def _samples(run: Captured) -> tuple[Ints16, Fault | None]:
+def _samples(run: Captured, blocks: Ints) -> tuple[Ints16, Fault | None]:
     data = run.data["sound"]
     samples = np.frombuffer(data, "<f4", len(data) // 4)
-    said = find_fault(samples)
+    # What was read ahead of a section has no say about it.
+    begin = int(blocks[0, 0]) if len(blocks) else 0
+    said = find_fault(samples[-begin if NO_STAMP < begin < 0 else 0 :])
     return to_ints(samples), Fault("values", said) if said else None

@@ -163,6 +163,8 @@ def _header(lines: Iterator[tuple[int, str]], needed: Sequence[str]) -> tuple[in
         for delimiter in _DELIMITERS:
             try:
                 cells = split(line.replace("#", "", 1) if is_comment else line, delimiter)
+                # Saved again as one cell, as rows may be.
+                cells = split(cells[0], delimiter) if len(cells) == 1 else cells
             except RowError:
                 continue
             names = [column_name(cell) for cell in cells]

@@ -129,6 +129,23 @@ def test_bytes_missing_between_fragments() -> None:
     assert lacks_parts(io.BytesIO(data[:at] + data[at + 30 :]), math.inf)
 
 
+def test_pages_whose_times_run_back() -> None:
+    data = whole("opus")
+    fifth, sixth = list(KINDS["opus"][1](data))[5:7]
+    (at, later), length = (unit.begin + 6 for unit in (fifth, sixth)), 8
+    early, late = data[at : at + length], data[later : later + length]
+    swapped = data[:at] + late + data[at + length : later] + early + data[later + length :]
+    assert lacks_parts(io.BytesIO(swapped), math.inf)
+
+
+def test_first_pages_that_are_missing() -> None:
+    data = whole("opus")
+    pages = [data[unit.begin : unit.end] for unit in KINDS["opus"][1](data)]
+    assert lacks_parts(io.BytesIO(b"".join(pages[:2] + pages[3:])), math.inf)
+    # Beside the head, what a recorder got that joined a broadcast.
+    assert not lacks_parts(io.BytesIO(b"".join(pages[:2] + pages[-1:])), math.inf)
+
+
 def test_a_page_that_is_there_twice() -> None:
     data = whole("ogv")
     for unit in list(KINDS["ogv"][1](data))[2:]:

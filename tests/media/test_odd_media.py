@@ -185,6 +185,17 @@ def test_values_that_are_not_finite_are_damage(tmp_path: Path, value: float) -> 
     assert decoded.damage_kinds == ("audio_values",)
 
 
+@pytest.mark.parametrize("name", ["a.wav", "a.mkv"])
+def test_values_outside_a_section_are_not_its_damage(tmp_path: Path, name: str) -> None:
+    samples = (0.3 * np.sin(np.arange(32000) / 10)).astype("<f4")
+    samples[8000] = np.nan
+    file = wav(tmp_path / "source.wav", samples)
+    file = file if name == "a.wav" else make(tmp_path / name, "-i", file, "-c copy")
+    for start_s, end_s, within in ((0.4, 0.6, True), (0.1, 0.4, False), (0.6, 1.0, False)):
+        decoded = decode(file, FORM, LIMITS, start_s=start_s, end_s=end_s)
+        assert decoded.damage_kinds == ("audio_values",) * within
+
+
 def test_damage_is_named_by_what_it_is_and_by_its_track(tmp_path: Path) -> None:
     file = make(tmp_path / "a.mkv", PICTURES, SOUND, "-c:v mpeg4 -c:a flac")
     whole = file.read_bytes()

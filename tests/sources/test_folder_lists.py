@@ -27,6 +27,7 @@ from tests.sources.test_folder import GOOD, HEADER, read, write
         GOOD.replace(",", " , "),
         GOOD.replace("clip_id", "Clip ID"),
         HEADER.title() + GOOD[len(HEADER) :].replace("train", "TRAIN").replace("eval", "Eval"),
+        "".join(f'"{line}"\n' for line in GOOD.replace(",", ";").split()),
         GOOD.replace("clip_id", '"clip_id"').replace("a,a.mp4", '"a" ,"a.mp4"'),
         GOOD.replace("a,a.mp4,x|y,train", '"a, ""a.mp4"",x|y,train"'),
         "".join(f"{n},{line}\n" for n, line in zip(("", 0, 1, 2), GOOD.split(), strict=True)),
