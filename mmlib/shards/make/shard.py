@@ -17,10 +17,7 @@ from mmlib.runtime.arrays import Bools, Bytes, Floats16, Floats32, Ints16
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.phases import Phase
 from mmlib.runtime.pieces import finish, results
-from mmlib.runtime.scratch import (
-    Scratch,
-    fingerprint,
-)
+from mmlib.runtime.scratch import Scratch, fingerprint
 from mmlib.runtime.sealed import json_text
 from mmlib.shards.make.account import (
     LEAKS_NAME,
