@@ -152,8 +152,7 @@ def measure(
     results: list[ClassGeometry] = []
     for space in spaces:
         # A network in torch brings its own threads; numpy's sums and gathers profit from these.
-        workers = 1 if space.logits is None else worker_count()
-        with ThreadPoolExecutor(workers) as pool:
+        with ThreadPoolExecutor(1 if space.logits is None else worker_count()) as pool:
             results.extend(pool.map(one, [space] * len(measured), measured))
     return results
 

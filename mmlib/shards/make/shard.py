@@ -29,11 +29,7 @@ from mmlib.shards.make.account import (
     split_facts,
     write_leaks,
 )
-from mmlib.shards.make.manifest import (
-    ShardSummary,
-    build_manifest,
-    summarise,
-)
+from mmlib.shards.make.manifest import ShardSummary, build_manifest, summarise
 from mmlib.shards.make.selection import select
 from mmlib.shards.make.survey import read_list, write_survey
 from mmlib.shards.read.format import (
@@ -53,10 +49,7 @@ from mmlib.shards.rows.clips import (
     read_vocabulary,
     shard_paths,
 )
-from mmlib.shards.rows.ledger import (
-    LEDGER_NAME,
-    write_ledger,
-)
+from mmlib.shards.rows.ledger import LEDGER_NAME, write_ledger
 from mmlib.shards.rows.splits import check_splits, needed_splits
 from mmlib.shards.rows.tally import Ledger
 
@@ -121,14 +114,7 @@ def make_shards(
         _Piece(path, scratch, vocabulary, settings, kept)
         for path, kept in zip(paths, parts, strict=True)
     ]
-    summaries = results(
-        _make_shard,
-        pieces,
-        surveys,
-        names=[f"{piece.name}.summary" for piece in pieces],
-        label="shard",
-        finished=lambda place: scratch.has(pieces[place].name),
-    )
+    summaries = _make_all(pieces, surveys)
     manifest = build_manifest(summaries, facts, damage, vocabulary, settings)
     manifest |= leak_facts(selection, settings) | {"decoder": read_facts(paths[0]).get("decoder")}
     scratch.write(LEDGER_NAME, lambda path: write_ledger(path, ledger_tables(selection)))
@@ -138,6 +124,18 @@ def make_shards(
     scratch.publish(out)
     surveys.finish()
     return ledger
+
+
+def _make_all(pieces: Sequence[_Piece], surveys: Scratch) -> list[ShardSummary]:
+    """Write every shard; what the manifest needs of each is kept beside the surveys."""
+    return results(
+        _make_shard,
+        pieces,
+        surveys,
+        names=[f"{piece.name}.summary" for piece in pieces],
+        label="shard",
+        finished=lambda place: pieces[place].scratch.has(pieces[place].name),
+    )
 
 
 def _survey(surveys: Scratch, decoded: Path) -> None:
