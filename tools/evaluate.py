@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from mmlib.runtime import stage
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.settings import read, validate
 from mmlib.sources.catalogue import clip_list
-from tools import profiles
+from tools import profiles, watched
 from tools.fitted import signals
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -102,7 +103,7 @@ def _row(options: argparse.Namespace) -> ModelRow:
         "code": path if place.endswith(".py") else str(FRESH),
         "weights": str(Path(options.weights).resolve()) if options.weights else str(FRESH),
         "classes": str(Path(options.classes).resolve()) if options.classes else str(BY_NAME),
-        "options": _pairs(options.options),
+        "options": watched.absolute(_pairs(options.options)),
     }
     return validate(ModelRow, values, Path("MODEL"))
 
@@ -151,7 +152,11 @@ def _lay_params(path: Path, options: argparse.Namespace, name: str, row: ModelRo
         shard["seconds"] = options.seconds
     _set(path, {"data": data, "shard": shard})
     params = whole.load(path)
-    net: Any = make(row, clip_list(params.data, params.seed).classes)
+    classes = clip_list(params.data, params.seed).classes
+    # As the stages will: a path relative to this folder is found out now.
+    with watched.reading() as read_files, chdir(path.parent):
+        net: Any = make(row, classes)
+    made = {**row.model_dump(mode="json"), "watched": watched.fingerprints(row, read_files)}
     fitted = signals(net.inputs, read(path))
     waveform = "mel" in fitted["shard"]
     fitted["shard"]["seconds"] = max(fitted["shard"]["seconds"], options.seconds or 0.0)
@@ -160,14 +165,17 @@ def _lay_params(path: Path, options: argparse.Namespace, name: str, row: ModelRo
         attack["eps"] = options.eps
     if attack["domain"] == "waveform" and params.attack.domain != "waveform":
         attack["scale"] = {"audio": AUDIBLE}
-    _set(path, {**fitted, "attack": attack, "models": {name: row.model_dump(mode="json")}})
+    _set(path, {**fitted, "attack": attack}, {name: made})
     whole.load(path)
 
 
-def _set(path: Path, values: Mapping[str, Any]) -> None:
+def _set(path: Path, values: Mapping[str, Any], models: Mapping[str, Any] | None = None) -> None:
+    """Change some params; rows of `models`, where given, take the place of those there."""
     yaml = profiles.round_trip_yaml()
     document = yaml.load(path.read_text(encoding="utf-8"))
     _merge(document, values)
+    if models is not None:
+        document["models"] = models
     with path.open("w", encoding="utf-8") as stream:
         yaml.dump(document, stream)
 

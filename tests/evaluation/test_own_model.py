@@ -104,6 +104,19 @@ def admit(folder: Path, name: str, domain: str = "log_mel", **changes: Any) -> P
     return folder / name
 
 
+def test_a_file_that_the_adapter_imports_must_be_watched_too(folder: Path) -> None:
+    (folder / "nets").mkdir()
+    (folder / "nets/wrapping.py").write_text(ADAPTER, encoding="utf-8")
+    (folder / "nets/mine.py").write_text("from wrapping import again\n", encoding="utf-8")
+    of: dict[str, Any] = {"factory": "nets/mine.py:again"}
+    with pytest.raises(
+        UserError, match=r"models\.own: it imports nets/wrapping\.py, .* nets as code"
+    ):
+        admit(folder, "own", code="nets/mine.py", **of)
+    description = read_json(admit(folder, "own", code="nets", **of).with_suffix(".json"))
+    assert "nets/wrapping.py" in description["architecture"]["sha256"]
+
+
 @pytest.mark.parametrize("domain", ["log_mel", "waveform"])
 @pytest.mark.parametrize("splits", [False, True])
 def test_the_same_net_breaks_as_the_pipeline_s_own(folder: Path, splits: bool, domain: str) -> None:
