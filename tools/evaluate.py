@@ -25,6 +25,7 @@ from mmlib.params.whole import file as whole
 from mmlib.runtime import stage
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.settings import read, validate
+from mmlib.runtime.stores import is_address
 from mmlib.sources.catalogue import clip_list
 from tools import profiles, watched
 from tools.fitted import signals
@@ -144,13 +145,10 @@ def _lay_params(path: Path, options: argparse.Namespace, name: str, row: ModelRo
     """Write the params of the evaluation: those here, for one model, the folder and its signals."""
     shutil.copy2(ROOT / "params.yaml", path)
     profiles.apply(f"folder own_model {options.profiles}", ROOT / "profiles", path)
-    clips = Path(options.clips).expanduser().resolve()
-    table = clips / "labels.csv" if clips.is_dir() else clips
-    data = {"path": str(clips), "watch": str(table if table.is_file() else clips)}
     shard: dict[str, Any] = {"untrained_classes": "keep"}
     if options.seconds:
         shard["seconds"] = options.seconds
-    _set(path, {"data": data, "shard": shard})
+    _set(path, {"data": _data(options.clips), "shard": shard})
     params = whole.load(path)
     classes = clip_list(params.data, params.seed).classes
     # As the stages will: a path relative to this folder is found out now.
@@ -167,6 +165,15 @@ def _lay_params(path: Path, options: argparse.Namespace, name: str, row: ModelRo
         attack["scale"] = {"audio": AUDIBLE}
     _set(path, {**fitted, "attack": attack}, {name: made})
     whole.load(path)
+
+
+def _data(folder: str) -> dict[str, str]:
+    """What section data says of the folder of clips, which may be on an object store."""
+    if is_address(folder):
+        return {"path": folder}
+    clips = Path(folder).expanduser().resolve()
+    table = clips / "labels.csv" if clips.is_dir() else clips
+    return {"path": str(clips), "watch": str(table if table.is_file() else clips)}
 
 
 def _set(path: Path, values: Mapping[str, Any], models: Mapping[str, Any] | None = None) -> None:

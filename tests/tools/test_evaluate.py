@@ -69,6 +69,10 @@ def test_params_are_set_to_what_the_net_declares(params: Path) -> None:
     assert found.data.watch == str(params.parent / "clips/labels.csv")
 
 
+def test_clips_on_an_object_store_are_named_as_they_are() -> None:
+    assert evaluate._data("s3://clips/set") == {"path": "s3://clips/set"}
+
+
 def test_a_net_of_log_mel_keeps_the_signals_of_params(params: Path) -> None:
     found, ours = load(laid(params, model=f"{ADAPTER}:heard")), load(ROOT / "params.yaml")
     assert found.attack.domain == "log_mel"
