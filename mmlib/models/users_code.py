@@ -80,6 +80,12 @@ _REMEDIES = (
         "torch.enable_grad()",
     ),
     (
+        r"size mismatch for \S+ copying a param with shape torch\.Size\(\[(\d+).*"
+        r"current model is torch\.Size\(\[(\d+)",
+        "the file has {0} there and the net {1}: where that is the number of classes, make the net "
+        "with those of its training, not the data's, and name a csv as CLASSES",
+    ),
+    (
         r"EOF when reading a line",
         "nobody answers in a stage: leave input() out, and give what it asks for as options",
     ),

@@ -196,9 +196,8 @@ def drawn(weights, classes):
     return net
 """
     (folder / "adapter.py").write_text(ADAPTER + more, encoding="utf-8")
-    path = admit(folder, "own", factory="adapter.py:drawn")
     with pytest.raises(UserError, match="makes a net of other weights each time: seed"):
-        checkpoint.load(path)
+        admit(folder, "own", factory="adapter.py:drawn")
 
 
 @pytest.mark.parametrize(
@@ -242,7 +241,7 @@ def test_lazy_layers_and_missing_declarations_are_refused() -> None:
         ("inputs", {"audio": nets.PICTURES}, "must be Waveform or LogMel"),
         ("classes", None, "it must have classes"),
         ("classes", ["a", "a"], "hold 'a' twice"),
-        ("optional", ("words",), "name inputs that clips may lack"),
+        ("optional", ("words",), "a tuple of the inputs that clips may lack"),
     ):
         net: Any = nets.Kept()
         setattr(net, name, value)

@@ -212,6 +212,10 @@ def test_what_is_wrong_is_one_line_that_says_what_to_do(
         ),
         ({"weight": torch.ones(2, 4), "bias": torch.ones(2)}, "put `layer.` before the names"),
         ({"layer.weight": torch.ones(2, 5)}, "Missing key.*layer.bias"),
+        (
+            {"layer.weight": torch.ones(527, 4), "layer.bias": torch.ones(527)},
+            "the file has 527 there and the net 2: where that is the number of classes",
+        ),
         (nn.Linear(2, 2), "the file holds a whole net, not its tensors"),
         (b"<html>404</html>", "cut short or of another kind"),
         (b"", "cut short or of another kind"),
