@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,11 +58,14 @@ class Nodes:
         from ray.cluster_utils import Cluster
 
         self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+        # A node lives as long as the thread that started it.
+        self._hands = ThreadPoolExecutor(1)
         self._nodes = [self._node() for _ in range(2)]
         os.environ["RAY_ADDRESS"] = self._cluster.address
 
     def _node(self) -> Any:
-        return self._cluster.add_node(num_cpus=1, object_store_memory=80 << 20, wait=False)
+        own = {"num_cpus": 1, "object_store_memory": 80 << 20}
+        return self._hands.submit(self._cluster.add_node, wait=False, **own).result()
 
     def replace(self, place: int) -> None:
         """A node dies at once, and all its processes; another one comes."""
@@ -80,6 +84,7 @@ class Nodes:
 
         ray.shutdown()
         self._cluster.shutdown()
+        self._hands.shutdown()
 
 
 @contextmanager
