@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from mmlib.evaluation.checks.check import (
     Places,
     check_runs,
+    progress,
 )
 from mmlib.evaluation.checks.outcome import summary
 from mmlib.params.attacks import Attack
@@ -39,7 +40,7 @@ def main(arguments: list[str]) -> None:
     settings = Settings.load()
     data = Path("data")
     places = Places(data / "shards", data / "models", data / "attacks", data / "embeddings")
-    found = check_runs(
+    given = (
         (*settings.train, *settings.retrain, *settings.models),
         places,
         settings.attack,
@@ -47,7 +48,10 @@ def main(arguments: list[str]) -> None:
         settings.seed,
         settings.floor_db,
     )
+    scratch = progress(*given)
+    found = check_runs(*given, scratch=scratch)
     publish_json(summary(found), OUT)
+    scratch.finish()
     failed = [
         f"{run}: {outcome.name}"
         for run, outcomes in found.items()

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from mmlib.evaluation.theorem.compare import compare, radii_csv
-from mmlib.evaluation.theorem.theorem import measure
+from mmlib.evaluation.theorem.theorem import measure, progress
 from mmlib.params.attacks import Attack
 from mmlib.params.checks import Alone, RadiusSearch
 from mmlib.runtime import stage
@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> None:
     fused = stage.row(arguments, "theorem")
     settings = Settings.load(row=fused)
     models, alone = Path("data/models"), settings.alone
-    found = measure(
+    given = (
         Path("data/shards"),
         models / fused,
         {"audio": models / alone.audio, "video": models / alone.video},
@@ -35,6 +35,8 @@ def main(arguments: list[str]) -> None:
         settings.search,
         settings.seed,
     )
+    scratch = progress(*given)
+    found = measure(*given, scratch=scratch)
     publish_csv(radii_csv(found), Path(f"data/theorem/{fused}.csv"))
     publish_json(
         {
@@ -43,6 +45,7 @@ def main(arguments: list[str]) -> None:
         },
         Path(f"metrics/theorem/{fused}.json"),
     )
+    scratch.finish()
 
 
 if __name__ == "__main__":

@@ -47,8 +47,6 @@ def run_stages(clips: Path, root: Path, log: Path, aim: str = "", end: int = 0) 
     As each begins, a line on stdout: its name, and how many operations the log counts. With `aim`,
     the process group is killed before operation `end` of that stage, or of one after it.
     """
-    scratch = root / "scratch"
-    settings = SimpleNamespace(source="folder", path=str(clips), media="copy", task="single_label")
     counting = False
 
     def begin(stage: str) -> None:
@@ -58,19 +56,26 @@ def run_stages(clips: Path, root: Path, log: Path, aim: str = "", end: int = 0) 
             counting = True
             count_operations(log, end if aim else None)
 
-    if not (root / "clips").exists():
-        listed = folder.clip_list(cast(Data, settings), seed=0)
-        begin("clips")
+    for stage in STAGES:
+        if not (root / stage).exists():
+            begin(stage)
+            run_stage(stage, clips, root)
+
+
+def run_stage(stage: str, clips: Path, root: Path) -> None:
+    """Make `root`/<stage> of what the stage before has made, or of the folder `clips`."""
+    scratch = root / "scratch"
+    if stage == "clips":
+        own = SimpleNamespace(source="folder", path=str(clips), media="copy", task="single_label")
+        listed = folder.clip_list(cast(Data, own), seed=0)
         download(listed, root / "clips", shard_clips=1, max_failed_share=0.0, scratch_root=scratch)
-    if not (root / "decoded").exists():
-        begin("decoded")
+    elif stage == "decoded":
         form = Form(RATE, fps=4.0, size=16)
         decode_clips(
             root / "clips", root / "decoded", form, Limits(),
             max_failed_share=0.0, scratch_root=scratch,
         )  # fmt: skip
-    if not (root / "shards").exists():
-        begin("shards")
+    else:
         make_shards(root / "decoded", root / "shards", SETTINGS, scratch_root=scratch)
 
 

@@ -50,6 +50,7 @@ UNITS = (
     "retraining",
     "evaluation/threat_card.py",
     "evaluation/inner_spaces.py",
+    "evaluation/class_geometry.py",
     "evaluation/attacked",
     "evaluation/sweep",
     "evaluation/theorem",

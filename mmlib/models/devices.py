@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.shares import place_among
 
 
 def select() -> torch.device:
@@ -22,9 +23,8 @@ def select() -> torch.device:
     """
     name = os.environ.get("MMLIB_DEVICE")
     if not name:
-        # torchrun starts a process a GPU and tells each its place on this machine.
-        place = os.environ.get("LOCAL_RANK", "0")
-        name = f"cuda:{place}" if torch.cuda.is_available() else "cpu"
+        there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        name = f"cuda:{place_among(there)}" if there else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError:

@@ -1,12 +1,10 @@
 """Run a model over a split: logits and embeddings, in float32, in the stored order."""
 
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from mmlib.batch import Clips, LabelledBatch, to_device
 from mmlib.models.base import Model
@@ -24,14 +22,19 @@ class Prediction(NamedTuple):
 
 
 def predict(
-    model: Model, clips: Clips, *, batch_size: int, device: torch.device
+    model: Model,
+    clips: Clips,
+    *,
+    batch_size: int,
+    device: torch.device,
+    indices: Indices | None = None,
 ) -> Iterator[Prediction]:
-    """Yield logits and embeddings of all clips, a batch at a time, in stored order.
+    """Yield logits and embeddings of all clips, or of those at `indices`, a batch at a time.
 
     Afterwards the model is in eval mode.
     """
     model.eval()
-    for batch in in_batches(clips, None, batch_size, model.modalities):
+    for batch in in_batches(clips, indices, batch_size, model.modalities):
         with torch.inference_mode():
             vectors, logits = model.outputs(to_device(batch.inputs, device))
         found = {name: vector.cpu().numpy() for name, vector in vectors.items()}
@@ -51,18 +54,6 @@ def _assert_finite(part: Prediction) -> None:
                 f"{part.clip_ids[bad[0]]!r} and {len(bad) - 1} more are not finite: look for 0 / 0 "
                 "or log(0) where a clip is silent or black, and add a small number there"
             )
-
-
-def predict_splits(
-    model: Model, splits: Mapping[str, Clips], *, batch_size: int, device: torch.device
-) -> Iterator[tuple[str, Prediction]]:
-    """Yield (split, prediction), a batch at a time, split after split; progress on stderr."""
-    total = sum(len(clips) for clips in splits.values())
-    with tqdm(total=total, desc="embed", file=sys.stderr, mininterval=2.0) as progress:
-        for split, clips in splits.items():
-            for part in predict(model, clips, batch_size=batch_size, device=device):
-                yield split, part
-                progress.update(len(part.clip_ids))
 
 
 def predict_heads(

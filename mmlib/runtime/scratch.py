@@ -9,6 +9,7 @@ fingerprint of the stage's params and inputs, the code one of the project's file
 import hashlib
 import json
 import os
+import platform
 import re
 import shutil
 import sys
@@ -19,7 +20,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from mmlib.runtime import code, sealed
-from mmlib.runtime.workers import share
+from mmlib.runtime.shares import share
 
 _BLOCK_BYTES = 1 << 20
 
@@ -52,7 +53,8 @@ def _hash_path(digest: Any, path: Path) -> None:
 def write_whole(path: Path, writer: Callable[[Path], None]) -> None:
     """Let `writer` fill a temporary file, then rename it to `path`: that is whole or absent."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    # Processes of several machines may have the same number.
+    temporary = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.partial")
     try:
         writer(temporary)
         with temporary.open("rb+") as stream:
@@ -112,14 +114,19 @@ class Scratch:
         self._stage, self._code = stage, code.at_work(*uses)
         self.directory = Path(root) / f"{stage}-{mark}-{self._code}"
         self.directory.mkdir(parents=True, exist_ok=True)
-        # Of the processes that torchrun started, which share the folder, one speaks.
-        if share()[0] == 0 and not any(self.directory.iterdir()):
+        # Of the processes that share the folder one speaks.
+        if share().place == 0 and not any(self.directory.iterdir()):
             self._warn()
 
     @property
     def root(self) -> Path:
         """The folder that holds the progress of all stages."""
         return self.directory.parent
+
+    @property
+    def ranks(self) -> Path:
+        """Where the processes that share this progress tell one another how they fare."""
+        return self.root / ".ranks" / self.directory.name
 
     def path(self, name: str) -> Path:
         """Where the piece lies, whether or not it is finished."""
@@ -137,6 +144,7 @@ class Scratch:
     def clear(self) -> None:
         """Forget every piece."""
         shutil.rmtree(self.directory, ignore_errors=True)
+        shutil.rmtree(self.ranks, ignore_errors=True)
 
     def finish(self) -> None:
         """Forget every piece, once the stage's outs are published.

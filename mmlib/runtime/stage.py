@@ -1,13 +1,13 @@
 """How a stage begins and ends: params checked first; one clear line when it did not work."""
 
-import errno
 import importlib
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from mmlib.runtime.errors import UserError
+from mmlib.runtime.errors import UserError, one_line
+from mmlib.runtime.shares import Finished
 
 _CHECK = "mmlib.params.whole.file"
 """What refuses params.yaml before the first stage. Imported by name: it decides whether a stage
@@ -19,6 +19,7 @@ def run(main: Callable[[list[str]], None], *, check: bool = True) -> None:
 
     Tools that can do without a right params.yaml go without the `check`.
 
+    A process that has done its share of the work ends with status 0 and a line that says so.
     UserError and errors of the file system (a full disk, a missing or unreadable file) end the
     process with status 1 and one line on stderr; MMLIB_DEBUG=1 shows the traceback instead. Any
     other exception is a fault of this program and keeps its traceback.
@@ -27,11 +28,13 @@ def run(main: Callable[[list[str]], None], *, check: bool = True) -> None:
         if check:
             importlib.import_module(_CHECK).check()
         main(sys.argv[1:])
+    except Finished as end:
+        print(f"{Path(sys.argv[0]).stem}: {end}", file=sys.stderr)
     except (UserError, OSError) as error:
         if os.environ.get("MMLIB_DEBUG") == "1":
             raise
         stage = Path(sys.argv[0]).stem
-        print(f"{stage}: {_line(error)}", file=sys.stderr)
+        print(f"{stage}: {one_line(error)}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print(
@@ -59,14 +62,3 @@ def no_row(arguments: list[str], stage: str) -> None:
     """UserError with the usage when a stage without rows is given arguments."""
     if arguments:
         raise UserError(f"usage: python -m stages.{stage}")
-
-
-def _line(error: Exception) -> str:
-    if not isinstance(error, OSError):
-        return str(error)
-    where = f": {error.filename}" if error.filename else ""
-    if error.errno == errno.ENOSPC:
-        return f"the disk is full{where}; free some space and run again, finished pieces are kept"
-    if error.errno == errno.ENOENT:
-        return f"no such file{where}; run `dvc repro`, which makes what a stage needs"
-    return f"{error.strerror or error}{where}"

@@ -1,9 +1,13 @@
-"""Map a function over work items in processes; what is written never depends on how many."""
+"""Map a function over work items, in processes of this machine or on a Ray cluster.
+
+What is written never depends on where, or in how many processes. `pieces` shares the items of a
+stage among processes that a launcher started.
+"""
 
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, islice
@@ -11,6 +15,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from mmlib.runtime import shares
 from mmlib.runtime.errors import UserError
 
 Item = TypeVar("Item")
@@ -26,18 +31,10 @@ def worker_count() -> int:
             if hasattr(os, "sched_getaffinity")
             else os.cpu_count() or 1
         )
-        return max(1, count // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+        return shares.cores_of(count)
     if not text.isdecimal() or int(text) < 1:
         raise UserError(f"MMLIB_WORKERS is {text!r}: give a whole number of at least 1")
     return int(text)
-
-
-def share() -> tuple[int, int]:
-    """This process's place among those that torchrun started (RANK), and how many (WORLD_SIZE).
-
-    (0, 1) without torchrun.
-    """
-    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def map_ordered(
@@ -46,15 +43,29 @@ def map_ordered(
     *,
     label: str,
     workers: int | None = None,
+    whole: bool = False,
+    device: bool = False,
 ) -> Iterator[Result]:
     """Yield `function(item)` in item order, computed by spawned processes of one thread each.
 
     `function` and the items must be picklable. With one worker, or one item, it runs in this
     process. At most 2 results a worker wait to be taken, so memory stays flat. Shows progress on
     stderr. The first exception of an item is raised here; a worker that dies (killed, out of
-    memory) is a UserError.
+    memory) is a UserError. Items that are `whole` use all cores, one at a time in this process.
+
+    MMLIB_EXECUTOR=ray computes them on a cluster instead (see `ray_tasks`): each item then asks for
+    a core, for all of a machine where it is `whole`, or for a GPU where it runs nets on the
+    `device`.
     """
-    return map_phases(function, [items], total=len(items), label=label, workers=workers)
+    return map_phases(
+        function,
+        [items],
+        total=len(items),
+        label=label,
+        workers=workers,
+        whole=whole,
+        device=device,
+    )
 
 
 def map_phases(
@@ -64,36 +75,45 @@ def map_phases(
     total: int,
     label: str,
     workers: int | None = None,
-) -> Iterator[Result]:
+    whole: bool = False,
+    device: bool = False,
+) -> Generator[Result, None, None]:
     """Yield as `map_ordered` does, one phase after another in the same processes.
 
     A phase begins, and is taken from `phases`, once all results of the one before have been
     yielded. `total` is the number of items of all phases.
     """
-    workers = min(workers or worker_count(), total)
-    progress = tqdm(total=total, desc=label, file=sys.stderr, mininterval=2.0, disable=not total)
-    with progress:
-        results = (
-            _in_turn(function, phases)
-            if workers <= 1
-            else _in_processes(function, phases, label, workers)
-        )
+    workers = min(1 if whole else workers or worker_count(), total)
+    results: Iterator[Result]
+    if total and shares.executor() == "ray":
+        # Imported late: the package is an extra, and its import takes a second.
+        from mmlib.runtime.ray_tasks import on_cluster
+
+        results = on_cluster(function, phases, label=label, whole=whole, device=device)
+    elif workers <= 1:
+        results = _in_turn(function, phases, one_thread=not whole)
+    else:
+        results = _in_processes(function, phases, label, workers)
+    with tqdm(
+        total=total, desc=label, file=sys.stderr, mininterval=2.0, disable=not total
+    ) as progress:
         for result in results:
             progress.update()
             yield result
 
 
 def _in_turn(
-    function: Callable[[Item], Result], phases: Iterable[Sequence[Item]]
+    function: Callable[[Item], Result], phases: Iterable[Sequence[Item]], *, one_thread: bool
 ) -> Iterator[Result]:
     # One torch thread, as in a worker process: sums in another order give other last digits.
     for item in chain.from_iterable(phases):
-        torch = sys.modules.get("torch")
+        torch = sys.modules.get("torch") if one_thread else None
         threads = torch.get_num_threads() if torch else 0
         if torch:
             torch.set_num_threads(1)
         try:
-            result = function(item)
+            with shares.nested():
+                result = function(item)
         finally:
             if torch:
                 torch.set_num_threads(threads)
@@ -107,7 +127,7 @@ def _in_processes(
     workers: int,
 ) -> Iterator[Result]:
     pool = ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_one_thread
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin
     )
     try:
         for items in phases:
@@ -126,7 +146,8 @@ def _in_processes(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _one_thread() -> None:
+def _begin() -> None:
+    shares.nest_process()
     # Processes of several threads each spin on one another's barriers: up to 27 times slower.
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = "1"

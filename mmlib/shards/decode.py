@@ -10,8 +10,9 @@ from mmlib.media import ffmpeg
 from mmlib.media.ffmpeg import Limits
 from mmlib.media.graph import Form
 from mmlib.runtime.code import makes_rows
+from mmlib.runtime.phases import Phase
+from mmlib.runtime.pieces import finish
 from mmlib.runtime.scratch import Scratch, fingerprint
-from mmlib.runtime.workers import map_ordered
 from mmlib.shards.decode_clip import decode_clip
 from mmlib.shards.retry.plan import Place, find_earlier
 from mmlib.shards.retry.work import Match, Work
@@ -56,10 +57,9 @@ def decode_clips(
     made_by = fingerprint(vars(form), vars(limits), ffmpeg.version(), makes_rows(decode_clip))
     earlier = find_earlier(scratch_root, "decoded", made_by)
     work = Work(scratch, "decoded", DECODED_SCHEMA, read_decoded, earlier)
-    left = [path for path in shards if not scratch.has(path.name)]
     decode = partial(decode_piece, work=work, form=form, limits=limits, made_by=made_by)
-    for _ in map_ordered(decode, left, label="decode"):
-        pass
+    phase = Phase(shards, lambda place: scratch.has(shards[place].name))
+    finish(decode, [phase], scratch, label="decode")
     return work.publish(
         [path.name for path in shards],
         out,

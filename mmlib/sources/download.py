@@ -2,17 +2,17 @@
 
 import hashlib
 import pickle
-from copy import copy
 from functools import partial
 from pathlib import Path
 
 from mmlib.runtime.code import makes_rows
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.phases import Phase
+from mmlib.runtime.pieces import finish
 from mmlib.runtime.scratch import (
     Scratch,
     fingerprint,
 )
-from mmlib.runtime.workers import map_ordered
 from mmlib.shards.retry.plan import find_earlier
 from mmlib.shards.retry.work import Work
 from mmlib.shards.rows.clips import (
@@ -66,10 +66,11 @@ def download(
     work = Work(scratch, "clips", CLIP_SCHEMA, read_clips, earlier)
     pieces = Pieces(clips, columns, shard_clips)
     fetch = partial(fetch_piece, work=work, made_by=made_by)
-    for _ in map_ordered(fetch, pieces.unfinished(scratch), label="download"):
-        pass
+    names = pieces.names
+    phase = Phase(pieces, lambda place: scratch.has(names[place]))
+    finish(fetch, [phase], scratch, label="download")
     return work.publish(
-        pieces.names,
+        names,
         out,
         vocabulary,
         largest=max_failed_share,
@@ -114,12 +115,6 @@ class Pieces(Computed[Piece]):
     def names(self) -> list[str]:
         """File names of all shards."""
         return [name for name, _ in self._pieces]
-
-    def unfinished(self, scratch: Scratch) -> "Pieces":
-        """The pieces that are still to be fetched."""
-        rest = copy(self)
-        rest._pieces = [piece for piece in self._pieces if not scratch.has(piece[0])]
-        return rest
 
     def __len__(self) -> int:
         return len(self._pieces)

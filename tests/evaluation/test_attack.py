@@ -169,9 +169,11 @@ def test_torchrun_writes_the_same_bytes(in_folder: Path) -> None:
     script.write_text(
         "from pathlib import Path\n"
         "from mmlib.evaluation.sweep.attack import attack_split\n"
+        "from mmlib.runtime import stage\n"
         "from tests.evaluation.test_attack import SETTINGS\n"
         "if __name__ == '__main__':\n"
-        f"    attack_split(Path({str(shards)!r}), Path({str(run)!r}), Path('two'), SETTINGS, 3)\n"
+        f"    places = Path({str(shards)!r}), Path({str(run)!r}), Path('two')\n"
+        "    stage.run(lambda _: attack_split(*places, SETTINGS, 3), check=False)\n"
     )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     done = subprocess.run(

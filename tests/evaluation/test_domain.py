@@ -31,7 +31,7 @@ from mmlib.models.base import Model
 from mmlib.params.attacks import Attack
 from mmlib.params.checks import RadiusSearch
 from mmlib.runtime.errors import UserError
-from mmlib.runtime.scratch import publish_json
+from mmlib.runtime.scratch import Scratch, publish_json
 from mmlib.shards.read.loader import ShardSet
 from mmlib.shards.read.manifest import MANIFEST_NAME, read_manifest
 from tests.evaluation.test_attack import project
@@ -241,6 +241,7 @@ def test_radii_of_waveforms(shards: Path) -> None:
         on_waveforms(eps=0.1),
         search,
         seed=1,
+        scratch=Scratch("theorem", "waveforms", folder / "scratch"),
     )
     radii = dict(zip(found["A"].clip_ids, found["A"].fused, strict=True))
     assert set(radii) == {f"clip-{row}" for row in (0, 1, 3, 4, 5, 6)}

@@ -20,6 +20,7 @@ from mmlib.params.whole import file as whole
 from mmlib.retraining.retrain import retrain
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.seeds import derive
+from mmlib.runtime.shares import Finished
 from mmlib.runtime.storage import read_csv
 from stages import study
 from tests.conftest import ROOT
@@ -181,6 +182,21 @@ def test_a_killed_row_goes_on_and_ends_with_the_same_lines(
     study.main(["plain"])
     # the first seed was finished, and is not trained again
     assert fits == [2022, 2023, 2023]
+    assert (without_time("plain"), Path("metrics/study/plain.parquet").read_bytes()) == expected
+
+
+def test_seeds_may_be_trained_by_different_machines(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.main(["plain"])
+    expected = without_time("plain"), Path("metrics/study/plain.parquet").read_bytes()
+    for place in (1, 0):
+        monkeypatch.setenv("MMLIB_SHARE", f"{place}/2")
+        with pytest.raises(Finished):
+            study.main(["plain"])
+    monkeypatch.delenv("MMLIB_SHARE")
+    monkeypatch.setattr(member, "fit", lambda *_, **named: pytest.fail("it was trained already"))
+    study.main(["plain"])
     assert (without_time("plain"), Path("metrics/study/plain.parquet").read_bytes()) == expected
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mmlib.attacks.core.threat import Budget
 from mmlib.batch import Batch
+from mmlib.evaluation.theorem import theorem
 from mmlib.evaluation.theorem.compare import (
     Radii,
     compare,
@@ -19,12 +20,15 @@ from mmlib.evaluation.theorem.compare import (
 )
 from mmlib.evaluation.theorem.theorem import (
     measure,
+    progress,
     smallest,
 )
 from mmlib.models import checkpoint
+from mmlib.params.attacks import Attack
 from mmlib.params.checks import Alone, RadiusSearch
 from mmlib.report.comparison import theorem as rows
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.shares import Finished
 from tests.evaluation.test_attack import (
     NAMES,
     project,
@@ -108,7 +112,8 @@ def test_claims_need_one_clip() -> None:
 
 
 @pytest.fixture
-def models(tmp_path: Path) -> Path:
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
     project(tmp_path)
     for name, net in (("audio", model(None, video=False)), ("video", model(None, audio=False))):
         checkpoint.save(net, tmp_path / name, {"classes": list(NAMES), "task": "multi_label"})
@@ -120,13 +125,21 @@ def places(models: Path, audio: str = "audio") -> tuple[Path, Path, dict[str, Pa
     return models / "shards", models / "mid", alone
 
 
+def searched(models: Path, attack: Attack, **alone: str) -> dict[str, Radii]:
+    given = (*places(models, **alone), attack, SETTINGS, 1)
+    scratch = progress(*given)
+    found = measure(*given, scratch=scratch)
+    scratch.finish()
+    return found
+
+
 def test_radii_of_real_nets(models: Path) -> None:
     """The third clip has no sound: it does not count under A. Nothing hangs on the batch size."""
     attack = settings(eps=0.2)
-    found = measure(*places(models), attack, SETTINGS, seed=1)
+    found = searched(models, attack)
     assert len(found["A"].clip_ids) == len(found["V"].clip_ids) == 6
     assert "clip-2" not in found["A"].clip_ids
-    whole = measure(*places(models), settings(eps=0.2, batch_size=7), SETTINGS, seed=1)
+    whole = searched(models, settings(eps=0.2, batch_size=7))
     for threat, radii in found.items():
         assert radii.clip_ids == whole[threat].clip_ids
         np.testing.assert_allclose(radii.alone, whole[threat].alone, rtol=1e-3)
@@ -139,4 +152,22 @@ def test_radii_of_real_nets(models: Path) -> None:
 
 def test_a_run_of_other_modalities_is_refused(models: Path) -> None:
     with pytest.raises(UserError, match=r"fused\.mid\.audio is mid, which reads audio and video"):
-        measure(*places(models, audio="mid"), settings(), SETTINGS, seed=1)
+        searched(models, settings(), audio="mid")
+
+
+def test_radii_do_not_depend_on_how_the_search_was_shared(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attack = settings(eps=0.2)
+    alone = searched(models, attack)
+    for place in (2, 0, 1):
+        monkeypatch.setenv("MMLIB_SHARE", f"{place}/3")
+        with pytest.raises(Finished):
+            searched(models, attack)
+    monkeypatch.delenv("MMLIB_SHARE")
+    monkeypatch.setattr(theorem, "_search", lambda part: pytest.fail("it was searched already"))
+    assembled = searched(models, attack)
+    for threat, found in alone.items():
+        assert found.clip_ids == assembled[threat].clip_ids
+        np.testing.assert_array_equal(found.alone, assembled[threat].alone)
+        np.testing.assert_array_equal(found.fused, assembled[threat].fused)

@@ -10,14 +10,17 @@ import torch
 from mmlib.metrics.stored import (
     read_embeddings,
 )
+from mmlib.models import checkpoint, embed
 from mmlib.models.base import Model
-from mmlib.models.embed import write_embeddings
+from mmlib.models.embed import embed_run, write_embeddings
 from mmlib.models.predict import (
     predict,
     predict_heads,
-    predict_splits,
 )
 from mmlib.runtime.parquet import Reader
+from mmlib.runtime.shares import Finished
+from mmlib.shards.read.loader import ShardSet
+from tests.evaluation.test_attack import project
 from tests.memory_clips import MemoryClips
 from tests.models.examples import small
 
@@ -29,7 +32,11 @@ def cache(folder: Path, model: Model, batch_size: int = 4) -> Path:
     path = folder / "embeddings" / "run.parquet"
     write_embeddings(
         path,
-        predict_splits(model, SPLITS, batch_size=batch_size, device=CPU),
+        (
+            (split, part)
+            for split, clips in SPLITS.items()
+            for part in predict(model, clips, batch_size=batch_size, device=CPU)
+        ),
         classes=SPLITS["train"].classes,
         task="multi_label",
         run="run",
@@ -77,6 +84,30 @@ def test_the_same_model_writes_the_same_bytes(tmp_path: Path) -> None:
     one = cache(tmp_path / "one", small("mid")).read_bytes()
     two = cache(tmp_path / "two", small("mid")).read_bytes()
     assert one == two
+
+
+def test_the_bytes_do_not_depend_on_how_the_run_was_shared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run of seven clips in pieces of two batches, by two tasks, is that of one loop over it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(embed, "_PIECE_CLIPS", 4)
+    shards, model = project(tmp_path)
+    net, described = checkpoint.load(model)
+    clips = ShardSet(shards, "eval")
+    found = predict(net, clips, batch_size=2, device=CPU)
+    parts = (("eval", part) for part in found)
+    about = {"classes": described["classes"], "task": described["task"], "run": "mid"}
+    write_embeddings(tmp_path / "at_once.parquet", parts, **about)
+    for place in (1, 0):
+        monkeypatch.setenv("MMLIB_SHARE", f"{place}/2")
+        with pytest.raises(Finished, match="all are there" if place == 0 else "1 of 2 are missing"):
+            embed_run(model, shards, tmp_path / "out.parquet", 2)
+    monkeypatch.delenv("MMLIB_SHARE")
+    assert len(list((tmp_path / "scratch").glob("embed-mid-*/eval-*.parquet"))) == 2
+    embed_run(model, shards, tmp_path / "out.parquet", 2)
+    assert (tmp_path / "out.parquet").read_bytes() == (tmp_path / "at_once.parquet").read_bytes()
+    assert not list((tmp_path / "scratch").glob("embed-mid-*"))
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:

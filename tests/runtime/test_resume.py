@@ -125,7 +125,7 @@ CASES = (
         *("decode", (), fetched, ("data/decoded",), 2, "mmlib/shards/decode_clip.py"),
         *('"attempts": clip.attempts', '"attempts": clip.attempts + 1'),
     ),
-    # Dies after the four surveys and two of the shards.
+    # Dies after the four surveys, and a shard with its summary.
     Case(
         *("shard", (), decoded, ("data/shards",), 6, "mmlib/shards/make/shard.py"),
         *("levels.astype(", "(levels / 2).astype("),

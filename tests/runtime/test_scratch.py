@@ -54,6 +54,7 @@ def test_progress_that_is_not_taken_up_is_said_in_a_line(
     assert said == f"{expected}{folder}\n"
     Scratch("train", "abc", tmp_path)
     monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
     Scratch("train-mid", "abc", tmp_path)
     monkeypatch.delenv("RANK")
     # What is there of this code is taken up: nothing starts anew.

@@ -43,8 +43,10 @@ from mmlib.params.attacks import Attack
 from mmlib.params.checks import Checks
 from mmlib.runtime.arrays import Indices
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.parquet import Reader
+from mmlib.runtime.pieces import results
+from mmlib.runtime.scratch import Scratch, fingerprint
 from mmlib.runtime.seeds import derive
-from mmlib.runtime.workers import map_ordered
 from mmlib.threats import MODALITIES
 
 _PATH_CLIPS = 8
@@ -80,20 +82,51 @@ def check_runs(
     checks: Checks,
     seed: int,
     floor_db: float,
+    *,
+    scratch: Scratch,
 ) -> dict[str, list[Outcome]]:
-    """Check every run, in processes; a failing check is named on stderr as its run is done."""
+    """Check every run, in processes; failing checks are named on stderr.
+
+    What is found of a run is kept in `scratch` (see `progress`).
+    """
     tasks = [Task(run, runs, places, attack, checks, seed, floor_db) for run in runs]
-    workers = devices.worker_processes()
-    found: dict[str, list[Outcome]] = {}
-    for task, outcomes in zip(
-        tasks, map_ordered(check_run, tasks, label="check", workers=workers), strict=True
-    ):
-        found[task.run] = outcomes
+    checked = results(
+        check_run,
+        tasks,
+        scratch,
+        names=runs,
+        label="check",
+        workers=devices.worker_processes(),
+        device=True,
+    )
+    found = dict(zip(runs, checked, strict=True))
+    for run, outcomes in found.items():
         for outcome in outcomes:
             if outcome.status == "fail":
-                line = f"check: {task.run}: {outcome.name} FAILS: {outcome.message}"
+                line = f"check: {run}: {outcome.name} FAILS: {outcome.message}"
                 print(line, file=sys.stderr)
     return found
+
+
+def progress(
+    runs: tuple[str, ...],
+    places: Places,
+    attack: Attack,
+    checks: Checks,
+    seed: int,
+    floor_db: float,
+) -> Scratch:
+    """Where the runs that `check_runs` has checked with these arguments are kept."""
+    tables = [
+        *sorted(places.shards.glob("*.parquet")),
+        *(places.attacks / f"{run}{part}.parquet" for run in runs for part in ("", "-examples")),
+        *(places.embeddings / f"{run}.parquet" for run in runs),
+    ]
+    files = [
+        places.models / f"{run}{suffix}" for run in runs for suffix in (".json", ".safetensors")
+    ]
+    content = [Reader(path).identity for path in tables]
+    return Scratch("check", fingerprint(runs, attack, checks, seed, floor_db, content, *files))
 
 
 def check_run(task: Task) -> list[Outcome]:

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from mmlib.evaluation.study import member
 from mmlib.evaluation.study.table import cells, on_val
 from mmlib.params.study import StudySettings
 from mmlib.runtime.parquet import write_table
+from mmlib.runtime.phases import Phase
+from mmlib.runtime.pieces import finish
 from mmlib.runtime.scratch import (
     Scratch,
     fingerprint,
@@ -49,24 +52,23 @@ def run_row(name: str, settings: StudySettings, data: Path, out: Path) -> None:
         models / f"{row.init}.json",
     )
     scratch = Scratch(f"study-{name}", mark)
-    pieces = []
-    for seed in range(settings.seed, settings.seed + settings.seeds):
-        if not scratch.has(f"{seed}.json"):
-            first = seed == settings.seed
-            _member(name, seed, settings, data, scratch, with_table=first and table is not None)
-        pieces.append(read_json(scratch.path(f"{seed}.json")))
+    seeds = range(settings.seed, settings.seed + settings.seeds)
+    phase = Phase(seeds, lambda place: scratch.has(f"{seeds[place]}.json"))
+    member_of = partial(_member, name, settings, data, scratch, table is not None)
+    finish(member_of, [phase], scratch, label=f"study {name}", whole=True, device=True)
+    pieces = [read_json(scratch.path(f"{seed}.json")) for seed in seeds]
     publish_csv(_csv(pieces), out / f"{name}.csv")
     publish_file(lambda path: _write_pseudo(path, pieces), out / f"{name}.parquet")
     scratch.finish()
 
 
 def _member(
-    name: str, seed: int, settings: StudySettings, data: Path, scratch: Scratch, *, with_table: bool
+    name: str, settings: StudySettings, data: Path, scratch: Scratch, has_table: bool, seed: int
 ) -> None:
     row = settings.row
     fitted = member.fit(row, settings, data, name=f"study-{name}-{seed}", seed=seed)
     lines, pseudo = member.score(fitted, settings, data, scratch, f"{name}-{seed}")
-    if with_table:
+    if has_table and seed == settings.seed:
         lines += cells(scratch.path(f"{name}-{seed}"), settings, data, scratch)
     lines.append(on_val(scratch.path(f"{name}-{seed}"), settings, data, scratch))
     costs = fitted.history.costs.as_dict()

@@ -1,7 +1,6 @@
 """Spread the sweep over processes, round by round, and join its chunks at the end."""
 
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,29 +18,24 @@ from mmlib.models import (
 )
 from mmlib.params.attacks import Attack
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.phases import Phase
+from mmlib.runtime.pieces import finish
 from mmlib.runtime.scratch import (
     Scratch,
     fingerprint,
     publish_file,
 )
-from mmlib.runtime.workers import (
-    map_phases,
-    share,
-    worker_count,
-)
+from mmlib.runtime.workers import worker_count
 from mmlib.shards.read.loader import ShardSet
 from mmlib.threats import threat_names
-
-_POLL_S = 0.2
 
 
 def attack_split(shards: Path, model: Path, out: Path, settings: Attack, seed: int) -> None:
     """Attack the run `model` (a checkpoint without suffix) on the eval split.
 
     Writes `<out>/<run>.parquet`, `-examples.parquet` and `-surface.parquet`. A stopped sweep
-    resumes at the chunks and rounds that are not finished, and ends with the same bytes. Under
-    torchrun every process takes its share of the chunks and the first one joins them: the same
-    bytes again.
+    resumes at the chunks and rounds that are not finished, and ends with the same bytes, as it does
+    in any number of processes (see `pieces`).
     """
     run, description = model.name, checkpoint.read_description(model)
     clips = ShardSet(shards, SPLIT)
@@ -54,18 +48,11 @@ def attack_split(shards: Path, model: Path, out: Path, settings: Attack, seed: i
     scratch = Scratch(f"attack-{run}", fingerprint(settings, seed, *inputs, *weights))
     planar = settings.surface.attacks(run) and len(description["inputs"]) > 1
     chunks = _chunks(len(clips), shards, model, settings, seed, scratch, planar)
-    rank, processes = share()
-    own = chunks[rank::processes]
     rounds = range(settings.refine.rounds + 2)
-    left = sum(not chunk.finished(number) for number in rounds for chunk in own)
+    phases = [_round(chunks, number) for number in rounds]
     # No round keeps more processes busy than there are chunks.
-    workers = min(devices.worker_processes() or worker_count(), len(own) or 1)
-    phases = _phases(chunks, own, rounds)
-    for _ in map_phases(attack_chunk, phases, total=left, label=f"attack {run}", workers=workers):
-        pass
-    if rank:
-        return
-    _await(chunks, rounds[-1])
+    workers = min(devices.worker_processes() or worker_count(), len(chunks))
+    finish(attack_chunk, phases, scratch, label=f"attack {run}", workers=workers, device=True)
     metadata = {
         "classes": list(clips.classes),
         "task": clips.task,
@@ -121,17 +108,7 @@ def _chunks(
     ]
 
 
-def _phases(
-    chunks: Sequence[Chunk], own: Sequence[Chunk], rounds: Iterable[int]
-) -> Iterator[list[tuple[Chunk, int]]]:
-    """The unfinished work of every round in turn, once all chunks have done the round before."""
-    for number in rounds:
-        if number:
-            _await(chunks, number - 1)
-        yield [(chunk, number) for chunk in own if not chunk.finished(number)]
-
-
-def _await(chunks: Sequence[Chunk], number: int) -> None:
-    """Wait for the chunks of the other processes; torchrun ends all when one of them fails."""
-    while any(not chunk.finished(number) for chunk in chunks):
-        time.sleep(_POLL_S)
+def _round(chunks: Sequence[Chunk], number: int) -> Phase[tuple[Chunk, int]]:
+    """One round of the sweep, which begins once all chunks have done the round before."""
+    work = [(chunk, number) for chunk in chunks]
+    return Phase(work, lambda place: chunks[place].finished(number))

@@ -24,9 +24,12 @@ from mmlib.params.attacks import Attack
 from mmlib.params.checks import RadiusSearch
 from mmlib.runtime.arrays import Bools, Floats
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.parquet import Reader
+from mmlib.runtime.pieces import results
+from mmlib.runtime.scratch import Scratch, fingerprint
 from mmlib.runtime.seeds import derive
-from mmlib.runtime.workers import map_ordered
 from mmlib.shards.read.loader import ShardSet
+from mmlib.shards.read.manifest import MANIFEST_NAME
 from mmlib.threats import MODALITIES, SINGLE
 
 
@@ -50,12 +53,14 @@ def measure(
     attack: Attack,
     search: RadiusSearch,
     seed: int,
+    *,
+    scratch: Scratch,
 ) -> dict[str, Radii]:
     """Search the radii of `search.clips` eval clips under an attack on audio and one on video.
 
     `fused` and `alone` (modality -> model) are checkpoints without suffix. Clips that lack the
-    attacked modality are left out. Raises UserError when a run is not of the modalities that it
-    stands for.
+    attacked modality are left out. Finished parts are kept in `scratch` (see `progress`). Raises
+    UserError when a run is not of the modalities that it stands for.
     """
     clips = ShardSet(shards, SPLIT)
     _check_modalities(fused, set(MODALITIES), "theorem.fused")
@@ -67,12 +72,39 @@ def measure(
             Part(threat, chunk, shards, (alone[modality], fused), attack, search, seed)
             for chunk in _chunks(rows, attack.batch_size)
         ]
-    workers = devices.worker_processes()
+    searched = results(
+        _search,
+        parts,
+        scratch,
+        names=[f"{part.threat}-{part.rows[0]:07d}" for part in parts],
+        label="theorem",
+        workers=devices.worker_processes(),
+        device=True,
+    )
     found: dict[str, list[Radii]] = {}
-    results = map_ordered(_search, parts, label="theorem", workers=workers)
-    for part, radii in zip(parts, results, strict=True):
+    for part, radii in zip(parts, searched, strict=True):
         found.setdefault(part.threat, []).append(radii)
     return {threat: _joined(pieces) for threat, pieces in found.items()}
+
+
+def progress(
+    shards: Path,
+    fused: Path,
+    alone: Mapping[str, Path],
+    attack: Attack,
+    search: RadiusSearch,
+    seed: int,
+) -> Scratch:
+    """Where finished parts of the search with these arguments are kept."""
+    clips = [Reader(path).identity for path in sorted(shards.glob(f"{SPLIT}-*.parquet"))]
+    models = [fused, *(alone[modality] for modality in SINGLE.values())]
+    files = [
+        model.with_name(f"{model.name}{suffix}")
+        for model in models
+        for suffix in (".json", ".safetensors")
+    ]
+    mark = fingerprint(attack, search, seed, clips, shards / MANIFEST_NAME, *files)
+    return Scratch(f"theorem-{fused.name}", mark)
 
 
 def _drawn(there: Bools, wanted: int | None, seed: int) -> list[int]:

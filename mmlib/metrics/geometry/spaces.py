@@ -121,8 +121,9 @@ def measure(
     taus: Sequence[float],
     p: float,
     seed: int,
+    columns: Sequence[int] | None = None,
 ) -> list[ClassGeometry]:
-    """Measure every class in every space, spaces outermost.
+    """Measure every class, or those in `columns`, in every space, spaces outermost.
 
     `labels` (N, K) and `logits` (N, K) are those of the clips whose convexity is measured; `dense`
     holds those whose density is. `bars` (K,) are the logits from which a point belongs to each
@@ -147,12 +148,12 @@ def measure(
         about = classes[column], space.name, members, dims
         return ClassGeometry(*about, densities, shells, found, exact, bar)
 
+    measured = range(len(classes)) if columns is None else columns
     results: list[ClassGeometry] = []
     for space in spaces:
         # A network in torch brings its own threads; numpy's sums and gathers profit from these.
-        workers = 1 if space.logits is None else worker_count()
-        with ThreadPoolExecutor(workers) as pool:
-            results.extend(pool.map(one, [space] * len(classes), range(len(classes))))
+        with ThreadPoolExecutor(1 if space.logits is None else worker_count()) as pool:
+            results.extend(pool.map(one, [space] * len(measured), measured))
     return results
 
 

@@ -15,12 +15,10 @@ from mmlib import features
 from mmlib.params.shard import Shard
 from mmlib.runtime.arrays import Bools, Bytes, Floats16, Floats32, Ints16
 from mmlib.runtime.errors import UserError
-from mmlib.runtime.scratch import (
-    Scratch,
-    fingerprint,
-)
+from mmlib.runtime.phases import Phase
+from mmlib.runtime.pieces import finish, results
+from mmlib.runtime.scratch import Scratch, fingerprint
 from mmlib.runtime.sealed import json_text
-from mmlib.runtime.workers import map_ordered
 from mmlib.shards.make.account import (
     LEAKS_NAME,
     count,
@@ -31,11 +29,7 @@ from mmlib.shards.make.account import (
     split_facts,
     write_leaks,
 )
-from mmlib.shards.make.manifest import (
-    ShardSummary,
-    build_manifest,
-    summarise,
-)
+from mmlib.shards.make.manifest import ShardSummary, build_manifest, summarise
 from mmlib.shards.make.selection import select
 from mmlib.shards.make.survey import read_list, write_survey
 from mmlib.shards.read.format import (
@@ -55,10 +49,7 @@ from mmlib.shards.rows.clips import (
     read_vocabulary,
     shard_paths,
 )
-from mmlib.shards.rows.ledger import (
-    LEDGER_NAME,
-    write_ledger,
-)
+from mmlib.shards.rows.ledger import LEDGER_NAME, write_ledger
 from mmlib.shards.rows.splits import check_splits, needed_splits
 from mmlib.shards.rows.tally import Ledger
 
@@ -106,8 +97,8 @@ def make_shards(
     paths = shard_paths(decoded)
     key = _progress_key(paths, vocabulary, settings)
     surveys = Scratch("shard-survey", key, scratch_root)
-    for _ in map_ordered(partial(_survey, surveys), paths, label="hash"):
-        pass
+    seen = Phase(paths, lambda place: surveys.has(paths[place].name))
+    finish(partial(_survey, surveys), [seen], surveys, label="hash", last=False)
     listed = read_list([surveys.path(path.name) for path in paths], vocabulary)
     selection = select(listed, vocabulary, settings)
     vocabulary = replace(vocabulary, classes=selection.classes)
@@ -123,7 +114,7 @@ def make_shards(
         _Piece(path, scratch, vocabulary, settings, kept)
         for path, kept in zip(paths, parts, strict=True)
     ]
-    summaries = list(map_ordered(_make_shard, pieces, label="shard"))
+    summaries = _make_all(pieces, surveys)
     manifest = build_manifest(summaries, facts, damage, vocabulary, settings)
     manifest |= leak_facts(selection, settings) | {"decoder": read_facts(paths[0]).get("decoder")}
     scratch.write(LEDGER_NAME, lambda path: write_ledger(path, ledger_tables(selection)))
@@ -135,9 +126,20 @@ def make_shards(
     return ledger
 
 
+def _make_all(pieces: Sequence[_Piece], surveys: Scratch) -> list[ShardSummary]:
+    """Write every shard; what the manifest needs of each is kept beside the surveys."""
+    return results(
+        _make_shard,
+        pieces,
+        surveys,
+        names=[f"{piece.name}.summary" for piece in pieces],
+        label="shard",
+        finished=lambda place: pieces[place].scratch.has(pieces[place].name),
+    )
+
+
 def _survey(surveys: Scratch, decoded: Path) -> None:
-    if not surveys.has(decoded.name):
-        surveys.write(decoded.name, lambda path: write_survey(decoded, path))
+    surveys.write(decoded.name, lambda path: write_survey(decoded, path))
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -8,6 +8,7 @@ params.
 
 import contextlib
 import os
+import platform
 import shutil
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -139,7 +140,7 @@ def restore(root: Path, stage: str, out: Path) -> None:
 def link(source: Path, target: Path) -> None:
     """Give a finished file a second name, whole or absent; a copy where links are not possible."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    temporary = target.with_name(f".{target.name}.{platform.node()}.{os.getpid()}.partial")
     temporary.unlink(missing_ok=True)
     try:
         os.link(source.resolve(), temporary)

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import ANY
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ import pytest
 import torch
 
 from mmlib.evaluation.attacked.run import AttackedRun
+from mmlib.evaluation.checks import check as checking
 from mmlib.evaluation.checks.check import (
     Places,
     Task,
@@ -31,8 +33,8 @@ from mmlib.models.predict import predict
 from mmlib.params.attacks import Attack
 from mmlib.params.checks import Checks
 from mmlib.runtime.errors import UserError
-from mmlib.runtime.parquet import write_table
-from mmlib.runtime.scratch import publish_json
+from mmlib.runtime.parquet import read_parquet, write_table
+from mmlib.runtime.scratch import Scratch, publish_json
 from mmlib.shards.read.format import (
     ShardReader,
     ShardRow,
@@ -191,9 +193,36 @@ def test_a_run_of_one_modality_has_no_joint_attack_and_may_have_no_source(attack
     assert found["transfer"].message == "not measured: no other run reads audio"
 
 
-def test_no_run_has_no_outcome(attacked: Task) -> None:
-    found = check_runs((), attacked.places, attacked.attack, CHECKS, 0, 80.0)
+def test_no_run_has_no_outcome(attacked: Task, tmp_path: Path) -> None:
+    given = ((), attacked.places, attacked.attack, CHECKS, 0, 80.0)
+    found = check_runs(*given, scratch=Scratch("check", "none", tmp_path))
     assert summary(found) == {"total": {"pass": 0, "warn": 0, "fail": 0}}
+
+
+def test_what_was_found_of_a_run_counts_as_long_as_its_tables_are_the_same(
+    attacked: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "attacks").mkdir()
+    task, outcome = moved(attacked, tmp_path / "attacks"), Outcome("x", "pass", "")
+    monkeypatch.setattr(checking, "check_run", lambda task: [outcome._replace(message=task.run)])
+
+    def run() -> tuple[Path, dict[str, list[Outcome]]]:
+        given = (task.runs, task.places, task.attack, task.checks, task.seed, task.floor_db)
+        scratch = checking.progress(*given)
+        return scratch.directory, check_runs(*given, scratch=scratch)
+
+    kept, first = run()
+    assert {name: outcomes[0].message for name, outcomes in first.items()} == dict(
+        zip(task.runs, task.runs, strict=True)
+    )
+    monkeypatch.setattr(checking, "check_run", lambda task: pytest.fail("it was checked already"))
+    assert run() == (kept, first)
+    monkeypatch.setattr(checking, "check_run", lambda task: [])
+    path = task.places.attacks / f"{task.runs[0]}.parquet"
+    table = read_parquet(path)
+    write_table(table.slice(0, len(table) - 1), path)
+    assert run() == (ANY, {name: [] for name in task.runs})
 
 
 def test_tampered_examples_are_found_out(attacked: Task, tmp_path: Path) -> None:
