@@ -29,7 +29,7 @@ class Place(NamedTuple):
     """A process among those that train one model together: its rank, of how many."""
 
     rank: int
-    count: int
+    size: int
 
 
 ALONE = Place(0, 1)

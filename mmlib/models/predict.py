@@ -105,5 +105,5 @@ def in_batches(
     Of several processes each gets every so many-th batch.
     """
     order = np.arange(len(clips)) if indices is None else indices
-    for start in range(place.rank * batch_size, len(order), place.count * batch_size):
+    for start in range(place.rank * batch_size, len(order), place.size * batch_size):
         yield clips.gather(order[start : start + batch_size], modalities)

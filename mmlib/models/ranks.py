@@ -17,8 +17,8 @@ from torch import Tensor
 
 from mmlib.batch import ALONE, Place, Rows
 
-_PATIENCE = timedelta(days=7)
-"""One process may attack for hours while the others wait; one that dies ends the others at once."""
+_PATIENCE = timedelta(hours=1)
+"""How long the others wait for one whose disk stalls; one that dies ends them at once."""
 
 _rows: ContextVar[Rows | None] = ContextVar("rows", default=None)
 
@@ -89,7 +89,7 @@ def some_rows(count: int, *, training: bool) -> Iterator[bool]:
 
 def among(count: int) -> Rows | None:
     """The rows that `count` clips of this process are of those of all; None for one process."""
-    if place().count == 1:
+    if place().size == 1:
         return None
     counts = [int(one) for one in gathered(torch.tensor([count])).flatten().tolist()]
     start = sum(counts[: place().rank])
@@ -98,7 +98,7 @@ def among(count: int) -> Rows | None:
 
 def total(tensor: Tensor) -> Tensor:
     """Sum a tensor over all processes, in place; the same bits in each."""
-    if place().count > 1:
+    if place().size > 1:
         with _together():
             dist.all_reduce(tensor)
     return tensor
@@ -112,7 +112,7 @@ def total_of(*values: float) -> list[float]:
 
 def gathered(tensor: Tensor) -> Tensor:
     """The tensors of all processes, equal in shape, stacked by rank: (R, ...)."""
-    count = place().count
+    count = place().size
     if count == 1:
         return tensor[None]
     found = [torch.empty_like(tensor) for _ in range(count)]
@@ -123,7 +123,7 @@ def gathered(tensor: Tensor) -> Tensor:
 
 def values_of_all(value: Any) -> list[Any]:
     """What each process gives, by rank; any picklable values."""
-    count = place().count
+    count = place().size
     if count == 1:
         return [value]
     found: list[Any] = [None] * count
@@ -134,7 +134,7 @@ def values_of_all(value: Any) -> list[Any]:
 
 def as_first(value: Any) -> Any:
     """What the first process gives, in all of them; any picklable value."""
-    if place().count == 1:
+    if place().size == 1:
         return value
     held = [value]
     with _together():
@@ -145,7 +145,7 @@ def as_first(value: Any) -> Any:
 @torch.no_grad()
 def align(tensors: Sequence[Tensor]) -> None:
     """Overwrite the tensors, of one dtype, by those of the first process."""
-    if place().count > 1 and tensors:
+    if place().size > 1 and tensors:
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
         with _together():
             dist.broadcast(flat, src=0)
@@ -159,7 +159,7 @@ def add_up(parameters: Sequence[Tensor], value: Tensor) -> Tensor:
     Returns the sum of `value`. A parameter that no process has a gradient of is left without one,
     so that the optimiser passes it over, as it does in one process.
     """
-    if place().count == 1:
+    if place().size == 1:
         return value
     held = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
     found = torch.tensor([p.grad is not None for p in parameters]).to(held[0])
@@ -191,4 +191,4 @@ def _together() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:  # gloo's and NCCL's alike
-        raise PeerLost(str(error).splitlines()[0]) from error
+        raise PeerLost(str(error)) from error

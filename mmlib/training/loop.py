@@ -232,7 +232,7 @@ class _Run:
 def _assert_enough(train: Clips, val: Clips, batch_size: int, label: str) -> None:
     if not len(train) or not len(val):
         raise UserError(f"{label}: there is no clip to {'train on' if len(val) else 'validate on'}")
-    size, count = min(batch_size, len(train)), ranks.place().count
+    size, count = min(batch_size, len(train)), ranks.place().size
     if size < count:
         raise UserError(
             f"{label}: {count} processes cannot share batches of {size} clips: start fewer "

@@ -109,6 +109,8 @@ def cnn14() -> Model:
 
 
 SINGLE = " in float32"
+EPOCHS = {"missing": 2, "fgsm_rs": 2, "blended": 3}
+"""More than one where the next epoch depends on the history; online weights follow from two."""
 Way = tuple[Callable[[], Model], Callable[[], Objective], int]
 WAYS: dict[str, Way] = {
     "plain": (small, lambda: plain("multi_label"), 1),
@@ -132,7 +134,7 @@ def train(way: str, folder: Path, *, stop: int | None = None) -> tuple[Model, Hi
     model, objective = begin(), choose()
     if not way.endswith(SINGLE):
         model.double()  # what is normalised by numbers in float64 is in float64
-    epochs = 3 if way == "blended" else 2  # online weights follow from two
+    epochs = EPOCHS.get(way.removesuffix(SINGLE), 1)
     clips, val = SomeClips(30, every=every), SomeClips(22, 1)
 
     def on_epoch(history: History) -> dict[str, float]:
