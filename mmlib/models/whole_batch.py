@@ -54,8 +54,11 @@ class BatchNorm2d(nn.BatchNorm2d):
     """torch's BatchNorm2d, in training with the statistics of the clips of all processes."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or ranks.rows() is None:
+        rows = ranks.rows()
+        if not self.training or rows is None:
             return super().forward(x)
+        if rows.total == 1 and x.numel() == x.shape[1]:  # as torch does
+            raise ValueError(f"one value per channel has no variance: {tuple(x.shape)}")
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
