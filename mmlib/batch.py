@@ -25,6 +25,35 @@ def is_waveform(audio: torch.Tensor) -> bool:
     return audio.ndim == 2
 
 
+class Place(NamedTuple):
+    """A process among those that train one model together: its rank, of how many."""
+
+    rank: int
+    size: int
+
+
+ALONE = Place(0, 1)
+
+
+class Rows(NamedTuple):
+    """The rows start ... stop - 1 of a batch of `total` clips that several processes share."""
+
+    start: int
+    stop: int
+    total: int
+
+    @classmethod
+    def of(cls, total: int, place: Place) -> "Rows":
+        """Those of one process: as many as of any other, or one more."""
+        rank, count = place
+        return cls(total * rank // count, total * (rank + 1) // count, total)
+
+    @property
+    def slice(self) -> slice:
+        """To take the rows of a list or a tensor of all."""
+        return slice(self.start, self.stop)
+
+
 class LabelledBatch(NamedTuple):
     """Clips with their labels: `labels` is (B, K) float32, multi-hot, one-hot or soft."""
 

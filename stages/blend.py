@@ -4,12 +4,14 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+from mmlib.models import ranks
 from mmlib.params.training import Augment, BlendGuide, Learning, ModelSizes, Optimiser, TrainRun
 from mmlib.runtime import stage
 from mmlib.runtime.scratch import publish_json
 from mmlib.runtime.seeds import derive
 from mmlib.runtime.settings import At, Seed, StageSettings
 from mmlib.training.gblend import guide_of
+from mmlib.training.parallel import over_ranks
 from mmlib.training.train import train_heads
 
 DATA = Path("data")
@@ -46,6 +48,8 @@ def main(arguments: list[str]) -> None:
         name=f"blend-{guide}",
         seed=seed,
     )
+    if not ranks.is_first():
+        return
     epochs = settings.from_epoch, settings.to_epoch
     found = guide_of(fitted.history.clips, *epochs, seed=derive(seed, "bootstrap"))
     costs = fitted.history.costs
@@ -56,4 +60,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    stage.run(over_ranks(main))

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from mmlib.models import checkpoint
+from mmlib.models import checkpoint, ranks
 from mmlib.params.retraining import RetrainRun
 from mmlib.params.training import Augment, Learning, Optimiser
 from mmlib.retraining.retrain import retrain
@@ -11,6 +11,7 @@ from mmlib.runtime import stage
 from mmlib.runtime.scratch import publish_csv, publish_json
 from mmlib.runtime.seeds import derive
 from mmlib.runtime.settings import At, Seed, StageSettings
+from mmlib.training.parallel import over_ranks
 
 DATA = Path("data")
 
@@ -36,6 +37,8 @@ def main(arguments: list[str]) -> None:
         name=f"retrain-{run}",
         seed=derive(settings.seed, run),
     )
+    if not ranks.is_first():
+        return
     described = {"run": run, "init": row.init, "method": row.method, **described}
     checkpoint.save(model, DATA / "models" / run, described)
     publish_csv(history.csv(), Path(f"metrics/training/{run}.csv"))
@@ -44,4 +47,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    stage.run(over_ranks(main))

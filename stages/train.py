@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Annotated
 
-from mmlib.models import checkpoint
+from mmlib.models import checkpoint, ranks
 from mmlib.params.training import Augment, Learning, ModelSizes, Optimiser, TrainRun
 from mmlib.runtime import stage
 from mmlib.runtime.scratch import publish_csv, publish_json
 from mmlib.runtime.seeds import derive
 from mmlib.runtime.settings import At, Seed, StageSettings
+from mmlib.training.parallel import over_ranks
 from mmlib.training.train import train
 
 DATA = Path("data")
@@ -36,6 +37,8 @@ def main(arguments: list[str]) -> None:
         name=f"train-{run}",
         seed=derive(settings.seed, run),
     )
+    if not ranks.is_first():
+        return
     checkpoint.save(model, DATA / "models" / run, {"run": run, **described})
     publish_csv(history.csv(), Path(f"metrics/training/{run}.csv"))
     publish_json(history.costs.as_dict(), Path(f"metrics/costs/{run}.json"))
@@ -43,4 +46,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    stage.run(over_ranks(main))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mmlib.batch import Batch
+from mmlib.models import ranks
 from mmlib.models.layers import Normalise
 from mmlib.threats import SINGLE, threat_on
 
@@ -82,14 +83,16 @@ class Model(nn.Module, ABC):
         """Encode one modality of the batch, a learnt vector standing for each missing one."""
         x = batch[modality]
         mask = batch.get(f"{modality}_present")
-        if mask is None or bool(mask.all()):
-            return self.encode(modality, x)
-        filled: Tensor = self.missing[modality].expand(x.shape[0], *self.shapes[modality])
-        if not bool(mask.any()):
-            return filled
-        # Only real inputs go through the encoder: batch norm must not average over filler.
-        encoded = self.encode(modality, x[mask])
-        return filled.to(encoded.dtype).index_put((mask,), encoded)
+        held = len(x) if mask is None else int(mask.sum())
+        with ranks.some_rows(held, training=self.training) as anyone:
+            if mask is None or held == len(x):
+                return self.encode(modality, x)
+            filled: Tensor = self.missing[modality].expand(x.shape[0], *self.shapes[modality])
+            if not anyone:
+                return filled
+            # Only real inputs go through the encoder: batch norm must not average over filler.
+            encoded = self.encode(modality, x[mask])
+            return filled.to(encoded.dtype).index_put((mask,), encoded)
 
     def embed(self, batch: Batch) -> dict[str, Tensor]:
         """Return each encoder's vector and, for fusion, the penultimate one as "fused": (B, D)."""

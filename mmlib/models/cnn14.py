@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from mmlib.models.base import Encoder
 from mmlib.models.layers import conv_bn_relu
+from mmlib.models.whole_batch import Dropout
 
 LEVELS = 6
 
@@ -35,8 +36,8 @@ class Cnn14(Encoder):
             channels = wide
         self.dim = channels
         self.dense = nn.Linear(channels, channels)
-        self.dropout = nn.Dropout(dropout)
-        self.dense_dropout = nn.Dropout(DENSE_DROPOUT)
+        self.dropout = Dropout(dropout)
+        self.dense_dropout = Dropout(DENSE_DROPOUT)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.unsqueeze(1).contiguous(memory_format=torch.channels_last)  # B, 1, T, F

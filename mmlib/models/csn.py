@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from mmlib.models.base import Encoder
 from mmlib.models.layers import conv_bn_relu
+from mmlib.models.whole_batch import Dropout, attend
 
 POOLS = ((2, 2), (2, 2), (1, 2), (1, 2), (1, 2))
 """(time, band) pooling after every second convolution."""
@@ -51,7 +52,7 @@ class Csn(Encoder):
         count = 1 if share_blocks else transformer_blocks
         self.blocks = nn.ModuleList(TransformerBlock(self.dim, dropout) for _ in range(count))
         self.repeats = transformer_blocks // count
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.attention = nn.Linear(self.dim, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -80,7 +81,7 @@ class TransformerBlock(nn.Module):
         self.expand = nn.Linear(dim, dim)
         self.contract = nn.Linear(dim, dim)
         self.feed_forward_norm = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.attention_norm(x + self.dropout(self.project(self._attend(x))))
@@ -92,7 +93,8 @@ class TransformerBlock(nn.Module):
         count, steps, dim = x.shape
         split = self.query_key_value(x).view(count, steps, 3, HEADS, dim // HEADS)
         query, key, value = split.permute(2, 0, 3, 1, 4)  # each B, heads, T, D / heads
-        attended = F.scaled_dot_product_attention(
-            query, key, value, dropout_p=self.dropout.p if self.training else 0.0
-        )
+        if self.training and self.dropout.p:
+            attended = attend(query, key, value, self.dropout.p)
+        else:
+            attended = F.scaled_dot_product_attention(query, key, value)
         return attended.transpose(1, 2).flatten(2)

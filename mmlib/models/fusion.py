@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mmlib.batch import Batch
 from mmlib.models.base import Encoder, Model
 from mmlib.models.layers import Normalise, hidden_layer
+from mmlib.models.whole_batch import Dropout
 
 
 class Fusion(Model):
@@ -37,7 +38,7 @@ class Fusion(Model):
         missing = {modality: 0.02 * torch.randn(dim) for modality, dim in dims.items()}
         shapes = {modality: (dim,) for modality, dim in dims.items()}
         super().__init__(encoders, normalise, shapes, missing)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.head = nn.Linear(self.add_layers(dims, hidden), classes)
 
     @abstractmethod
@@ -143,7 +144,7 @@ class Early(Model):
             {"audio": torch.zeros(1, 1, 1, 1), "video": torch.zeros(3, 1, 1, 1)},
         )
         self.grid = grid
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.head = nn.Linear(encoder.dim, classes)
 
     def encode(self, modality: str, x: Tensor) -> Tensor:

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from mmlib.models.whole_batch import BatchNorm2d
+
 
 class Normalise(nn.Module):
     """Subtract a mean and divide by a standard deviation, both fixed buffers.
@@ -28,7 +30,7 @@ def conv_bn_relu(channels_in: int, channels_out: int) -> list[nn.Module]:
     """Return a 3x3 convolution, batch norm and ReLU, initialised after He et al. 2015."""
     convolution = nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False)
     nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
-    return [convolution, nn.BatchNorm2d(channels_out), nn.ReLU(inplace=True)]
+    return [convolution, BatchNorm2d(channels_out), nn.ReLU(inplace=True)]
 
 
 def hidden_layer(dim_in: int, dim_out: int) -> nn.Sequential:

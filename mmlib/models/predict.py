@@ -1,12 +1,14 @@
 """Run a model over a split: logits and embeddings, in float32, in the stored order."""
 
 from collections.abc import Iterator
+from itertools import zip_longest
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from mmlib.batch import Clips, LabelledBatch, to_device
+from mmlib.batch import ALONE, Clips, LabelledBatch, Place, to_device
+from mmlib.models import ranks
 from mmlib.models.base import Model
 from mmlib.runtime.arrays import Floats32, Indices
 from mmlib.runtime.errors import UserError
@@ -66,26 +68,33 @@ def predict_heads(
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """Return the labels (N, K) of the clips, or of those at `indices`, and each head's logits.
 
-    Runs in eval mode and leaves the model in the mode it was in.
+    Runs in eval mode and leaves the model in the mode it was in. Processes that train together
+    share the batches out and return the same.
     """
     was_training = model.training
     model.eval()
-    labels: list[torch.Tensor] = []
-    logits: dict[str, list[torch.Tensor]] = {}
-    for batch in in_batches(clips, indices, batch_size, model.modalities):
+    found: list[tuple[torch.Tensor, dict[str, torch.Tensor]]] = []
+    for batch in in_batches(clips, indices, batch_size, model.modalities, ranks.place()):
         with torch.inference_mode():
             heads = model.heads(to_device(batch.inputs, device))
-        labels.append(batch.labels)
-        for name, values in heads.items():
-            logits.setdefault(name, []).append(values.float().cpu())
+        found.append((batch.labels, {name: v.float().cpu() for name, v in heads.items()}))
     model.train(was_training)
-    return torch.cat(labels), {name: torch.cat(values) for name, values in logits.items()}
+    turns = zip_longest(*ranks.values_of_all(found))
+    labels, logits = zip(*(part for turn in turns for part in turn if part), strict=True)
+    return torch.cat(labels), {n: torch.cat([part[n] for part in logits]) for n in logits[0]}
 
 
 def in_batches(
-    clips: Clips, indices: Indices | None, batch_size: int, modalities: tuple[str, ...]
+    clips: Clips,
+    indices: Indices | None,
+    batch_size: int,
+    modalities: tuple[str, ...],
+    place: Place = ALONE,
 ) -> Iterator[LabelledBatch]:
-    """Yield the clips at `indices` (all of them when None) in that order."""
+    """Yield the clips at `indices` (all of them when None) in that order.
+
+    Of several processes each gets every so many-th batch.
+    """
     order = np.arange(len(clips)) if indices is None else indices
-    for start in range(0, len(order), batch_size):
+    for start in range(place.rank * batch_size, len(order), place.size * batch_size):
         yield clips.gather(order[start : start + batch_size], modalities)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmlib.models.base import Encoder
+from mmlib.models.whole_batch import BatchNorm2d
 
 STEM_MIDDLE = 45 / 64
 """Middle channels of the stem, as a share of its output channels (torchvision: 45 of 64)."""
@@ -29,7 +30,7 @@ class R2plus1d(Encoder):
         super().__init__()
         middle = max(1, round(STEM_MIDDLE * width))
         self.stem = Factorised(channels, middle, width, kernel=7, spatial_stride=2, time_stride=1)
-        self.stem_norm = nn.BatchNorm2d(width)
+        self.stem_norm = BatchNorm2d(width)
         self.layers = nn.ModuleList()
         wide = width
         for level, count in enumerate(blocks):
@@ -58,9 +59,9 @@ class Block(nn.Module):
         # As many parameters as a full 3x3x3 convolution has (Tran et al., section 3.5).
         middle = (channels_in * channels_out * 27) // (channels_in * 9 + 3 * channels_out)
         self.first = Factorised(channels_in, middle, channels_out, 3, stride, stride)
-        self.first_norm = nn.BatchNorm2d(channels_out)
+        self.first_norm = BatchNorm2d(channels_out)
         self.second = Factorised(channels_out, middle, channels_out, 3, 1, 1)
-        self.second_norm = nn.BatchNorm2d(channels_out)
+        self.second_norm = BatchNorm2d(channels_out)
         self.stride = stride
         # oneDNN's gradient of a strided 1x1 convolution of 2 to 6 channels writes past its buffers
         # on CPUs with AVX2 but no AVX-512 (torch 2.14): strides are then taken before it.
@@ -69,7 +70,7 @@ class Block(nn.Module):
         if stride != 1 or channels_in != channels_out:
             self.shortcut = nn.Sequential(
                 nn.Conv2d(channels_in, channels_out, 1, stride=stride // self.skip, bias=False),
-                nn.BatchNorm2d(channels_out),
+                BatchNorm2d(channels_out),
             )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -97,7 +98,7 @@ class Factorised(nn.Module):
         self.space = nn.Conv2d(
             channels_in, middle, kernel, stride=spatial_stride, padding=kernel // 2, bias=False
         )
-        self.norm = nn.BatchNorm2d(middle)
+        self.norm = BatchNorm2d(middle)
         self.time = nn.Conv2d(
             middle, channels_out, (3, 1), stride=(time_stride, 1), padding=(1, 0), bias=False
         )
@@ -108,9 +109,11 @@ class Factorised(nn.Module):
         pictures = F.relu(pictures, inplace=True)
         x = pictures.permute(0, 2, 3, 1)  # B * T, H, W, C
         height, width = x.shape[1:3]
-        x = x.reshape(count, steps, height * width, -1).permute(0, 3, 1, 2)  # B, C, T, H * W
+        x = x.reshape(count, steps, height * width, x.shape[3]).permute(
+            0, 3, 1, 2
+        )  # B, C, T, H * W
         y: Tensor = self.time(x).permute(0, 2, 3, 1)  # B, T, H * W, C
-        return y.reshape(count, y.shape[1], height, width, -1)
+        return y.reshape(count, y.shape[1], height, width, y.shape[3])
 
 
 def over_space(layer: nn.Module, x: Tensor) -> Tensor:

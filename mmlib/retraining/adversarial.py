@@ -17,7 +17,8 @@ from mmlib.attacks.core.search import Search
 from mmlib.attacks.core.threat import (
     Threat,
 )
-from mmlib.batch import LabelledBatch
+from mmlib.batch import LabelledBatch, Rows
+from mmlib.models import ranks
 from mmlib.models.base import Model
 from mmlib.params.retraining import Guard
 from mmlib.training.history import (
@@ -126,13 +127,15 @@ class AdversarialObjective:
 
     def __call__(self, model: Model, batch: LabelledBatch, generator: torch.Generator) -> Tensor:
         """Return the loss of the partly attacked batch, a scalar."""
-        size = len(batch.clip_ids)
-        count = min(size, max(1, round(self.share * size)))
+        clips = len(batch.clip_ids)
+        rows = ranks.rows() or Rows(0, clips, clips)
+        leading = min(rows.total, max(1, round(self.share * rows.total)))
+        seeds = torch.randint(2**62, (leading,), generator=generator).tolist()[rows.slice]
+        count = len(seeds)  # of this process's clips
         part = {name: tensor[:count] for name, tensor in batch.inputs.items()}
-        seeds = torch.randint(2**62, (count,), generator=generator).tolist()
         with as_attacked(model):
             if self.attack == "fgsm_rs" and not self.backed_off:
-                self._watch(model, part, batch.labels[:count], seeds)
+                self._watch(model, part, batch.labels[:count], seeds, rows.start)
             points = self._attack(model, part, batch.labels[:count], seeds)
         inputs = dict(batch.inputs)
         for modality, attacked in points.items():
@@ -143,6 +146,8 @@ class AdversarialObjective:
     def _attack(
         self, model: Model, part: dict[str, Tensor], labels: Tensor, seeds: list[int]
     ) -> dict[str, Tensor]:
+        if not seeds:
+            return {}
         search = Search(model, part, labels, self.threat, self.loss, seeds)
         if self.attack == "pgd":
             return ascend(search, self.steps, PGD_STEP)
@@ -151,23 +156,43 @@ class AdversarialObjective:
         return ascend(search, 1, FGSM_RS_STEP)
 
     def _watch(
-        self, model: Model, part: dict[str, Tensor], labels: Tensor, seeds: list[int]
+        self,
+        model: Model,
+        part: dict[str, Tensor],
+        labels: Tensor,
+        seeds: list[int],
+        start: int,
     ) -> None:
-        """Every so many steps, see on a few clips whether the single step still attacks."""
+        """Every so many steps, see on a few clips whether the single step still attacks.
+
+        `start`: the place of the first clip in the whole batch, whose leading clips are looked at.
+        """
         if self.step % self.guard.every:
             return
-        few = {name: tensor[: self.guard.clips] for name, tensor in part.items()}
-        labels, seeds = labels[: self.guard.clips], seeds[: self.guard.clips]
-        search = Search(model, few, labels, self.threat, self.loss, seeds)
-        attacked = (
-            search.clean,
-            ascend(search, 1, FGSM_RS_STEP),
-            ascend(search, self.guard.steps, PGD_STEP),
-        )
-        probe = Probe(*(float(search.losses(points).mean()) for points in attacked))
+        count = max(0, min(len(seeds), self.guard.clips - start))
+        few = {name: tensor[:count] for name, tensor in part.items()}
+        probe = self._probe(model, few, labels[:count], seeds[:count])
         lowest = min(self.columns["probe_lowest"], probe.multiple)
         self.backed_off = probe.collapsed(lowest, self.guard)
         found = {f"probe_{name}": loss for name, loss in probe._asdict().items()}
         self.columns.update(found, probe_lowest=lowest)
         if self.backed_off:
             self.columns["backed_off"] = float(self.step)
+
+    def _probe(
+        self, model: Model, few: dict[str, Tensor], labels: Tensor, seeds: list[int]
+    ) -> Probe:
+        """The mean losses of the few clips, those of all processes together."""
+        count, means = len(seeds), [0.0] * len(Probe._fields)
+        if count:
+            search = Search(model, few, labels, self.threat, self.loss, seeds)
+            attacked = (
+                search.clean,
+                ascend(search, 1, FGSM_RS_STEP),
+                ascend(search, self.guard.steps, PGD_STEP),
+            )
+            means = [float(search.losses(points).mean()) for points in attacked]
+        if ranks.rows() is None:
+            return Probe(*means)
+        *sums, clips = ranks.total_of(*(count * mean for mean in means), count)
+        return Probe(*(each / clips for each in sums))

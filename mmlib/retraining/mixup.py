@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import torch
 
-from mmlib.batch import Batch, Clips, LabelledBatch, present
+from mmlib.batch import ALONE, Batch, Clips, LabelledBatch, Place, Rows, present
 from mmlib.retraining.guide import Guide
 from mmlib.retraining.pairs import Choice, Pairs, aligned_distances
 from mmlib.runtime.arrays import Floats, Ints
@@ -78,9 +78,13 @@ class MixupBatches:
         partners: Choice = "guided",
         beta: float | None = None,
         shared_lambda: bool = False,
+        place: Place = ALONE,
     ) -> None:
-        """`guide` None: nothing guided. `beta`: one a for every class, in the guide's place."""
-        self.clips, self.modalities, self.seed = clips, modalities, seed
+        """`guide` None: nothing guided. `beta`: one a for every class, in the guide's place.
+
+        `place`: of several processes each draws all, and reads and mixes its own rows.
+        """
+        self.clips, self.modalities, self.seed, self.place = clips, modalities, seed, place
         self.batch_size = min(batch_size, len(clips.clip_ids))
         self.choices: dict[str, Choice] = {"anchors": anchors, "partners": partners}
         self.shared_lambda = shared_lambda
@@ -114,11 +118,13 @@ class MixupBatches:
             for modality, values in self.beta.items()
         }
         lambdas = draw_lambdas(rng, a, shared=self.shared_lambda)
-        both = self.clips.gather(np.concatenate([anchors, partners]), self.modalities)
+        rows = Rows.of(size, self.place)
+        pairs = np.concatenate([anchors[rows.slice], partners[rows.slice]])
+        both, half = self.clips.gather(pairs, self.modalities), rows.stop - rows.start
         return mix(
-            _part(both, slice(None, size)),
-            _part(both, slice(size, None)),
-            {m: torch.from_numpy(values) for m, values in lambdas.items()},
+            _part(both, slice(None, half)),
+            _part(both, slice(half, None)),
+            {m: torch.from_numpy(values[rows.slice]) for m, values in lambdas.items()},
         )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmlib.attacks.core.threat import build_threat
 from mmlib.batch import LabelledBatch
-from mmlib.models import checkpoint
+from mmlib.models import checkpoint, ranks
 from mmlib.models.base import Model
 from mmlib.params.retraining import AdversarialRun, MixupRun, RetrainRun
 from mmlib.params.training import Learning
@@ -67,7 +67,9 @@ def recipe(row: RetrainRun, model: Model, train: ShardSet, guide: Path, seed: in
     """
 
     def shuffled(epoch: int) -> Iterator[LabelledBatch]:
-        return train.batches(row.batch_size, model.modalities, seed=seed, epoch=epoch)
+        return train.batches(
+            row.batch_size, model.modalities, seed=seed, epoch=epoch, place=ranks.place()
+        )
 
     if isinstance(row, MixupRun):
         mixed = MixupBatches(
@@ -80,6 +82,7 @@ def recipe(row: RetrainRun, model: Model, train: ShardSet, guide: Path, seed: in
             partners=row.partners,
             beta=row.beta,
             shared_lambda=row.shared_lambda,
+            place=ranks.place(),
         )
         return Recipe(mixed, plain(train.task), None)
     objective = _supervised(model, train.task, guide)

@@ -3,11 +3,13 @@
 import torch
 from torch import Tensor
 
-from mmlib.batch import Batch
+from mmlib.batch import Batch, Rows
 from mmlib.params.training import Augment
 
 
-def augment(batch: Batch, settings: Augment, generator: torch.Generator) -> Batch:
+def augment(
+    batch: Batch, settings: Augment, generator: torch.Generator, rows: Rows | None = None
+) -> Batch:
     """Shift, flip and mask the clips of a batch at random; returns a new batch.
 
     Audio is shifted along time by up to `audio_shift` of its length; then one band mask and one
@@ -17,10 +19,13 @@ def augment(batch: Batch, settings: Augment, generator: torch.Generator) -> Batc
     with probability 1/2, all frames of a clip alike. Edges are repeated into what a shift uncovers.
 
     The numbers drawn depend on the generator and the number of clips alone: switching one part off
-    (0, or flip false) leaves the others as they were. Presence masks are passed on.
+    (0, or flip false) leaves the others as they were. Presence masks are passed on. `rows`: those
+    that the clips are of a larger batch, for all of which is drawn.
     """
-    clips = next(iter(batch.values())).shape[0]
+    clips = rows.total if rows else next(iter(batch.values())).shape[0]
     draws = torch.rand(8, clips, generator=generator, device=generator.device)
+    if rows:
+        draws = draws[:, rows.slice]
     changed = dict(batch)
     if "audio" in batch:
         shift, band, band_start, time, time_start = draws[:5].to(batch["audio"].device)

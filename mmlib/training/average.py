@@ -24,6 +24,11 @@ class WeightAverage:
         self._average: list[Tensor] = [mine[name] for name in floats]
         self._live: list[Tensor] = [theirs[name] for name in floats]
 
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All weights and statistics, live and averaged, in whose place others may be written."""
+        return [*self._live, *self._average]
+
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Move the average towards the weights as they are after `step`."""

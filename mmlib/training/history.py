@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmlib.models import ranks
 from mmlib.models.base import Model
 from mmlib.runtime.storage import records_csv, significant
 from mmlib.training.gblend import ClipLosses
@@ -28,6 +29,16 @@ class Costs:
     optimiser_steps: int = 0
     clips_seen: int = 0
     seconds: float = 0.0
+
+    def add(self, others: "Costs") -> None:
+        """Add what some steps took: theirs in all processes that train together, but for time."""
+        passes = others.forward_passes, others.backward_passes
+        forward, backward, clips = ranks.total_of(*passes, others.clips_seen)
+        self.forward_passes += forward
+        self.backward_passes += backward
+        self.clips_seen += int(clips)
+        self.optimiser_steps += others.optimiser_steps
+        self.seconds += others.seconds
 
     def as_dict(self) -> dict[str, float]:
         """The figures by name, as metrics/costs/<run>.json holds them."""

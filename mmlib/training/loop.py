@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from mmlib.batch import Clips, LabelledBatch, to_device
+from mmlib.batch import Clips, LabelledBatch, Rows, to_device
+from mmlib.models import ranks
 from mmlib.models.base import Model
 from mmlib.models.devices import training_precision
 from mmlib.params.training import Augment, Optimiser
@@ -26,6 +28,7 @@ from mmlib.training.augment import augment
 from mmlib.training.average import WeightAverage
 from mmlib.training.history import Costs, History, PassCounter, Row, packed, unpacked
 from mmlib.training.objectives import Objective
+from mmlib.training.optimiser import adamw, learning_rate
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -42,14 +45,6 @@ class TrainSettings:
     learning_rate: float
     optimiser: Optimiser
     augment: Augment | None
-
-
-def learning_rate(peak: float, step: int, total: int, warmup_share: float) -> float:
-    """Rate of step 0 ... total - 1: linear up to `peak` over the warm-up, then a cosine to 0."""
-    warmup = math.ceil(warmup_share * total)
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    return peak * 0.5 * (1.0 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
 
 
 def fit(
@@ -77,23 +72,25 @@ def fit(
 
     All that is random follows from `seed`, the epoch and the step, and each epoch ends with a
     checkpoint in `scratch`: a run that is killed goes on from there, and ends in the same bits.
-    Raises UserError when a split is empty and when a loss is not finite.
+    Of several processes (see `models.ranks`) each yields from `batches` its rows of every batch;
+    all return the same, which is what one process would, to rounding. Raises UserError when a
+    split is empty, when a process would have no clip, and when a loss is not finite.
     """
-    if not len(train) or not len(val):
-        raise UserError(f"{label}: there is no clip to {'train on' if len(val) else 'validate on'}")
+    _assert_enough(train, val, settings.batch_size, label)
     run = _Run(model, settings, steps_per_epoch, seed, device, label)
-    if scratch.has(CHECKPOINT):
-        run.restore(scratch.path(CHECKPOINT))
+    run.restore(scratch)
     chosen = samples(train, val, seed)
     for epoch in range(len(run.history.rows), settings.epochs):
         start = time.perf_counter()
+        ranks.align(run.average.tensors)
         extra = on_epoch(run.history) if on_epoch else {}
         mean = run.epoch(epoch, itertools.islice(batches(epoch), steps_per_epoch), objective)
         row = {"epoch": float(epoch), **run.assess(chosen)}
         run.history.rows.append({**row, "objective": mean, "learning_rate": run.rate, **extra})
         run.history.costs.seconds += time.perf_counter() - start
-        scratch.write(CHECKPOINT, run.save)
-        run.report(epoch)
+        if ranks.is_first():
+            scratch.write(CHECKPOINT, run.save)
+            run.report(epoch)
     model.load_state_dict(run.average.model.state_dict())
     model.eval()
     return run.history
@@ -115,31 +112,31 @@ class _Run:
         self.settings, self.seed, self.device, self.label = settings, seed, device, label
         self.steps_per_epoch = steps_per_epoch
         self.average = WeightAverage(model, settings.optimiser.ema_decay)
-        self.optimiser = _adamw(model, settings.optimiser.weight_decay)
+        self.optimiser = adamw(model, settings.optimiser.weight_decay)
         self.history = History()
         self.rate = 0.0
 
     def epoch(self, epoch: int, batches: Iterator[LabelledBatch], objective: Objective) -> float:
         """Train on the batches; return the mean of the objective."""
         total = 0.0
-        steps = 0
+        costs = Costs()
         self.model.train()
-        with PassCounter(self.model, self.history.costs):
+        with PassCounter(self.model, costs):
             for step, batch in enumerate(batches):
                 total += self._step(epoch, step, batch, objective)
-                steps += 1
-                self.history.costs.optimiser_steps += 1
-                self.history.costs.clips_seen += len(batch.clip_ids)
-        return total / max(1, steps)
+                costs.optimiser_steps += 1
+                costs.clips_seen += len(batch.clip_ids)
+        self.history.costs.add(costs)
+        return total / max(1, costs.optimiser_steps)
 
     def _step(self, epoch: int, step: int, batch: LabelledBatch, objective: Objective) -> float:
         # Dropout draws from torch's own generators, everything else from this step's.
         seed = derive(self.seed, epoch, step)
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
-        inputs = batch.inputs
+        inputs, rows = batch.inputs, ranks.among(len(batch.clip_ids))
         if self.settings.augment is not None:
-            inputs = augment(inputs, self.settings.augment, generator)
+            inputs = augment(inputs, self.settings.augment, generator, rows)
         batch = LabelledBatch(
             batch.clip_ids, to_device(inputs, self.device), batch.labels.to(self.device)
         )
@@ -152,17 +149,23 @@ class _Run:
         )
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate
-        with training_precision(self.device):
+        with training_precision(self.device), ranks.sharing(rows):
             loss = objective(self.model, batch, generator)
-        value = float(loss.detach())
+        self.optimiser.zero_grad(set_to_none=True)
+        value = self._backward(loss, rows)
         if not math.isfinite(value):
             raise self._diverged("the objective", value, epoch)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.optimiser.clip_norm)
         self.optimiser.step()
         self.average.update(done)
         return value
+
+    def _backward(self, loss: Tensor, rows: Rows | None) -> float:
+        """Leave the gradients of the mean over the whole batch, and return that mean."""
+        if rows is not None:
+            loss = loss * ((rows.stop - rows.start) / rows.total)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return float(ranks.add_up(list(self.model.parameters()), loss.detach()))
 
     def assess(self, chosen: Samples) -> Row:
         """Keep every clip's losses, and return the row of their means and the mAP on val."""
@@ -199,22 +202,25 @@ class _Run:
         torch.save(state, path)
         sealed.append(path)
 
-    def restore(self, path: Path) -> None:
-        """Take up what `save` wrote."""
-        with reading(path, "a checkpoint"):
-            held = io.BytesIO(sealed.content(path))
-        state: dict[str, Any] = torch.load(held, map_location="cpu", weights_only=True)
+    def restore(self, scratch: Scratch) -> None:
+        """Take up what `save` wrote, if it did, where the first process finds it."""
+        held = None
+        if ranks.is_first() and scratch.has(CHECKPOINT):
+            with reading(scratch.path(CHECKPOINT), "a checkpoint"):
+                held = sealed.content(scratch.path(CHECKPOINT))
+        held = ranks.as_first(held)
+        if held is None:
+            return
+        state: dict[str, Any] = torch.load(io.BytesIO(held), map_location="cpu", weights_only=True)
         self.model.load_state_dict(state["model"])
         self.average.model.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         costs: Mapping[str, Any] = state["costs"]
         clips = unpacked(state["clips"])
         self.history = History(rows=state["rows"], clips=clips, costs=Costs(**costs))
-        print(
-            f"{self.label}: resuming after epoch {len(self.history.rows)}",
-            file=sys.stderr,
-            flush=True,
-        )
+        if ranks.is_first():
+            epochs = len(self.history.rows)
+            print(f"{self.label}: resuming after epoch {epochs}", file=sys.stderr, flush=True)
 
     def _diverged(self, what: str, value: float, epoch: int) -> UserError:
         return UserError(
@@ -223,11 +229,12 @@ class _Run:
         )
 
 
-def _adamw(model: Model, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW whose decay leaves biases, norms and learnt vectors alone."""
-    parameters = list(model.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, fused=True)
+def _assert_enough(train: Clips, val: Clips, batch_size: int, label: str) -> None:
+    if not len(train) or not len(val):
+        raise UserError(f"{label}: there is no clip to {'train on' if len(val) else 'validate on'}")
+    size, count = min(batch_size, len(train)), ranks.place().size
+    if size < count:
+        raise UserError(
+            f"{label}: {count} processes cannot share batches of {size} clips: start fewer "
+            "(MMLIB_RANKS, or torchrun's --nproc-per-node), or raise the run's batch_size"
+        )

@@ -8,6 +8,7 @@ from mmlib.batch import LabelledBatch
 from mmlib.models import (
     checkpoint,
     devices,
+    ranks,
 )
 from mmlib.models.base import Model
 from mmlib.models.build import architecture, build
@@ -117,7 +118,9 @@ def _started(
 def _shuffled(
     row: TrainRun, model: Model, train: ShardSet, seed: int
 ) -> Callable[[int], Iterator[LabelledBatch]]:
-    return lambda epoch: train.batches(row.batch_size, model.modalities, seed=seed, epoch=epoch)
+    return lambda epoch: train.batches(
+        row.batch_size, model.modalities, seed=seed, epoch=epoch, place=ranks.place()
+    )
 
 
 def _files(row: TrainRun, data: Path) -> list[Path]:

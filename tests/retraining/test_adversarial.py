@@ -106,6 +106,13 @@ def test_the_inner_loop_leaves_the_model_as_it_was() -> None:
     assert [n for n, p in model.named_parameters() if not p.requires_grad] == ["head.bias"]
 
 
+def test_clips_without_what_is_attacked_are_left_as_they_are() -> None:
+    absent = torch.zeros(6, dtype=torch.bool)
+    given, seen = batch(audio_present=absent, audio=torch.zeros(6, 36, 32)), Seen()
+    build(seen, threat="A")(small(), given, generator())
+    assert torch.equal(seen.inputs["audio"], given.inputs["audio"])
+
+
 def test_modes_come_back_after_an_error() -> None:
     model = small()
 

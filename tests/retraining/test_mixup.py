@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmlib.batch import LabelledBatch
+from mmlib.batch import ALONE, LabelledBatch, Place
 from mmlib.retraining.guide import Guide
 from mmlib.retraining.mixup import (
     MixupBatches,
@@ -304,6 +304,24 @@ def test_a_batch_depends_on_seed_epoch_and_step_alone() -> None:
     assert len(first) == source(5).steps_per_epoch
     others = [next(iter(source(6)(2))), next(iter(source(5)(3))), first[1]]
     assert all(first[0].clip_ids != other.clip_ids for other in others)
+
+
+def test_processes_mix_each_batch_together() -> None:
+    """As one process does, whatever the draws; a batch of 7 cannot be shared evenly by three."""
+    clips = FakeClips(random_labels(30), {"audio": [1, 5, 9]})
+
+    def batches(place: Place) -> list[LabelledBatch]:
+        source = MixupBatches(
+            clips, guide_for(clips), modalities=BOTH, batch_size=7, seed=4, place=place
+        )
+        return list(source(1))
+
+    parts = [batches(Place(rank, 3)) for rank in range(3)]
+    for batch, *shares in zip(batches(ALONE), *parts, strict=True):
+        assert [name for part in shares for name in part.clip_ids] == list(batch.clip_ids)
+        for name, tensor in batch.inputs.items():
+            assert torch.equal(torch.cat([part.inputs[name] for part in shares]), tensor)
+        assert torch.equal(torch.cat([part.labels for part in shares]), batch.labels)
 
 
 @pytest.mark.parametrize("a", [1.0, 10.0])

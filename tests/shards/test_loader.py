@@ -10,7 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmlib.batch import LabelledBatch
+from mmlib.batch import LabelledBatch, Place
+from mmlib.runtime.arrays import Indices
 from mmlib.runtime.errors import UserError
 from mmlib.shards.make.shard import make_shards
 from mmlib.shards.read import loader
@@ -128,6 +129,31 @@ def test_an_epoch_has_every_clip_once(streamed: ShardSet, batch_size: int) -> No
         assert Counter(ids(batches)) == Counter(streamed.clip_ids)
         assert all(len(batch.clip_ids) == batch_size for batch in batches[:-1])
     assert ids(list(streamed.batches(batch_size, ("audio",)))) == streamed.clip_ids
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_processes_read_each_batch_together(
+    streamed: ShardSet, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each its own rows, no clip of the others'; a batch of 7 cannot be shared evenly."""
+    whole = list(streamed.batches(7, seed=3))
+    gathered: list[int] = []
+    gather = streamed.gather
+
+    def watched(indices: Indices, modalities: tuple[str, ...]) -> LabelledBatch:
+        gathered.append(len(indices))
+        return gather(indices, modalities)
+
+    monkeypatch.setattr(streamed, "gather", watched)
+    parts = [list(streamed.batches(7, seed=3, place=Place(rank, count))) for rank in range(count)]
+    assert sum(gathered) == len(streamed)
+    for batch, *shares in zip(whole, *parts, strict=True):
+        assert [name for part in shares for name in part.clip_ids] == list(batch.clip_ids)
+        for name, tensor in batch.inputs.items():
+            assert torch.equal(torch.cat([part.inputs[name] for part in shares]), tensor)
+        assert torch.equal(torch.cat([part.labels for part in shares]), batch.labels)
+        sizes = [len(part.clip_ids) for part in shares]
+        assert max(sizes) - min(sizes) <= 1
 
 
 def test_the_order_follows_from_seed_and_epoch(shards: Path, streamed: ShardSet) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mmlib.batch import Batch
+from mmlib.batch import Batch, Place, Rows
 from mmlib.params.training import Augment
 from mmlib.training.augment import augment
 from tests.properties import examples
@@ -135,6 +135,16 @@ def test_clips_draw_for_themselves_and_seeds_differ() -> None:
     assert len({clip.numpy().tobytes() for clip in after["audio"]}) > CLIPS / 2
     other = augment(same, ALL, seeded(1))
     assert not torch.equal(after["video"], other["video"])
+
+
+def test_rows_of_a_batch_are_changed_as_in_the_whole() -> None:
+    before = batch(7)
+    whole = augment(before, ALL, seeded())
+    for rank in range(3):
+        rows = Rows.of(7, Place(rank, 3))
+        part = {name: tensor[rows.slice] for name, tensor in before.items()}
+        for name, changed in augment(part, ALL, seeded(), rows).items():
+            assert torch.equal(changed, whole[name][rows.slice])
 
 
 def test_one_part_switched_off_leaves_the_others_as_they_were() -> None:

@@ -25,7 +25,6 @@ from mmlib.training.history import (
 from mmlib.training.loop import (
     TrainSettings,
     fit,
-    learning_rate,
 )
 from mmlib.training.objectives import (
     BlendedObjective,
@@ -34,6 +33,7 @@ from mmlib.training.objectives import (
     prior_logits,
     task_loss,
 )
+from mmlib.training.optimiser import learning_rate
 from tests.memory_clips import MemoryClips
 from tests.models.examples import small
 

@@ -85,13 +85,17 @@ class Search:
     def gradients(self, points: Points) -> tuple[Tensor, Points]:
         """Evaluate points as `losses` does, and give the gradient for each modality.
 
-        Elements without a finite gradient, and modalities that the model ignores, count as zero.
+        Elements without a finite gradient, and modalities that the model ignores, count as zero; so
+        do all of them where no clip has any of the modalities.
         """
         leaves = {name: point.detach().requires_grad_() for name, point in points.items()}
         with torch.enable_grad():
             logits = evaluate(self.model, {**self.batch, **leaves}, len(self.labels))
             losses = self.loss(logits, self.labels)
-            gradients = torch.autograd.grad(losses.sum(), list(leaves.values()), allow_unused=True)
+            total, inputs = losses.sum(), list(leaves.values())
+            gradients: Sequence[Tensor | None] = [None] * len(inputs)
+            if total.requires_grad:
+                gradients = torch.autograd.grad(total, inputs, allow_unused=True)
         self.offer(points, logits.detach())
         found = {
             name: torch.zeros_like(leaf) if gradient is None else _finite(gradient)

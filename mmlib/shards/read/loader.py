@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmlib.batch import LabelledBatch
+from mmlib.batch import ALONE, LabelledBatch, Place, Rows
 from mmlib.runtime.arrays import Array, Indices
 from mmlib.runtime.errors import UserError
 from mmlib.shards.read.format import (
@@ -129,13 +129,16 @@ class ShardSet:
         *,
         seed: int | None = None,
         epoch: int = 0,
+        place: Place = ALONE,
     ) -> Iterator[LabelledBatch]:
         """Yield every clip once; the last batch may be smaller.
 
-        In stored order without a seed; else in an order that follows from (seed, epoch) alone.
+        In stored order without a seed; else in an order that follows from (seed, epoch) alone. Of
+        several processes each reads its own rows of every batch, no others.
         """
         order = np.arange(len(self)) if seed is None else self._shuffled(seed, epoch)
-        chunks = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+        whole = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+        chunks = [chunk[Rows.of(len(chunk), place).slice] for chunk in whole]
         if self._resident:
             yield from (self.gather(chunk, modalities) for chunk in chunks)
         elif chunks:
@@ -211,4 +214,5 @@ def _cache_bytes() -> float:
         size = -1.0
     if not size >= 0:
         raise UserError(f"MMLIB_CACHE_GB is {text!r}: give a number of gigabytes, 0 or more")
-    return size * 1e9
+    # Of the processes that torchrun starts on a machine, each keeps its own.
+    return size * 1e9 / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
