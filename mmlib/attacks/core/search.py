@@ -91,7 +91,13 @@ class Search:
         with torch.enable_grad():
             logits = evaluate(self.model, {**self.batch, **leaves}, len(self.labels))
             losses = self.loss(logits, self.labels)
-            gradients = torch.autograd.grad(losses.sum(), list(leaves.values()), allow_unused=True)
+            inputs = list(leaves.values())
+            # Without a graph the model has read none of them.
+            gradients = (
+                torch.autograd.grad(losses.sum(), inputs, allow_unused=True)
+                if losses.requires_grad
+                else (None,) * len(inputs)
+            )
         self.offer(points, logits.detach())
         found = {
             name: torch.zeros_like(leaf) if gradient is None else _finite(gradient)
