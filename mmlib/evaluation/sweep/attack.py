@@ -1,7 +1,7 @@
 """Spread the sweep over processes, round by round, and join its chunks at the end."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,19 +53,9 @@ def attack_split(shards: Path, model: Path, out: Path, settings: Attack, seed: i
     weights = [model.with_name(f"{run}{suffix}") for suffix in (".json", ".safetensors")]
     scratch = Scratch(f"attack-{run}", fingerprint(settings, seed, *inputs, *weights))
     planar = settings.surface.attacks(run) and len(description["inputs"]) > 1
-    chunks = _chunks(len(clips), shards, model, settings, seed, scratch, planar)
-    rank, processes = share()
-    own = chunks[rank::processes]
-    rounds = range(settings.refine.rounds + 2)
-    left = sum(not chunk.finished(number) for number in rounds for chunk in own)
-    # No round keeps more processes busy than there are chunks.
-    workers = min(devices.worker_processes() or worker_count(), len(own) or 1)
-    phases = _phases(chunks, own, rounds)
-    for _ in map_phases(attack_chunk, phases, total=left, label=f"attack {run}", workers=workers):
-        pass
-    if rank:
+    chunks = chunks_of(len(clips), shards, model, settings, seed, scratch, planar)
+    if not through_rounds(chunks, attack_chunk, f"attack {run}"):
         return
-    _await(chunks, rounds[-1])
     metadata = {
         "classes": list(clips.classes),
         "task": clips.task,
@@ -76,6 +66,28 @@ def attack_split(shards: Path, model: Path, out: Path, settings: Attack, seed: i
         "domain": settings.domain,
     }
     _publish(chunks, scratch, metadata, out)
+
+
+def through_rounds(
+    chunks: Sequence[Chunk], function: Callable[[tuple[Chunk, int]], None], label: str
+) -> bool:
+    """Let `function` take every chunk through all rounds, and tell whether this process joins them.
+
+    Finished work is passed over. Of the processes that torchrun started, each does its share, and
+    the first one waits for the others.
+    """
+    rank, processes = share()
+    own = chunks[rank::processes]
+    rounds = range(chunks[0].last_round + 2)
+    left = sum(not chunk.finished(number) for number in rounds for chunk in own)
+    # No round keeps more processes busy than there are chunks.
+    workers = min(devices.worker_processes() or worker_count(), len(own) or 1)
+    phases = _phases(chunks, own, rounds)
+    for _ in map_phases(function, phases, total=left, label=label, workers=workers):
+        pass
+    if not rank:
+        _await(chunks, rounds[-1])
+    return not rank
 
 
 def _publish(
@@ -92,7 +104,7 @@ def _publish(
     scratch.finish()
 
 
-def _chunks(
+def chunks_of(
     count: int,
     shards: Path,
     model: Path,
@@ -101,6 +113,7 @@ def _chunks(
     scratch: Scratch,
     planar: bool,
 ) -> list[Chunk]:
+    """The split of `count` clips in chunks of a batch; `planar`: the plane is attacked too."""
     kept = np.linspace(0, count - 1, min(settings.examples, count)).round().astype(int).tolist()
     size = settings.batch_size
     begins = tuple(range(0, count, size))

@@ -1,5 +1,6 @@
 """One chunk of the eval split, taken through one round of the sweep in one process."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -81,6 +82,15 @@ class Chunk:
 def attack_chunk(task: tuple[Chunk, int]) -> None:
     """Take one chunk through one round in this process, or record it after the last."""
     chunk, number = task
+    take(chunk, number, lambda _, sweep, batch: _record(chunk, sweep, batch))
+
+
+End = Callable[[AttackedRun, ChunkSweep, LabelledBatch], None]
+"""What makes a chunk's piece once its sweep has run."""
+
+
+def take(chunk: Chunk, number: int, end: End) -> None:
+    """Take one chunk through one round; after the last, `end` makes its piece of what was found."""
     run = _run(chunk.model, chunk.shards, chunk.settings, devices.select_in_worker())
     batch = run.gather(np.arange(chunk.first, chunk.last))
     sweep = ChunkSweep(run.model, batch, chunk.settings, chunk.seed)
@@ -94,7 +104,7 @@ def attack_chunk(task: tuple[Chunk, int]) -> None:
         elif chunk.last_round:
             settle(sweep, whole)
     if number > chunk.last_round:
-        _record(chunk, sweep, batch)
+        end(run, sweep, batch)
     else:
         chunk.scratch.write(chunk.points_name(number), lambda p: write_points(p, sweep))
         chunk.scratch.write(chunk.logits_name(number), lambda p: write_logits(p, sweep))
