@@ -91,6 +91,26 @@ def test_a_linear_model_is_turned_at_its_closed_form_budget(
     assert len(set(expected)) > 1
 
 
+@given(seed=st.integers(0, 10**6))
+def test_one_label_a_clip_has_its_closed_form_too(seed: int) -> None:
+    """Of two classes the higher is shown: a swap takes |z0 - z1| / ||w0 - w1||_1."""
+    model, labels = Linear(seed), torch.zeros(9, 2)
+    model.weights = {"audio": model.weights["audio"][:2]}
+    logits = model(model.clips)
+    gap = logits[:, 0] - logits[:, 1]
+    aims = [Aim("swap", 0, 1) if g > 0 else Aim("swap", 1, 0) for g in gap.tolist()]
+    weights = model.weights["audio"]
+    needed = gap.abs() / (weights[0] - weights[1]).abs().sum()
+    eps = float(needed.median()) * 1.001
+    budgets = [{"audio": Budget(m * eps)} for m in MULTIPLES]
+    margins = decider(TOP, "single_label", 2, None).margins
+    goal = crossing(margins, aims, labels)
+    found = turn(model, model.clips, goal, budgets, range(9), steps=10)
+    clear = (needed[:, None] / (eps * torch.tensor(MULTIPLES)) - 1).abs().amin(1) > 1e-4
+    expected = torch.tensor([sum(m * eps < need for m in MULTIPLES) for need in needed.tolist()])
+    assert found.first[clear].tolist() == expected[clear].tolist()
+
+
 def test_a_swap_takes_what_the_harder_half_takes() -> None:
     """Two tags that read different parts of the sound: each has its own closed form."""
     model = Linear(3)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from mmlib.attacks.methods.pgd import pgd
 from mmlib.attacks.methods.silence import pgd_raised
 from mmlib.batch import Batch, Forward
 from mmlib.evaluation.attacked.frozen import cached
-from mmlib.evaluation.attacked.run import AttackedRun
+from mmlib.evaluation.attacked.run import loaded
 from mmlib.evaluation.goals.aims import Aim
 from mmlib.evaluation.goals.deciding import Decider
 from mmlib.models import devices
@@ -79,7 +79,7 @@ class Part:
 def turn_part(part: Part) -> None:
     """Attack a part in this process, and keep what became of it in scratch."""
     plan = part.plan
-    run = _run(plan.model, plan.shards, plan.attack, devices.select_in_worker())
+    run = loaded(plan.model, plan.shards, plan.attack, devices.select_in_worker())
     clips = run.gather(np.array(part.rows))
     batch, forward = cached(run.model, clips.inputs, None, run.threat(part.threat, 1, clips.inputs))
     aims = [(aim.goal, str(aim.hidden), str(aim.injected)) for aim in part.aims]
@@ -105,7 +105,7 @@ def turn_part(part: Part) -> None:
 def clean_margins(task: tuple[Plan, tuple[int, ...]]) -> Floats32:
     """How far above the decision each tag of some clean clips is, (B, K)."""
     plan, rows = task
-    run = _run(plan.model, plan.shards, plan.attack, devices.select_in_worker())
+    run = loaded(plan.model, plan.shards, plan.attack, devices.select_in_worker())
     with torch.no_grad():
         logits = run.model(run.gather(np.array(rows)).inputs)
     margins: Floats32 = plan.decider.margins(logits).cpu().numpy()
@@ -193,9 +193,3 @@ def _by_noise(
     """Whether one draw of noise of equal norm turns each clip's decision, (B,)."""
     search = Search(model, batch, goal.wished.target, threat, goal, seeds)
     return search.losses(on_sphere(search)) > 0
-
-
-@lru_cache(maxsize=1)
-def _run(model: Path, shards: Path, settings: Attack, device: torch.device) -> AttackedRun:
-    """The run, loaded and frozen once a process."""
-    return AttackedRun.load(model, shards, settings, device)

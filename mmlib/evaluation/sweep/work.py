@@ -2,14 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from mmlib.batch import LabelledBatch
-from mmlib.evaluation.attacked.run import AttackedRun
+from mmlib.evaluation.attacked.run import AttackedRun, loaded
 from mmlib.evaluation.sweep import (
     surface,
     table,
@@ -91,7 +90,7 @@ End = Callable[[AttackedRun, ChunkSweep, LabelledBatch], None]
 
 def take(chunk: Chunk, number: int, end: End) -> None:
     """Take one chunk through one round; after the last, `end` makes its piece of what was found."""
-    run = _run(chunk.model, chunk.shards, chunk.settings, devices.select_in_worker())
+    run = loaded(chunk.model, chunk.shards, chunk.settings, devices.select_in_worker())
     batch = run.gather(np.arange(chunk.first, chunk.last))
     sweep = ChunkSweep(run.model, batch, chunk.settings, chunk.seed)
     if number == 0:
@@ -138,9 +137,3 @@ def _record(chunk: Chunk, sweep: ChunkSweep, batch: LabelledBatch) -> None:
             chunk.surface_name, lambda p: surface.write_piece(p, batch.clip_ids, points)
         )
     chunk.scratch.write(chunk.name, lambda p: table.write_piece(p, batch.clip_ids, records))
-
-
-@lru_cache(maxsize=1)
-def _run(model: Path, shards: Path, settings: Attack, device: torch.device) -> AttackedRun:
-    """The run, loaded and frozen once a process."""
-    return AttackedRun.load(model, shards, settings, device)

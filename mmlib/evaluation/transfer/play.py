@@ -14,7 +14,7 @@ from mmlib.attacks.core.threat import Threat
 from mmlib.attacks.methods.universal import fit, play
 from mmlib.batch import Batch, LabelledBatch
 from mmlib.evaluation.attacked.frozen import cached
-from mmlib.evaluation.attacked.run import AttackedRun
+from mmlib.evaluation.attacked.run import AttackedRun, loaded
 from mmlib.evaluation.sweep.chunk import ChunkSweep
 from mmlib.evaluation.sweep.work import Chunk, take
 from mmlib.models import devices
@@ -83,8 +83,8 @@ def play_chunk(task: tuple[Chunk, int], targets: Targets) -> None:
 def play_universal(task: UniversalTask) -> None:
     """Fit one perturbation to a run on clips of another split, and play it on the eval split."""
     device = devices.select_in_worker()
-    run = _loaded(task.model, task.shards, task.settings, device, "eval")
-    fitted = _loaded(task.model, task.shards, task.settings, device, task.how.fit_on)
+    run = loaded(task.model, task.shards, task.settings, device)
+    fitted = loaded(task.model, task.shards, task.settings, device, task.how.fit_on)
     delta, threat = _fit(task, fitted)
 
     def put(inputs: Batch) -> Batch:
@@ -174,14 +174,6 @@ def read_played(paths: list[Path]) -> dict[Played, Floats32]:
         for key, rows in places.items():
             found.setdefault(key, []).append(scores[rows])
     return {key: np.concatenate(parts) for key, parts in found.items()}
-
-
-@lru_cache(maxsize=2)
-def _loaded(
-    model: Path, shards: Path, settings: Attack, device: torch.device, split: str
-) -> AttackedRun:
-    """A run on a split, loaded and frozen once a process."""
-    return AttackedRun.load(model, shards, settings, device, split)
 
 
 @lru_cache(maxsize=32)
