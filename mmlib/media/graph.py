@@ -97,7 +97,6 @@ def decode_command(
     most_frames: int,
     drop: str | None = None,
     channels: int = 0,
-    floats: bool = False,
     merged: int = 0,
     beside: str | None = None,
 ) -> list[str]:
@@ -105,14 +104,14 @@ def decode_command(
 
     `frames`: raw RGB on the grid, the first `most_frames`, and `ticks`: their grid indices, one a
     line; `times`: two lines for each of the source's own frames, `frame:<number> pts:<time stamp>
-    pts_time:<seconds>` and a key, and another two for the end of the track; `sound`: mono s16le,
+    pts_time:<seconds>` and a key, and another two for the end of the track; `sound`: mono f32le,
     and `blocks`: `<first sample by its time stamp> <samples>`, a line a block. Seconds, ticks and
     samples count from the section's start. ffmpeg chooses the tracks: the largest picture, the
     default sound. `drop` is a filter that leaves out packets of the pictures (`skipped_frames`).
     So many `channels` of sound are averaged, or, for 0, mixed by the rules for their places.
-    `floats`: as f32le, whatever their range. `merged`: blocks are of so many samples, for fewer
-    hands that each passes through, and as many samples of silence follow the last, so that its
-    neighbour's time stamp tells where it ends. `beside`: see `passed_by`.
+    `merged`: blocks are of so many samples, for fewer hands that each passes through, and as many
+    samples of silence follow the last, so that its neighbour's time stamp tells where it ends.
+    `beside`: see `passed_by`.
     """
     media = open_input(source, section, limits, drop)
     graphs = []
@@ -130,7 +129,7 @@ def decode_command(
         frames |= {"stats_enc_pre": outputs["ticks"], "stats_enc_pre_fmt": "{pts}"}
         graphs.append(media.output(outputs["frames"], **frames))
     if "sound" in outputs:
-        sound = _sound_options(form, section, channels, floats, merged)
+        sound = _sound_options(form, section, channels, merged)
         sound |= {"stats_enc_pre": outputs["blocks"], "stats_enc_pre_fmt": "{pts} {samp}"}
         graphs.append(media.output(outputs["sound"], **sound))
     return compiled([*graphs, *passed_by(media, beside)])
@@ -229,19 +228,17 @@ def scaled(form: Form) -> tuple[str, ...]:
     return (_CROP, f"scale={form.size}:{form.size}:flags={_SCALER}")
 
 
-def _sound_options(
-    form: Form, section: Section, channels: int, floats: bool, merged: int
-) -> Options:
-    samples, container = ("flt", "f32le") if floats else ("s16", "s16le")
+def _sound_options(form: Form, section: Section, channels: int, merged: int) -> Options:
     mono = (
-        f"aresample=out_sample_rate={form.sample_rate_hz}:out_sample_fmt={samples}"
+        # Floats, since 16 bit would hide a range that is no sound's (see `overload`).
+        f"aresample=out_sample_rate={form.sample_rate_hz}:out_sample_fmt=flt"
         # The weights sum to at most 1 (else they depend on the sample format: 3 dB for stereo).
         ":out_chlayout=mono:rematrix_maxval=1"
     )
     averaged = (_mean(channels),) if channels else ()
     merging = (f"apad=pad_len={merged}", f"asetnsamples={merged}:p=0") if merged else ()
     filters = (*shift("asetpts", section), *averaged, mono, *merging)
-    return {"f": container, "flush_packets": 0, "af": ",".join(filters)}
+    return {"f": "f32le", "flush_packets": 0, "af": ",".join(filters)}
 
 
 def _mean(channels: int) -> str:

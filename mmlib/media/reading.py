@@ -18,11 +18,12 @@ from mmlib.media.ffmpeg import Limits, MediaError
 from mmlib.media.files import File, url
 from mmlib.media.graph import Form, Section, decode_command, tells_covers
 from mmlib.media.length import Claim, is_longer, refuse_claim
-from mmlib.media.overload import find_fault, is_suspicious
+from mmlib.media.overload import find_fault, to_ints
 from mmlib.media.packets import list_packets
 from mmlib.media.skipped_frames import find_unseen
 from mmlib.media.timeline import NO_STAMP, leaps, place
 from mmlib.media.tracks import Fault, Pictures, Reading, Sound, find_lost
+from mmlib.runtime.arrays import Ints16
 
 _KINDS = ("Video", "Audio")
 _OUTPUTS = {"Video": ("frames", "ticks", "times"), "Audio": ("sound", "blocks")}
@@ -43,7 +44,7 @@ class _Job:
 
     def run(
         self, kinds: tuple[str, ...], *, trust: bool = True, drop: str | None = None,
-        channels: int = 0, floats: bool = False, merged: int = 0, beside: str | None = None,
+        channels: int = 0, merged: int = 0, beside: str | None = None,
     ) -> Captured:  # fmt: skip
         """Decode the tracks; Claim unless `trust` when the header tells of too long a file."""
         output_bytes = self.output_bytes
@@ -52,28 +53,26 @@ class _Job:
             return decode_command(
                 url(self.file), outputs, self.form, self.section, self.limits,
                 most_frames=output_bytes // self.form.frame_bytes, drop=drop, channels=channels,
-                floats=floats, merged=merged, beside=beside,
+                merged=merged, beside=beside,
             )  # fmt: skip
 
         names = [name for kind in kinds for name in _OUTPUTS[kind]]
         check = (lambda log: None) if trust else (lambda log: refuse_claim(log, self.section))
         return capture(self.file, names, command, self.limits, output_bytes, check)
 
-    def alone(
-        self, kind: str, absent: Container[int], *, channels: int = 0, floats: bool = False
-    ) -> Captured:
+    def alone(self, kind: str, absent: Container[int], *, channels: int = 0) -> Captured:
         """Decode one track; `absent` are the numbers of the tracks that the file is known to lack.
 
         The other one is passed by, where there is one (see `graph.passed_by`).
         """
         other = 1 - _KINDS.index(kind)
         if other not in absent:
-            run = self.run((kind,), channels=channels, floats=floats, beside=_KINDS[other])
+            run = self.run((kind,), channels=channels, beside=_KINDS[other])
             # A track of which too little is there to tell its form is not even passed by.
             failed = run.status > 0 and not any(run.data.values())
             if 1 not in run.log.absent and not failed:
                 return run
-        return self.run((kind,), channels=channels, floats=floats)
+        return self.run((kind,), channels=channels)
 
     @property
     def merged(self) -> int:
@@ -89,22 +88,16 @@ class _Job:
     def output_bytes(self) -> int:
         seconds = self.section.read_s + self.section.lead_s + 4.0
         frames = math.ceil(seconds * self.form.fps) * self.form.frame_bytes
-        return max(frames, math.ceil(seconds * self.form.sample_rate_hz) * 2, LEAST_BYTES)
+        return max(frames, math.ceil(seconds * self.form.sample_rate_hz) * 4, LEAST_BYTES)
 
 
 def read_tracks(file: File, form: Form, section: Section, limits: Limits) -> Reading:
     """Read what the file has of both tracks; MediaError when a limit is passed."""
     job = _Job(file, form, section, limits)
     reading, absent = _read_quickly(job) or _read_both(job)
-    pictures, sound = reading.pictures, reading.sound
+    pictures = reading.pictures
     if pictures.present and may_be_late(pictures.log.format, pictures.begin, section):
         reading = replace(reading, pictures=_in_time(job, pictures, absent))
-    if is_suspicious(sound.samples):
-        run = job.alone("Audio", absent, channels=sound.channels, floats=True)
-        data = run.data["sound"]
-        said = find_fault(np.frombuffer(data, "<f4", len(data) // 4))
-        fault = Fault("values", said) if said else sound.fault
-        return replace(reading, sound=replace(sound, fault=fault))
     return reading
 
 
@@ -168,16 +161,15 @@ def _pictures_alone(job: _Job, joint: Pictures, absent: Container[int]) -> Pictu
 
 
 def _sound_alone(job: _Job, absent: Container[int]) -> Sound:
-    run, channels = job.alone("Audio", absent), 0
+    run = job.alone("Audio", absent)
     if run.status > 0 and 0 not in run.log.absent:
         # No rule mixes down a number of channels without known places: each counts alike then.
         tracks = list_packets(job.file, "Audio", 0.0, 1.0, job.limits)
         most = max([_LEAST_CHANNELS, *(track.channels for track in tracks)])
         averaged = job.alone("Audio", absent, channels=most)
         if len(averaged.data["sound"]) > len(run.data["sound"]):
-            run, channels = averaged, most
-    sound = _sound(run, job)
-    return replace(sound, present=0 not in run.log.absent, channels=channels)
+            run = averaged
+    return replace(_sound(run, job), present=0 not in run.log.absent)
 
 
 def _pictures(run: Captured, form: Form, present: bool = True) -> Pictures:
@@ -204,22 +196,29 @@ def _pictures(run: Captured, form: Form, present: bool = True) -> Pictures:
 
 def _merged_sound(run: Captured, job: _Job) -> Sound | None:
     """Sound of merged blocks; None where their stamps leap, so that only its own blocks will do."""
-    samples = np.frombuffer(run.data["sound"], "<i2")[: -job.merged]
+    samples, fault = _samples(run)
     blocks = read_numbers(run.data["blocks"], columns=2)
     if run.log.format not in _BARE and leaps(blocks, job.form.sample_rate_hz):
         return None
+    samples = samples[: -job.merged]
     begin = int(blocks[0, 0]) if len(blocks) and len(samples) else 0
-    return Sound(samples, begin / job.form.sample_rate_hz, run.log, run.status)
+    return Sound(samples, begin / job.form.sample_rate_hz, run.log, run.status, fault=fault)
 
 
 def _sound(run: Captured, job: _Job) -> Sound:
-    data = run.data["sound"]
-    samples = np.frombuffer(data, "<i2", len(data) // 2)
+    samples, fault = _samples(run)
     blocks = read_numbers(run.data["blocks"], columns=2)
     if run.log.format in _BARE:
         blocks[1:, 0] = NO_STAMP
     rate = job.form.sample_rate_hz
     longest = math.ceil((job.section.read_s + job.section.lead_s + 2.0) * rate)
     samples, begin, lost = place(samples, blocks, rate, longest)
-    fault = find_lost("the sound", lost / rate)
+    fault = fault or find_lost("the sound", lost / rate)
     return Sound(samples, begin / rate, run.log, run.status, fault=fault)
+
+
+def _samples(run: Captured) -> tuple[Ints16, Fault | None]:
+    data = run.data["sound"]
+    samples = np.frombuffer(data, "<f4", len(data) // 4)
+    said = find_fault(samples)
+    return to_ints(samples), Fault("values", said) if said else None

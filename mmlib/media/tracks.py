@@ -64,8 +64,7 @@ class Pictures:
 class Sound:
     """What a run gave of the sound: `samples` (N,) int16 from second `begin` on; see `Pictures`.
 
-    `channels`: so many were averaged (0: mixed by rule). `fault`: what is wrong with the
-    values or the times.
+    `fault`: what is wrong with the values or the times.
     """
 
     samples: Ints16
@@ -73,7 +72,6 @@ class Sound:
     log: Log
     status: int
     present: bool = True
-    channels: int = 0
     fault: Fault | None = None
 
     @classmethod

@@ -196,6 +196,23 @@ def test_damage_is_named_by_what_it_is_and_by_its_track(tmp_path: Path) -> None:
     assert decode(broken, FORM, LIMITS).damage_kinds == ("empty_audio", "audio_errors")
 
 
+def test_every_value_of_16_bit_comes_back(tmp_path: Path) -> None:
+    every = np.random.default_rng(1).permutation(np.arange(-32768, 32768)).astype(np.int16)
+    for samples in (every, (every / np.float32(32768)).astype("<f4")):
+        decoded = decode(wav(tmp_path / "a.wav", samples), FORM, LIMITS)
+        assert decoded.pcm is not None
+        np.testing.assert_array_equal(decoded.pcm, every)
+        assert decoded.damage is None
+
+
+def test_sound_beyond_full_scale_is_cut_off_there(tmp_path: Path) -> None:
+    decoded = decode(
+        wav(tmp_path / "a.wav", np.array([1.5, -1.5, 0.5] * 4000, "<f4")), FORM, LIMITS
+    )
+    assert decoded.pcm is not None
+    assert decoded.pcm[:3].tolist() == [32767, -32768, 16384]
+
+
 def test_loud_sound_is_no_damage(tmp_path: Path) -> None:
     loud = (2.0 * tone(1.0) / 16384).astype("<f4")
     assert decode(wav(tmp_path / "a.wav", loud), FORM, LIMITS).damage is None
