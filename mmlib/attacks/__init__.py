@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mmlib.attacks.core.threat import Budget
     from mmlib.attacks.methods.apgd import apgd
+    from mmlib.attacks.methods.decisions import AmongTop, ByThreshold, Crossing
     from mmlib.attacks.methods.ensemble import strongest
     from mmlib.attacks.methods.fgsm import fgsm
     from mmlib.attacks.methods.goals import hide, inject, swap
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
     from mmlib.attacks.methods.universal import universal
 
 __all__ = [
+    "AmongTop",
     "Budget",
+    "ByThreshold",
+    "Crossing",
     "apgd",
     "fgsm",
     "hide",
@@ -51,7 +55,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AmongTop": "methods.decisions",
     "Budget": "core.threat",
+    "ByThreshold": "methods.decisions",
+    "Crossing": "methods.decisions",
     "apgd": "methods.apgd",
     "fgsm": "methods.fgsm",
     "hide": "methods.goals",

@@ -45,9 +45,15 @@ class Point(NamedTuple):
 
 
 def robustness(
-    lines: Sequence[Line], *, headline: float, chance: float | None, name: str, label: str
+    lines: Sequence[Line],
+    *,
+    headline: float,
+    chance: float | None,
+    name: str,
+    label: str,
+    y_label: str = "mAP",
 ) -> Markup:
-    """mAP against eps for one threat: bands, equal-norm noise (dotted), chance and headline."""
+    """mAP or another share against eps: bands, equal-norm noise (dotted), chance and headline."""
     with theme.style():
         figure = theme.new_figure(NARROW, 2.75)
         axes = figure.subplots()
@@ -62,7 +68,7 @@ def robustness(
             axes.axhline(chance, color=theme.MUTED, linewidth=0.9, linestyle=(0, (5, 3)), zorder=0)
             _remark(axes, "chance", (points[0], chance), (-6, -8))
         axes.set_ylim(0, _ceiling(lines))
-        axes.set_ylabel("mAP")
+        axes.set_ylabel(y_label)
         axes.set_xlabel("budget ε, thousandths of full scale")
         return theme.to_svg(figure, name, label)
 
@@ -213,4 +219,4 @@ def _remark(
 
 def _ceiling(lines: Sequence[Line]) -> float:
     tops = [np.nanmax(line.y if line.hi is None else line.hi) for line in lines if len(line.y)]
-    return min(1.02, float(max(tops, default=1.0)) * 1.08)
+    return min(1.02, (float(max(tops, default=1.0)) or 1.0) * 1.08)

@@ -21,6 +21,7 @@ from mmlib.report.sections.closing import (
     claims,
     reproduce,
 )
+from mmlib.report.sections.goals import goals
 from mmlib.report.sections.measured import lede, measured
 from mmlib.report.sections.off import off
 from mmlib.report.sections.results import robustness, scores
@@ -28,6 +29,7 @@ from mmlib.report.sections.study import study
 from mmlib.report.sections.surface import surface
 from mmlib.report.sections.theorem import theorem
 from mmlib.report.sections.training import retraining, training
+from mmlib.report.sections.transfer import transfer
 
 _SHAPES = {
     "o": '<circle cx="10" cy="6" r="3.4"/>',
@@ -52,6 +54,8 @@ def render(inputs: Inputs, findings: Findings, answers: Sequence[Answer]) -> str
         scores(inputs),
         surface(inputs),
         theorem(inputs),
+        goals(inputs),
+        transfer(inputs),
         classes(inputs, findings),
         retraining(inputs),
         blend(inputs),

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 
 from mmlib.report.inputs import Inputs
+from mmlib.report.sections.goals import HEADINGS, mean_success, read_goals
+from mmlib.report.sections.transfer import read_matrices
 from mmlib.runtime.storage import Table, csv_text, significant
 
 
@@ -15,6 +17,8 @@ def tables(inputs: Inputs) -> dict[str, str]:
         "robustness.csv": robustness_csv(inputs),
         "training.csv": training_csv(inputs),
         "drop.csv": drop_csv(inputs),
+        "goals.csv": goals_csv(inputs),
+        "transfer.csv": transfer_csv(inputs),
     }
 
 
@@ -52,6 +56,35 @@ def drop_csv(inputs: Inputs) -> str:
         for cells in _rows(run.classwise, "class", "kappa", f"{threat}_relative_drop")
     ]
     return csv_text(["run", "threat", "class", "kappa", "relative_drop"], rows)
+
+
+def goals_csv(inputs: Inputs) -> str:
+    """plots/goals.csv: mean success over tags, one row per run, goal, threat and eps, 0 at eps 0.
+
+    Only the header is there while stage goals is off.
+    """
+    rows = [
+        (run.name, goal, threat, _cell(eps), _cell(success))
+        for run, table in read_goals(inputs)
+        for goal in HEADINGS
+        for threat in run.threats
+        if (line := mean_success(run, table, goal, threat)) is not None
+        for eps, success in zip(line.x, line.y, strict=True)
+    ]
+    return csv_text(["run", "goal", "threat", "eps", "success"], rows)
+
+
+def transfer_csv(inputs: Inputs) -> str:
+    """plots/transfer.csv: mAP of the run `target` under what was made for the run `source`.
+
+    One row per row of params.transfer, threat, budget and pair of runs; the header alone without.
+    """
+    rows = [
+        (name, *cells)
+        for name, table in read_matrices(inputs)
+        for cells in _rows(table, "threat", "eps", "source", "target", "mAP")
+    ]
+    return csv_text(["row", "threat", "eps", "source", "target", "mAP"], rows)
 
 
 def _rows(table: Table, *columns: str) -> Iterator[tuple[str, ...]]:

@@ -10,8 +10,8 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
+from mmlib.evaluation.attacked.run import loaded
 from mmlib.evaluation.study import member
-from mmlib.evaluation.sweep import work
 from mmlib.evaluation.sweep.attack import attack_split
 from mmlib.models import checkpoint
 from mmlib.models.base import Model
@@ -46,7 +46,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MMLIB_WORKERS", "1")
     # The sweep remembers shards and models by their paths, which are the same in every project.
-    work._run.cache_clear()
+    loaded.cache_clear()
     yaml = YAML(typ="safe")
     values = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     values["model"]["csn"]["width"] = 2

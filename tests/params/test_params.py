@@ -17,6 +17,8 @@ from mmlib.runtime.errors import UserError
 from tests.conftest import ROOT
 
 AUDIO = "data/models/audio.safetensors"
+GOALS = {"threats": "all", "hide": "each", "inject": [], "swap": []}
+MATRIX = {"perturbation": "per_clip", "runs": "all", "threats": "all", "multiples": 1.0}
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
 
 
@@ -183,6 +185,33 @@ def load_changed(tmp_path: Path, changes: dict[str, Any]) -> Params:
         ),
         ({"study.table.multiples": [1.0, 1.0]}, "study: table.multiples holds 1 twice"),
         ({"temperature.rule.partner_spaces": ["audio", "audio"]}, "holds 'audio' twice"),
+        ({"goals.runs": {"mdi": GOALS}}, "goals.runs names 'mdi', which has no row in train"),
+        (
+            {"goals.runs": {"audio": {**GOALS, "threats": "AV"}}},
+            "goals.runs.audio.threats names AV, but the run reads audio only",
+        ),
+        ({"goals.runs": {"mid": {**GOALS, "threats": "B"}}}, "goals.runs.mid.threats: "),
+        ({"goals.runs": {"mid": {**GOALS, "hide": []}}}, "hide, inject and swap are all empty"),
+        ({"goals.runs": {"mid": {**GOALS, "hide": ["x", "x"]}}}, "hide holds 'x' twice"),
+        (
+            {"goals.runs": {"mid": {**GOALS, "swap": [{"hide": "x", "inject": "x"}]}}},
+            "goals.runs.mid: swap hides and injects the same tag, 'x'",
+        ),
+        (
+            {"goals.runs": {"mid": {**GOALS, "swap": [{"hide": "x", "injekt": "y"}]}}},
+            "goals.runs.mid.swap.0.inject: Field required",
+        ),
+        ({"goals.runs": {"mid": {**GOALS, "hide": [["x"]]}}}, "goals.runs.mid.hide.0: Input sh"),
+        ({"goals.search.multiples": [0.5]}, "goals.search: multiples must hold 1.0"),
+        ({"goals.search.multiples": [0, 1]}, "goals.search: multiples must be above 0"),
+        ({"goals.decision.rule": "f2"}, "goals.decision.rule: "),
+        ({"transfer.rows": {"x": {**MATRIX, "runs": "mdi"}}}, "rows.x.runs names 'mdi', which has"),
+        (
+            {"transfer.rows": {"x": {**MATRIX, "multiples": 3.0}}},
+            "transfer.rows.x.multiples holds 3, which attack.sweep does not",
+        ),
+        ({"transfer.rows": {"x": {**MATRIX, "multiples": 0.0}}}, "multiples must be above 0"),
+        ({"transfer.rows": {"x y": MATRIX}}, "transfer.rows: 'x y' cannot name a row"),
     ],
 )
 def test_what_rows_and_sections_say_of_one_another_must_fit(
@@ -191,6 +220,17 @@ def test_what_rows_and_sections_say_of_one_another_must_fit(
     with pytest.raises(UserError, match=r"params\.yaml: ") as caught:
         load_changed(tmp_path, changes)
     assert said in str(caught.value)
+
+
+def test_goals_and_transfer_take_lists_names_and_all_of_them(tmp_path: Path) -> None:
+    other = {"threats": "A", "hide": "Siren", "inject": "each", "swap": "each"}
+    rows = {"x": MATRIX, "y": {**MATRIX, "perturbation": "universal", "multiples": [3.0]}}
+    changes = {"goals.runs": {"mid": GOALS, "adversarial": other}, "transfer.rows": rows}
+    found = load_changed(tmp_path, changes)
+    assert found.goals.runs["mid"].hide == "each"
+    assert found.goals.runs["adversarial"].hide == ("Siren",)
+    assert found.goals.runs["adversarial"].threats == ("A",)
+    assert found.transfer.rows["y"].multiples == (3.0,)
 
 
 def test_a_retrained_run_goes_on_with_the_heads_of_its_init(tmp_path: Path) -> None:

@@ -42,6 +42,8 @@ STALE = {
     ("data.events.size", "72"): {"download"},
     ("report.title", "x"): set(),
     ("study.seeds", "2"): set(),
+    ("goals.search.steps", "3"): set(),
+    ("transfer.universal.steps", "3"): set(),
     ("attack.domain", "waveform"): each("attack") | {"check", "theorem@mid"},
     ("model.csn.width", "8"): TRAIN | {"blend@blend"},
     ("blend.to_epoch", "1"): {"blend@blend"},

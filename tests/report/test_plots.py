@@ -43,10 +43,10 @@ def run_in(root: Path, *command: str) -> str:
 
 
 def drawn(root: Path, *arguments: str) -> dict[str, dict[str, Any]]:
-    """The Vega specs by plot, as DVC itself fills them."""
+    """The Vega specs by plot, as DVC itself fills them; none of a table without rows."""
     found = json.loads(run_in(root, sys.executable, "-m", "dvc", "plots", *arguments, "--json"))
     assert "errors" not in found
-    return {name: plot["content"] for name, (plot,) in found["data"].items()}
+    return {name: plots[0]["content"] for name, plots in found["data"].items() if plots}
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +83,17 @@ def test_every_row_of_train_and_retrain_is_drawn(root: Path) -> None:
         ("epoch", "loss"),
         ("kappa (convexity)", "relative drop of AP, all modalities attacked"),
     ]
+
+
+def test_goals_are_drawn_once_their_stage_ran(root: Path) -> None:
+    path = root / "plots/goals.csv"
+    before = path.read_text(encoding="utf-8")
+    assert before == "run,goal,threat,eps,success\n"
+    path.write_text(f"{before}mid,hide,A,0.02,0.25\nmid,inject,A,0.02,0.5\n", encoding="utf-8")
+    spec = drawn(root, "show")["goals"]
+    path.write_text(before, encoding="utf-8")
+    assert [point["goal"] for point in spec["data"]["values"]] == ["hide", "inject"]
+    assert spec["spec"]["encoding"]["strokeDash"]["field"] == "goal"
 
 
 def test_two_revisions_stand_side_by_side(root: Path) -> None:

@@ -92,6 +92,7 @@ class Search:
         with torch.enable_grad():
             logits = evaluate(self.model, {**self.batch, **leaves}, len(self.labels))
             losses = self.loss(logits, self.labels)
+            # Without a graph the model has read none of them.
             total, inputs = losses.sum(), list(leaves.values())
             gradients: Sequence[Tensor | None] = [None] * len(inputs)
             if total.requires_grad:

@@ -1,7 +1,7 @@
 """A trained run as it is attacked: in the attack's domain, frozen, with the clips that it meets."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -79,3 +79,11 @@ class AttackedRun:
     def threat(self, name: str, multiple: float, inputs: Batch) -> Threat:
         """The budgets of a threat for clips as `gather` gives them: see `threat_at`."""
         return threat_at(name, self.settings, multiple, shapes_of(inputs))
+
+
+@lru_cache(maxsize=2)
+def loaded(
+    model: Path, shards: Path, settings: AttackMethod, device: torch.device, split: str = SPLIT
+) -> AttackedRun:
+    """The run on a split, loaded and frozen once a process; UserError as `AttackedRun.load`."""
+    return AttackedRun.load(model, shards, settings, device, split)

@@ -1,6 +1,6 @@
 """Spread the sweep over processes, round by round, and join its chunks at the end."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +47,8 @@ def attack_split(shards: Path, model: Path, out: Path, settings: Attack, seed: i
     weights = [model.with_name(f"{run}{suffix}") for suffix in (".json", ".safetensors")]
     scratch = Scratch(f"attack-{run}", fingerprint(settings, seed, *inputs, *weights))
     planar = settings.surface.attacks(run) and len(description["inputs"]) > 1
-    chunks = _chunks(len(clips), shards, model, settings, seed, scratch, planar)
-    rounds = range(settings.refine.rounds + 2)
-    phases = [_round(chunks, number) for number in rounds]
-    # No round keeps more processes busy than there are chunks.
-    workers = min(devices.worker_processes() or worker_count(), len(chunks))
-    finish(attack_chunk, phases, scratch, label=f"attack {run}", workers=workers, device=True)
+    chunks = chunks_of(len(clips), shards, model, settings, seed, scratch, planar)
+    through_rounds(chunks, attack_chunk, scratch, f"attack {run}")
     metadata = {
         "classes": list(clips.classes),
         "task": clips.task,
@@ -63,6 +59,24 @@ def attack_split(shards: Path, model: Path, out: Path, settings: Attack, seed: i
         "domain": settings.domain,
     }
     _publish(chunks, scratch, metadata, out)
+
+
+def through_rounds(
+    chunks: Sequence[Chunk],
+    function: Callable[[tuple[Chunk, int]], None],
+    scratch: Scratch,
+    label: str,
+    *,
+    last: bool = True,
+) -> None:
+    """Let `function` take every chunk through all rounds; finished work is passed by.
+
+    The rest is as in `pieces.finish`.
+    """
+    phases = [_round(chunks, number) for number in range(chunks[0].last_round + 2)]
+    # No round keeps more processes busy than there are chunks.
+    workers = min(devices.worker_processes() or worker_count(), len(chunks))
+    finish(function, phases, scratch, label=label, workers=workers, device=True, last=last)
 
 
 def _publish(
@@ -79,7 +93,7 @@ def _publish(
     scratch.finish()
 
 
-def _chunks(
+def chunks_of(
     count: int,
     shards: Path,
     model: Path,
@@ -88,6 +102,7 @@ def _chunks(
     scratch: Scratch,
     planar: bool,
 ) -> list[Chunk]:
+    """The split of `count` clips in chunks of a batch; `planar`: the plane is attacked too."""
     kept = np.linspace(0, count - 1, min(settings.examples, count)).round().astype(int).tolist()
     size = settings.batch_size
     begins = tuple(range(0, count, size))

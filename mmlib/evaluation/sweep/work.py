@@ -1,14 +1,14 @@
 """One chunk of the eval split, taken through one round of the sweep in one process."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from mmlib.batch import LabelledBatch
-from mmlib.evaluation.attacked.run import AttackedRun
+from mmlib.evaluation.attacked.run import AttackedRun, loaded
 from mmlib.evaluation.sweep import (
     surface,
     table,
@@ -81,7 +81,16 @@ class Chunk:
 def attack_chunk(task: tuple[Chunk, int]) -> None:
     """Take one chunk through one round in this process, or record it after the last."""
     chunk, number = task
-    run = _run(chunk.model, chunk.shards, chunk.settings, devices.select_in_worker())
+    take(chunk, number, lambda _, sweep, batch: _record(chunk, sweep, batch))
+
+
+End = Callable[[AttackedRun, ChunkSweep, LabelledBatch], None]
+"""What makes a chunk's piece once its sweep has run."""
+
+
+def take(chunk: Chunk, number: int, end: End) -> None:
+    """Take one chunk through one round; after the last, `end` makes its piece of what was found."""
+    run = loaded(chunk.model, chunk.shards, chunk.settings, devices.select_in_worker())
     batch = run.gather(np.arange(chunk.first, chunk.last))
     sweep = ChunkSweep(run.model, batch, chunk.settings, chunk.seed)
     if number == 0:
@@ -94,7 +103,7 @@ def attack_chunk(task: tuple[Chunk, int]) -> None:
         elif chunk.last_round:
             settle(sweep, whole)
     if number > chunk.last_round:
-        _record(chunk, sweep, batch)
+        end(run, sweep, batch)
     else:
         chunk.scratch.write(chunk.points_name(number), lambda p: write_points(p, sweep))
         chunk.scratch.write(chunk.logits_name(number), lambda p: write_logits(p, sweep))
@@ -128,9 +137,3 @@ def _record(chunk: Chunk, sweep: ChunkSweep, batch: LabelledBatch) -> None:
             chunk.surface_name, lambda p: surface.write_piece(p, batch.clip_ids, points)
         )
     chunk.scratch.write(chunk.name, lambda p: table.write_piece(p, batch.clip_ids, records))
-
-
-@lru_cache(maxsize=1)
-def _run(model: Path, shards: Path, settings: Attack, device: torch.device) -> AttackedRun:
-    """The run, loaded and frozen once a process."""
-    return AttackedRun.load(model, shards, settings, device)

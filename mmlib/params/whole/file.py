@@ -14,12 +14,14 @@ from mmlib.params.checks import Checks, Theorem
 from mmlib.params.data import Data
 from mmlib.params.decode import Decode
 from mmlib.params.geometry import Embed, Geometry
+from mmlib.params.goals import Goals
 from mmlib.params.report import Report
 from mmlib.params.retraining import RetrainRun, Temperature
 from mmlib.params.score import Score
 from mmlib.params.shard import Shard
 from mmlib.params.study import Study
 from mmlib.params.training import Augment, Blend, ModelRow, ModelSizes, Optimiser, TrainRun
+from mmlib.params.transfer import Transfer
 from mmlib.params.whole import guides, named, names, rows, sections, starts
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.settings import PARAMS, Section, Seed, read, validate
@@ -47,6 +49,8 @@ class Params(Section):
     score: Score
     checks: Checks
     theorem: Theorem
+    goals: Goals
+    transfer: Transfer
     report: Report
     study: Study
 

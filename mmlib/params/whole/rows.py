@@ -22,6 +22,7 @@ def faults(params: "Params") -> Iterable[str]:
             yield f"run {min(both)!r} is in both {section} and {another}: rename one"
     yield from _retraining(params)
     yield from _named_runs(params)
+    yield from _threatened(params)
 
 
 def _retraining(params: "Params") -> Iterable[str]:
@@ -64,6 +65,35 @@ def _named_runs(params: "Params") -> Iterable[str]:
             yield f"{key} names {run!r}, which has no row in train, retrain or models"
         elif (found := params.modalities(run)) not in (None, modalities):
             yield _unlike(key, run, found or (), modalities)
+
+
+def _threatened(params: "Params") -> Iterable[str]:
+    """Runs of goals and transfer that are not there, threats they cannot meet, budgets not swept.
+
+    What a row of models reads, only its net knows: its stage refuses it.
+    """
+    goals, rows = params.goals.runs, params.transfer.rows
+    named = [("goals.runs", run) for run in goals]
+    for name, matrix in rows.items():
+        named += [(f"transfer.rows.{name}.runs", run) for run in matrix.named]
+    for key, run in named:
+        if run not in params.runs:
+            yield f"{key} names {run!r}, which has no row in train, retrain or models"
+    for run, row in goals.items():
+        reads, threats = params.modalities(run), () if row.threats == "all" else row.threats
+        for threat in threats:
+            if reads is not None and not set(THREATS[threat]) <= set(reads):
+                yield (
+                    f"goals.runs.{run}.threats names {threat}, but the run reads "
+                    f"{' and '.join(reads)} only"
+                )
+    for name, matrix in rows.items():
+        unswept = set(matrix.multiples) - set(params.attack.sweep)
+        if matrix.perturbation == "per_clip" and unswept:
+            yield (
+                f"transfer.rows.{name}.multiples holds {min(unswept):g}, which attack.sweep does "
+                "not: stage attack makes no such perturbations"
+            )
 
 
 def _parts(key: str, runs: Alone | Parts) -> list[Named]:

@@ -46,6 +46,10 @@ def _of_project(inputs: Inputs, shown: Collection[str]) -> Iterator[Off]:
         yield Off("Gradient-Blending weights", _blend(inputs))
     if not inputs.params.temperature.guides:
         yield Off("Mixup's guide", _no_row("temperature", "temperature.guides"))
+    if "goals" not in shown and inputs.runs:
+        yield Off("Which tags can be hidden or injected", _goals(inputs))
+    if "transfer" not in shown and inputs.runs:
+        yield Off("Perturbations made for another model", _transfer(inputs))
     if "study" not in shown:
         yield Off("Comparison over several seeds", STUDY)
     if "checks" not in shown and inputs.runs:
@@ -69,6 +73,24 @@ def _no_row(stage: str, key: str, names: str = "an audio, a video and a fused ru
     return (
         f"Stage {stage} is off, because {key} in params.yaml is empty: a row there names {names}."
     )
+
+
+def _goals(inputs: Inputs) -> str:
+    if not inputs.params.goals.runs:
+        return (
+            "Attacks with a goal are off, because goals.runs in params.yaml is empty: “make profile"
+            " NAME=goals” switches them on."
+        )
+    return _not_there("metrics/goals/<run>.csv", "goals")
+
+
+def _transfer(inputs: Inputs) -> str:
+    if not inputs.params.transfer.rows:
+        return (
+            "Universal perturbations and transfer between runs are off, because transfer.rows in"
+            " params.yaml is empty: “make profile NAME=goals” switches them on."
+        )
+    return _not_there("metrics/transfer/<row>.csv", "transfer")
 
 
 def _plane(inputs: Inputs) -> str:

@@ -1,0 +1,169 @@
+"""The goals of one run: who decides, what is at stake, the attacks, and what came of them."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mmlib.evaluation.attacked.run import SPLIT
+from mmlib.evaluation.goals.aims import Aim, Stake, aims_of, stake
+from mmlib.evaluation.goals.attack import Part, Plan, Turned, clean_margins, turn_part
+from mmlib.evaluation.goals.deciding import Decider, decider, decisions_table, needs_val
+from mmlib.evaluation.goals.table import Outcome, Tried
+from mmlib.metrics.stored import read_embeddings
+from mmlib.models import checkpoint, devices
+from mmlib.params.attacks import Attack
+from mmlib.params.goals import Decision, GoalsRun, GoalsSearch
+from mmlib.runtime.arrays import Bools
+from mmlib.runtime.errors import UserError
+from mmlib.runtime.scratch import Scratch, fingerprint
+from mmlib.runtime.seeds import derive
+from mmlib.runtime.storage import read_json
+from mmlib.runtime.workers import map_ordered
+from mmlib.shards.read.loader import ShardSet
+from mmlib.shards.read.manifest import read_manifest
+from mmlib.threats import THREATS, threat_names
+
+
+def try_goals(
+    model: Path,
+    shards: Path,
+    embeddings: Path,
+    wanted: GoalsRun,
+    decision: Decision,
+    search: GoalsSearch,
+    attack: Attack,
+    seed: int,
+) -> Outcome:
+    """Attack the run `model` (a checkpoint without suffix) on the eval split with its row's goals.
+
+    `embeddings` is its data/embeddings/<run>.parquet, on whose val clips thresholds are chosen. A
+    stopped stage resumes at the parts that are not finished. UserError for tags and threats that
+    the run does not have.
+    """
+    key = f"goals.runs.{model.name}"
+    description = checkpoint.read_description(model)
+    threats = _threats(wanted, tuple(description["inputs"]), key)
+    clips = ShardSet(shards, SPLIT)
+    if list(clips.classes) != list(description["classes"]):
+        raise UserError(f"{model}: trained on other classes than {shards} has; run `dvc repro`")
+    rule = _decider(decision, clips, shards, embeddings)
+    aims = aims_of(wanted, clips.classes, rule.known(len(clips.classes)), key)
+    inputs = [shards / "manifest.json", *sorted(shards.glob(f"{SPLIT}-*.parquet"))]
+    weights = [model.with_name(f"{model.name}{suffix}") for suffix in (".json", ".safetensors")]
+    said = [*map(str, rule.thresholds or ()), rule.top]
+    mark = fingerprint(wanted, search, attack, seed, said, *inputs, *weights)
+    plan = Plan(model, shards, attack, search, rule, seed, Scratch(f"goals-{model.name}", mark))
+    pieces = [
+        (plan, tuple(range(first, min(first + attack.batch_size, len(clips)))))
+        for first in range(0, len(clips), attack.batch_size)
+    ]
+    workers = devices.worker_processes()
+    found = map_ordered(clean_margins, pieces, label=f"clean {model.name}", workers=workers)
+    margins, labels = np.concatenate(list(found)), clips.labels > 0
+    stakes = [stake(aim, labels, margins) for aim in aims]
+    tried = list(_attacked(plan, threats, list(zip(aims, stakes, strict=True)), clips))
+    plan.scratch.finish()
+    table = decisions_table(rule, clips.classes, labels, margins)
+    return Outcome(
+        tuple(clips.classes),
+        tuple(clips.clip_ids),
+        plan.multiples,
+        attack.eps,
+        tuple(tried),
+        tuple(table),
+    )
+
+
+def _threats(wanted: GoalsRun, inputs: tuple[str, ...], key: str) -> list[str]:
+    """The threats of a row that its run can meet; UserError where it names another."""
+    possible = threat_names(inputs)
+    if wanted.threats == "all":
+        return possible
+    for threat in wanted.threats:
+        if threat not in possible:
+            raise UserError(
+                f"{key}.threats names {threat}, but the run reads {' and '.join(inputs)} only: "
+                f"it can meet {', '.join(possible)}"
+            )
+    return [threat for threat in possible if threat in wanted.threats]
+
+
+def _decider(decision: Decision, clips: ShardSet, shards: Path, embeddings: Path) -> Decider:
+    """The rule, its thresholds chosen on val where it has such; UserError without val clips."""
+    val = None
+    if needs_val(decision, clips.task):
+        if not read_manifest(shards)["clips"].get("val", {}).get("count"):
+            raise UserError(
+                f"{shards}: the split val has no clips to choose thresholds on; set "
+                "goals.decision.rule to probability or top"
+            )
+        found = read_embeddings(embeddings, "val", ())
+        val = found.labels, found.logits
+    return decider(decision, clips.task, len(clips.classes), val)
+
+
+def _attacked(
+    plan: Plan, threats: Sequence[str], aims: Sequence[tuple[Aim, Stake]], clips: ShardSet
+) -> Iterator[Tried]:
+    """Attack what is at stake under each threat, finished parts aside, and yield each aim."""
+    drawn = [_drawn(plan, aim, at) for aim, at in aims]
+    work = {threat: _parts(plan, threat, aims, drawn, clips) for threat in threats}
+    every = [part for parts in work.values() for part in parts]
+    left = [part for part in every if not plan.scratch.has(part.name)]
+    name = plan.model.name
+    print(f"goals {name}: {sum(len(p.rows) for p in every)} attacks of a clip", file=sys.stderr)
+    workers = devices.worker_processes()
+    for _ in map_ordered(turn_part, left, label=f"goals {name}", workers=workers):
+        pass
+    for threat, parts in work.items():
+        yield from _joined(threat, parts, aims)
+
+
+def _drawn(plan: Plan, aim: Aim, at: Stake) -> list[int]:
+    """The clips at stake, or as many of them as are wanted, drawn by the seed; ascending."""
+    wanted = plan.search.clips
+    if wanted is None or wanted >= len(at.rows):
+        return [int(row) for row in at.rows]
+    seed = derive(plan.seed, "goals", aim.goal, str(aim.hidden), str(aim.injected))
+    return sorted(np.random.default_rng(seed).choice(at.rows, wanted, replace=False).tolist())
+
+
+def _parts(
+    plan: Plan,
+    threat: str,
+    aims: Sequence[tuple[Aim, Stake]],
+    drawn: Sequence[Sequence[int]],
+    clips: ShardSet,
+) -> list[Part]:
+    """The drawn clips that have an attacked modality, with their aims, in parts of a batch."""
+    there: Bools = np.any([clips.present[name] for name in THREATS[threat]], axis=0)
+    items = [
+        (row, aim) for (aim, _), rows in zip(aims, drawn, strict=True) for row in rows if there[row]
+    ]
+    size = plan.attack.batch_size
+    cuts = [items[first : first + size] for first in range(0, len(items), size)]
+    return [
+        Part(plan, threat, tuple(row for row, _ in cut), tuple(aim for _, aim in cut), number)
+        for number, cut in enumerate(cuts)
+    ]
+
+
+def _joined(
+    threat: str, parts: Sequence[Part], aims: Sequence[tuple[Aim, Stake]]
+) -> Iterator[Tried]:
+    """What became of each aim's clips; one without clips is there too."""
+    found: dict[Aim, list[tuple[int, int, list[int]]]] = {aim: [] for aim, _ in aims}
+    for part in parts:
+        piece = read_json(part.plan.scratch.path(part.name))
+        for row, aim, first, noise in zip(
+            part.rows, part.aims, piece["first"], piece["noise"], strict=True
+        ):
+            found[aim].append((row, first, noise))
+    for aim, at in aims:
+        rows = tuple(row for row, _, _ in found[aim])
+        first = np.array([place for _, place, _ in found[aim]], np.int64)
+        width = len(parts[0].plan.multiples) if parts else 0
+        noise = np.array([each for _, _, each in found[aim]], np.bool_).reshape(-1, width)
+        yield Tried(aim, threat, at.labelled, len(at.rows), rows, Turned(first, noise))

@@ -1,0 +1,1 @@
+"""Perturbations made for one run and played to the others: a matrix of what is left of mAP."""

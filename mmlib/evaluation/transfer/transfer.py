@@ -1,0 +1,150 @@
+"""A matrix of runs against runs: every run's perturbations, played to every run."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mmlib.evaluation.attacked.run import SPLIT
+from mmlib.evaluation.sweep.attack import chunks_of, through_rounds
+from mmlib.evaluation.transfer.play import (
+    Played,
+    Targets,
+    UniversalTask,
+    play_chunk,
+    play_universal,
+    read_played,
+)
+from mmlib.evaluation.transfer.table import Cell, Cells, score_cells
+from mmlib.metrics.scores.common import shared
+from mmlib.metrics.scores.conditions import Score as Scored
+from mmlib.models import checkpoint, devices
+from mmlib.params.attacks import Attack, Surface
+from mmlib.params.score import Score
+from mmlib.params.transfer import TransferRow, UniversalFit
+from mmlib.runtime.arrays import Floats32
+from mmlib.runtime.errors import UserError
+from mmlib.runtime.scratch import Scratch, fingerprint
+from mmlib.runtime.workers import map_ordered
+from mmlib.shards.read.loader import ShardSet
+from mmlib.threats import THREATS, threat_names
+
+
+def measure(
+    row: str,
+    wanted: TransferRow,
+    how: UniversalFit,
+    runs: Sequence[str],
+    models: Path,
+    shards: Path,
+    attack: Attack,
+    score: Score,
+    seed: int,
+) -> Cells:
+    """Score every run under every run's perturbations, on the eval clips that stage score takes.
+
+    `runs` are all runs, of which the row may name some; `models` is the folder of their
+    checkpoints. A stopped stage resumes at what is not finished. UserError where no run meets a
+    threat of the row.
+    """
+    chosen = tuple(runs if wanted.runs == "all" else wanted.runs)
+    clips = ShardSet(shards, SPLIT)
+    met = {name: _threats(models / name, wanted, clips, shards) for name in chosen}
+    threats = tuple(threat for threat in THREATS if any(threat in each for each in met.values()))
+    if not threats:
+        raise UserError(f"transfer.rows.{row}: none of its runs can meet its threats")
+    targets = Targets({name: models / name for name in chosen}, threats, wanted.multiples)
+    weights = [models / f"{name}{end}" for name in chosen for end in (".json", ".safetensors")]
+    alike = wanted.perturbation == "universal"
+    splits = {SPLIT, how.fit_on} if alike else {SPLIT}
+    read = [path for split in splits for path in shards.glob(f"{split}-*.parquet")]
+    files = [shards / "manifest.json", *sorted(read)]
+    mark = fingerprint(wanted, how if alike else None, attack, seed, *files, *weights)
+    scratches = {name: Scratch(f"transfer-{row}-{name}", mark) for name in chosen if met[name]}
+    place = Place(shards, len(clips), attack, seed, targets)
+    made = _universal(place, scratches, met, how) if alike else _per_clip(place, scratches)
+    labels = clips.labels > 0
+    kept = shared(np.array(clips.clip_ids, np.str_), labels, Path(score.common_with))
+    cells: dict[Cell, Scored] = {}
+    for source, played in made:
+        left = {key: logits[kept] for key, logits in played.items()}
+        cells |= score_cells(source, left, labels[kept], clips.task, score.confidence)
+    for scratch in scratches.values():
+        scratch.finish()
+    return cells
+
+
+class Place(NamedTuple):
+    """What every perturbation of a matrix shares; `clips` of the eval split."""
+
+    shards: Path
+    clips: int
+    attack: Attack
+    seed: int
+    targets: Targets
+
+
+def _threats(model: Path, wanted: TransferRow, clips: ShardSet, shards: Path) -> tuple[str, ...]:
+    """The threats of the row that a run can meet."""
+    description = checkpoint.read_description(model)
+    if list(clips.classes) != list(description["classes"]):
+        raise UserError(f"{model}: trained on other classes than {shards} has; run `dvc repro`")
+    possible = threat_names(tuple(description["inputs"]))
+    return tuple(t for t in possible if wanted.threats == "all" or t in wanted.threats)
+
+
+def _per_clip(
+    place: Place, scratches: Mapping[str, Scratch]
+) -> Iterator[tuple[str, dict[Played, Floats32]]]:
+    """The sweep of stage attack once more, since it stores scores and not the clips themselves.
+
+    Its points follow from seed and settings, so that they are those whose scores are stored.
+    """
+    settings = place.attack.model_copy(update={"examples": 0, "surface": Surface()})
+    for name, scratch in scratches.items():
+        model = place.targets.models[name]
+        chunks = chunks_of(
+            place.clips, place.shards, model, settings, place.seed, scratch, planar=False
+        )
+        play = partial(play_chunk, targets=place.targets)
+        last = name == list(scratches)[-1]
+        through_rounds(chunks, play, scratch, f"transfer {name}", last=last)
+        yield name, read_played([scratch.path(chunk.name) for chunk in chunks])
+
+
+def _universal(
+    place: Place,
+    scratches: Mapping[str, Scratch],
+    met: Mapping[str, Sequence[str]],
+    how: UniversalFit,
+) -> Iterator[tuple[str, dict[Played, Floats32]]]:
+    """One perturbation for each run, threat and budget."""
+    tasks = {
+        name: [
+            UniversalTask(
+                place.targets.models[name],
+                place.shards,
+                place.attack,
+                how,
+                place.targets,
+                threat,
+                multiple,
+                place.seed,
+                scratch,
+            )
+            for threat in met[name]
+            for multiple in place.targets.multiples
+        ]
+        for name, scratch in scratches.items()
+    }
+    left = [t for each in tasks.values() for t in each if not t.scratch.has(t.name)]
+    workers = devices.worker_processes()
+    for _ in map_ordered(play_universal, left, label="transfer, universal", workers=workers):
+        pass
+    for name, own in tasks.items():
+        played: dict[Played, Floats32] = {}
+        for task in own:
+            played |= read_played([task.scratch.path(task.name)])
+        yield name, played
