@@ -7,7 +7,7 @@ import numpy as np
 
 from mmlib.evaluation.transfer.play import Played
 from mmlib.metrics.scores.conditions import Score, score_condition
-from mmlib.runtime.arrays import Bools, Floats32
+from mmlib.runtime.arrays import Bools, Floats32, Texts
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.storage import decimals, records_csv, rounded, significant
 
@@ -18,9 +18,16 @@ Cells = Mapping[Cell, Score]
 
 
 def score_cells(
-    source: str, played: Mapping[Played, Floats32], labels: Bools, task: str, confidence: float
+    source: str,
+    played: Mapping[Played, Floats32],
+    labels: Bools,
+    recordings: Texts,
+    task: str,
+    confidence: float,
 ) -> Cells:
     """Score what one run's perturbations left; logits and labels (N, K) of the same clips.
+
+    `recordings` (N,): what each clip was cut from, the units of the intervals.
 
     UserError where logits are not finite.
     """
@@ -31,7 +38,9 @@ def score_cells(
                 f"{target}: NaN or infinite scores under {source}'s perturbations; the model has "
                 "diverged: lower its learning_rate"
             )
-        cells[source, target, threat, multiple] = score_condition(labels, logits, task, confidence)
+        cells[source, target, threat, multiple] = score_condition(
+            labels, logits, task, confidence, recordings
+        )
     return cells
 
 

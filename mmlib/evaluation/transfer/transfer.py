@@ -67,10 +67,11 @@ def measure(
     made = _universal(place, scratches, met, how) if alike else _per_clip(place, scratches)
     labels = clips.labels > 0
     kept = shared(np.array(clips.clip_ids, np.str_), labels, Path(score.common_with))
+    recordings = np.array(clips.source_ids, np.str_)[kept]
     cells: dict[Cell, Scored] = {}
     for source, played in made:
         left = {key: logits[kept] for key, logits in played.items()}
-        cells |= score_cells(source, left, labels[kept], clips.task, score.confidence)
+        cells |= score_cells(source, left, labels[kept], recordings, clips.task, score.confidence)
     for scratch in scratches.values():
         scratch.finish()
     return cells
