@@ -24,6 +24,7 @@ from mmlib.report.sections.closing import (
 from mmlib.report.sections.measured import lede, measured
 from mmlib.report.sections.off import off
 from mmlib.report.sections.results import robustness, scores
+from mmlib.report.sections.stress import stress
 from mmlib.report.sections.study import study
 from mmlib.report.sections.surface import surface
 from mmlib.report.sections.theorem import theorem
@@ -52,6 +53,7 @@ def render(inputs: Inputs, findings: Findings, answers: Sequence[Answer]) -> str
         scores(inputs),
         surface(inputs),
         theorem(inputs),
+        stress(inputs),
         classes(inputs, findings),
         retraining(inputs),
         blend(inputs),

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from mmlib.report.inputs import Inputs
+from mmlib.report.stressed import Stressed
 from mmlib.runtime.storage import Table, csv_text, significant
 
 
@@ -15,6 +16,7 @@ def tables(inputs: Inputs) -> dict[str, str]:
         "robustness.csv": robustness_csv(inputs),
         "training.csv": training_csv(inputs),
         "drop.csv": drop_csv(inputs),
+        "stress.csv": stress_csv(inputs),
     }
 
 
@@ -52,6 +54,22 @@ def drop_csv(inputs: Inputs) -> str:
         for cells in _rows(run.classwise, "class", "kappa", f"{threat}_relative_drop")
     ]
     return csv_text(["run", "threat", "class", "kappa", "relative_drop"], rows)
+
+
+def stress_csv(inputs: Inputs) -> str:
+    """plots/stress.csv: mean mAP over all kinds of corruption, one row per run, threat, severity.
+
+    Severity 0 is the clean clips; no rows where stage stress is off.
+    """
+    found = Stressed.read(inputs)
+    rows = [
+        (run.name, threat, *map(_cell, point))
+        for run in found.runs
+        for threat in run.threats
+        if (line := found.by_severity(run, threat))
+        for point in zip(line.x, line.y, strict=True)
+    ]
+    return csv_text(["run", "threat", "severity", "mAP"], rows)
 
 
 def _rows(table: Table, *columns: str) -> Iterator[tuple[str, ...]]:

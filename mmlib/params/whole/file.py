@@ -18,6 +18,7 @@ from mmlib.params.report import Report
 from mmlib.params.retraining import RetrainRun, Temperature
 from mmlib.params.score import Score
 from mmlib.params.shard import Shard
+from mmlib.params.stress import Stress
 from mmlib.params.study import Study
 from mmlib.params.training import Augment, Blend, ModelRow, ModelSizes, Optimiser, TrainRun
 from mmlib.params.whole import guides, named, names, rows, sections, starts
@@ -47,6 +48,7 @@ class Params(Section):
     score: Score
     checks: Checks
     theorem: Theorem
+    stress: Stress
     report: Report
     study: Study
 
