@@ -6,8 +6,8 @@ there are read and decoded to learn their size and the speed of this machine.
 
 import math
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from mmlib.media.graph import Form
 from mmlib.params.decode import Decode
 from mmlib.params.shard import Shard
 from mmlib.params.whole.file import Params
+from mmlib.runtime import stores
 from mmlib.runtime.arrays import Bools, Bytes, Floats, Floats32
 from mmlib.runtime.workers import worker_count
 from mmlib.shards.read import jpeg
@@ -71,8 +72,8 @@ def availability(clips: ClipList, columns: Columns, share: float, seed: int) -> 
         if found is not None:
             return found, True
         return np.random.default_rng(seed).random(len(columns)) < share, False
-    paths = (request.locator.get("path") for request in clips.requests)
-    return np.array([path is None or Path(str(path)).exists() for path in paths], bool), True
+    located = (request.locator for request in clips.requests)
+    return np.array(["path" not in held or "size" in held for held in located], bool), True
 
 
 def measure(clips: ClipList, there: Bools, params: Params, sample: int, seed: int) -> Rates | None:
@@ -91,10 +92,10 @@ def measure(clips: ClipList, there: Bools, params: Params, sample: int, seed: in
         try:
             fetched = clips.fetch(request)
             half = time.perf_counter()
-            media = fetched.media or fetched.path
-            assert media is not None
-            decoded = decode(media, form, limits, start_s=fetched.start_s, end_s=fetched.end_s)
-        except (FetchError, MediaError):
+            media = fetched.media
+            with nullcontext(media) if media else stores.local(str(fetched.path)) as source:
+                decoded = decode(source, form, limits, start_s=fetched.start_s, end_s=fetched.end_s)
+        except (FetchError, MediaError, stores.StoreError):
             continue
         sizes.append(len(fetched.media or b"") / 1000)
         fetching.append(half - begin)

@@ -11,13 +11,12 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from mmlib.media.ending import lacks_parts
 from mmlib.media.ffmpeg import Limits, MediaError
-from mmlib.media.files import File, open_media
+from mmlib.media.files import File, Source, open_media
 from mmlib.media.graph import Form, Section
 from mmlib.media.reading import read_tracks
 from mmlib.media.refusal import refuse, refuse_empty
@@ -68,14 +67,14 @@ class Decoded:
 
 
 def decode(
-    source: bytes | Path,
+    source: Source,
     form: Form,
     limits: Limits,
     *,
     start_s: float | None = None,
     end_s: float | None = None,
 ) -> Decoded:
-    """Decode one clip, given as a file's bytes or path, or its section start_s .. end_s.
+    """Decode one clip, given as a file (its bytes, path, or itself open), or its section.
 
     Stereo and surround are mixed with weights that sum to at most 1 (stereo: the mean), so the mix
     cannot clip. Pictures are turned as the file says, cropped to the central square as displayed

@@ -30,7 +30,11 @@ def _unbuffered() -> IO[bytes]:
     return TemporaryFile(buffering=0)
 
 
-def open_media(source: bytes | Path) -> AbstractContextManager[File]:
+Source = bytes | File
+"""Media: the bytes of a file, its path, or an unnamed file that holds them."""
+
+
+def open_media(source: Source) -> AbstractContextManager[File]:
     """Give ffmpeg something seekable: the file itself, or an unnamed file with the bytes.
 
     MediaError when there is nothing to read: missing_file, not_a_file, empty_file, unreadable_file.
@@ -38,9 +42,10 @@ def open_media(source: bytes | Path) -> AbstractContextManager[File]:
     if isinstance(source, Path):
         _check(source)
         return nullcontext(source)
-    if not source:
+    size = len(source) if isinstance(source, bytes) else os.fstat(source.fileno()).st_size
+    if not size:
         raise MediaError("empty_file", "the file has no bytes")
-    return unnamed_file(source)
+    return unnamed_file(source) if isinstance(source, bytes) else nullcontext(source)
 
 
 def url(file: File) -> str:

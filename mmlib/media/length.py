@@ -4,10 +4,8 @@ The length in a header may be a guess from the bit rate, the end of some other t
 first of several parts, or a lie. So it only raises the question, and the packets answer it.
 """
 
-from pathlib import Path
-
 from mmlib.media.ffmpeg import Limits
-from mmlib.media.files import File, open_media
+from mmlib.media.files import File, Source, open_media
 from mmlib.media.graph import Section
 from mmlib.media.log import Log
 from mmlib.media.packets import capture_packets, list_packets, read_listing
@@ -29,7 +27,7 @@ def refuse_claim(log: Log, section: Section) -> None:
             raise Claim(f"{length:.1f} s, over {section.max_seconds:g} s")
 
 
-def measure(source: bytes | Path, most_s: float, limits: Limits) -> float:
+def measure(source: Source, most_s: float, limits: Limits) -> float:
     """Seconds to the end of a file's last packet, of those that begin in its first `most_s`.
 
     Of the sound and the pictures that `decode` would choose; 0 without any. Errors as for `decode`.

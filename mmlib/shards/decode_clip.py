@@ -1,11 +1,12 @@
 """One clip of stage decode: a fetched row into a row of PCM and frames, or a failed one."""
 
-from pathlib import Path
+from contextlib import nullcontext
 from typing import Any
 
 from mmlib.media.decode import decode
 from mmlib.media.ffmpeg import Limits, MediaError
 from mmlib.media.graph import Form
+from mmlib.runtime import stores
 from mmlib.shards.rows.clips import DAMAGED, FAILED, OK, Clip, DecodedClip
 
 
@@ -13,11 +14,12 @@ def decode_clip(clip: Clip, form: Form, limits: Limits) -> DecodedClip:
     """Decode one clip; one that cannot be decoded, or was never fetched, gives a failed row."""
     if clip.status == FAILED:
         return _failed(clip, form, clip.error, clip.message)
-    source = Path(clip.path) if clip.media is None and clip.path else clip.media
-    assert source is not None, clip.clip_id
+    assert clip.media is not None or clip.path, clip.clip_id
+    held = nullcontext(clip.media) if clip.media is not None else stores.local(clip.path or "")
     try:
-        decoded = decode(source, form, limits, start_s=clip.start_s, end_s=clip.end_s)
-    except MediaError as error:
+        with held as source:
+            decoded = decode(source, form, limits, start_s=clip.start_s, end_s=clip.end_s)
+    except (MediaError, stores.StoreError) as error:
         return _failed(clip, form, error.kind, error.message)
     frames, pcm = decoded.frames, decoded.pcm
     count = 0 if frames is None else len(frames)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from mmlib.params.data import Data
 from mmlib.runtime.errors import UserError
-from mmlib.runtime.paths import full_path
 from mmlib.sources.audioset_fetch import fetch_lists
 from mmlib.sources.audioset_lists import (
     CLASSES_NAME,
@@ -17,6 +16,7 @@ from mmlib.sources.audioset_lists import (
     read_segments,
 )
 from mmlib.sources.base import ClipList
+from mmlib.sources.places import lists_at
 from mmlib.sources.segments import join
 from mmlib.sources.videos import video_list
 
@@ -34,7 +34,7 @@ def clip_list(data: Data, seed: int) -> ClipList:
             f"data.source=audioset needs data.path: the folder with {CLASSES_NAME} and the "
             "*_segments.csv, or with data.audioset.fetch_lists=true the one to put them in"
         )
-    folder = full_path(data.path)
+    folder, _ = lists_at(data.path)
     both = settings.train == "both"
     train = ["balanced", "unbalanced"] if both else [settings.train]
     names = [CLASSES_NAME, *(SEGMENT_NAMES[part] for part in (*train, "eval"))]

@@ -37,15 +37,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Fetched:
-    """The media of one clip: the bytes of an encoded file, or the path of one to read in place.
+    """The media of one clip: the bytes of an encoded file, or where one lies to be read in place.
 
-    Exactly one of `media` and `path` is set. `start_s` and `end_s` say which seconds of this very
-    file are the clip; both None when the file is the clip, as after a download of the section only.
-    `attempts` counts the tries that it took.
+    Exactly one of `media` and `path` is set, a path or the address of an object (`stores`).
+    `start_s` and `end_s` say which seconds of this very file are the clip; both None when the file
+    is the clip, as after a download of the section only. `attempts` counts the tries that it took.
     """
 
     media: bytes | None = None
-    path: Path | None = None
+    path: Path | str | None = None
     start_s: float | None = None
     end_s: float | None = None
     attempts: int = 1

@@ -5,6 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from mmlib.runtime import stores
 from mmlib.shards.rows.clips import FAILED, OK, Clip
 from mmlib.sources.base import Fetch, Fetched, FetchError, Request
 
@@ -44,7 +45,7 @@ def fetch_clip(request: Request, source: str, fetch: Fetch) -> Clip:
         start_s=fetched.start_s,
         end_s=fetched.end_s,
         media=fetched.media,
-        path=None if fetched.path is None else str(fetched.path.absolute()),
+        path=str(fetched.path.absolute()) if isinstance(fetched.path, Path) else fetched.path,
         sha256=sha256,
         status=OK,
         error=None,
@@ -56,6 +57,8 @@ def fetch_clip(request: Request, source: str, fetch: Fetch) -> Clip:
 def _content_hash(fetched: Fetched) -> str:
     if fetched.media is not None:
         whole = hashlib.sha256(fetched.media).hexdigest()
+    elif isinstance(fetched.path, str):
+        whole = _object_hash(fetched.path)
     else:
         assert fetched.path is not None
         try:
@@ -68,6 +71,15 @@ def _content_hash(fetched: Fetched) -> str:
         return whole
     # Two sections of one file are not the same clip.
     return hashlib.sha256(f"{whole} {fetched.start_s} {fetched.end_s}".encode()).hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _object_hash(address: str) -> str:
+    # Of what names it: its content would travel once more than decode needs it.
+    try:
+        return hashlib.sha256(repr(stores.find(address)).encode()).hexdigest()
+    except stores.StoreError as error:
+        raise FetchError(error.kind, error.message) from None
 
 
 @lru_cache(maxsize=64)

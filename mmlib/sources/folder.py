@@ -1,8 +1,9 @@
 """The user's own clips: media files, and a labels.csv that lists them.
 
-Columns: clip_id; path, relative to the folder of the list; labels, separated by `|`; split (train,
-val, eval); optional start_s and end_s, which cut a clip out of a longer file; optional source_id,
-the recording that a clip comes from (else the file): clips of one recording must share a split.
+Columns: clip_id; path, relative to the folder of the list, or an address on an object store;
+labels, separated by `|`; split (train, val, eval); optional start_s and end_s, which cut a clip out
+of a longer file; optional source_id, the recording that a clip comes from (else the file): clips of
+one recording must share a split.
 """
 
 import os
@@ -15,17 +16,19 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from mmlib.params.data import Data
+from mmlib.runtime import stores
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.lists import Row, RowError, read_list
 from mmlib.runtime.names import FORMULA_ERROR, clean
-from mmlib.runtime.paths import full_path, with_home
+from mmlib.runtime.paths import with_home
 from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources import doubtful
 from mmlib.sources.base import ClipList, Fetched, Request
 from mmlib.sources.local import take
+from mmlib.sources.places import Found, Place, lists_at
 from mmlib.sources.validation import carve_validation
 
-_ELSEWHERE = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_ELSEWHERE = re.compile(r"(?!file:|s3:|gs:)[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _LIST_NAME = "labels.csv"
 _NEEDED = ("clip_id", "path", "labels", "split")
 
@@ -36,8 +39,8 @@ def clip_list(data: Data, seed: int) -> ClipList:
     Classes are all labels of the list, sorted. UserError names the line that cannot be used; a
     missing media file is no such error: its clip fails when it is fetched.
     """
-    table = _table(data.path)
-    rows = _Rows(table.parent)
+    table, place = _table(data.path)
+    rows = _Rows(place)
     requests: Sequence[Request] = list(read_list(table, _NEEDED, rows.request))
     if not requests:
         raise UserError(f"{table} lists no clips")
@@ -53,14 +56,14 @@ def clip_list(data: Data, seed: int) -> ClipList:
     )
 
 
-def _table(path: str | None) -> Path:
+def _table(path: str | None) -> tuple[Path, Place]:
     if not path:
         raise UserError("data.source=folder needs data.path: the folder that holds labels.csv")
-    folder = full_path(path)
+    folder, place = lists_at(path)
     table = folder / _LIST_NAME if folder.is_dir() else folder
     if not table.is_file():
         raise UserError(f"data.path={path}: no {table}; the folder must hold a {_LIST_NAME}")
-    return table
+    return table, place
 
 
 class _Rows:
@@ -69,13 +72,13 @@ class _Rows:
     `lines_of_label` maps each label to the lines that have it, `lines_of_recording` each recording.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, place: Place) -> None:
         self.lines_of_label: dict[str, list[int]] = {}
         self.lines_of_recording: dict[str, list[int]] = {}
         self._columns: Collection[str] = ()
-        self._folder = folder
+        self._place = place
         self._line_of_clip: dict[str, int] = {}
-        self._recordings = _Recordings(folder)
+        self._recordings = _Recordings(place)
 
     def warnings(self) -> list[str]:
         """What looks wrong in the list and is used as it stands, a line each."""
@@ -102,10 +105,9 @@ class _Rows:
         first = self._line_of_clip.setdefault(clip_id, row.line)
         if first != row.line:
             raise RowError(f"clip_id {clip_id} is used in line {first} already")
-        path, status = _find(self._folder, row.cells["path"])
-        recording = self._recordings.name(path, status)
+        file = _find(self._place, row.cells["path"])
+        recording = self._recordings.name(file)
         labels = filter(None, map(clean, row.cells["labels"].split("|")))
-        version = {"size": status.st_size, "mtime_ns": status.st_mtime_ns} if status else {}
         request = Request(
             clip_id=clip_id,
             source_id=row.text("source_id") or recording,
@@ -114,7 +116,7 @@ class _Rows:
             start_s=start_s,
             end_s=end_s,
             # A changed file makes what was stored of it stale.
-            locator={"path": str(path), **version},
+            locator={"path": file.path, **file.version},
         )
         self._columns = row.cells.keys()
         self.lines_of_recording.setdefault(request.source_id, []).append(row.line)
@@ -126,35 +128,32 @@ class _Rows:
 class _Recordings:
     """One name for each recording, however its path is spelt: that of the row that comes first."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = str(folder)
+    def __init__(self, place: Place) -> None:
+        self._place = place
         self._names: dict[object, str] = {}
 
-    def name(self, path: Path, status: os.stat_result | None) -> str:
+    def name(self, file: Found) -> str:
         """The path from the list's folder, or the earlier one that leads to the same file."""
-        keys: list[object] = [os.path.realpath(path)]
-        if status is not None and status.st_ino:
-            # Hard links, and file systems to which two spellings are one.
-            keys.append((status.st_dev, status.st_ino))
-        known = [self._names[key] for key in keys if key in self._names]
-        name = known[0] if known else self._from_folder(str(path))
-        for key in keys:
+        known = [self._names[key] for key in file.keys if key in self._names]
+        name = known[0] if known else self._from_folder(file.path)
+        for key in file.keys:
             self._names.setdefault(key, name)
         return name
 
     def _from_folder(self, path: str) -> str:
         # An absolute path to somewhere else says most as it is.
-        inside = path.startswith(f"{self._folder.rstrip(os.sep)}{os.sep}")
-        return os.path.relpath(path, self._folder) if inside else os.path.normpath(path)
+        elsewhere = path if stores.is_address(path) else os.path.normpath(path)
+        return self._place.inside(path) or elsewhere
 
 
-def _find(folder: Path, text: str) -> tuple[Path, os.stat_result | None]:
-    """The file that a cell names, and its status; of spellings that are there, the nearest."""
+def _find(place: Place, text: str) -> Found:
+    """The file that a cell names; of spellings that are there, the nearest."""
     stripped = text.strip()
     bare = stripped.strip("\"'<>\u201c\u201d\u2018\u2019\u00ab\u00bb")
     if _ELSEWHERE.match(bare):
         raise RowError(
-            f"path is {bare}: media are read from a disk; name the file that you fetched"
+            f"path is {bare}: media are read from a disk, or from s3:// and gs:// addresses; name "
+            "the file that you fetched"
         )
     # An address of a file is read as one.
     address = url2pathname(urlsplit(bare).path) if bare.startswith("file:") else bare
@@ -171,12 +170,14 @@ def _find(folder: Path, text: str) -> tuple[Path, os.stat_result | None]:
     )
     for spelling in dict.fromkeys(map(str, spellings)):
         try:
-            return folder / spelling, (folder / spelling).stat()
+            if found := place.find(spelling):
+                return found
         except (OSError, ValueError):
             continue
-    return folder / stripped, None
+        except stores.StoreError as error:
+            raise RowError(str(error)) from None
+    return place.absent(stripped)
 
 
 def _fetch(request: Request, copy: bool) -> Fetched:
-    path = Path(str(request.locator["path"]))
-    return take(path, request.start_s, request.end_s, copy=copy)
+    return take(str(request.locator["path"]), request.start_s, request.end_s, copy=copy)

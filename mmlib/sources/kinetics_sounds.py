@@ -7,10 +7,10 @@ import numpy as np
 
 from mmlib.params.data import Data
 from mmlib.runtime.errors import UserError
-from mmlib.runtime.paths import full_path
 from mmlib.sources.base import ClipList
 from mmlib.sources.kinetics_classes import CLASS_LISTS, plain
 from mmlib.sources.kinetics_lists import annotation_files, read_annotations
+from mmlib.sources.places import lists_at
 from mmlib.sources.videos import video_list
 
 
@@ -29,7 +29,7 @@ def clip_list(data: Data, seed: int) -> ClipList:
         )
     if not data.path:
         raise UserError("data.source=kinetics_sounds needs data.path: Kinetics' annotation CSVs")
-    path = full_path(data.path)
+    path, _ = lists_at(data.path)
     names = CLASS_LISTS[settings.classes]
     files = annotation_files(path)
     segments = read_annotations(files, {plain(name): i for i, name in enumerate(names)})

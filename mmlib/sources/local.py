@@ -1,9 +1,10 @@
-"""Media that lie on a local disk: taken as they are, stored in a row or read in place."""
+"""Media on a disk or an object store: taken as they are, stored in a row or read in place."""
 
 from pathlib import Path
 
 from mmlib.media.ffmpeg import Limits, MediaError
 from mmlib.media.length import measure
+from mmlib.runtime import stores
 from mmlib.sources.base import Fetched, FetchError, Request
 
 # A larger file is not copied into a Parquet row.
@@ -13,34 +14,57 @@ _LISTING = Limits(timeout_s=20.0)
 _LONGER_S = 1.0
 
 
-def take(path: Path, start_s: float | None, end_s: float | None, *, copy: bool) -> Fetched:
-    """Fetch a file, or the section start_s .. end_s of it (None: from its start, to its end).
+def take(place: str, start_s: float | None, end_s: float | None, *, copy: bool) -> Fetched:
+    """Fetch the file at a path or address, or a section of it (None: from its start, to its end).
 
     With `copy` a file that is the clip goes into the row whole. A section stays where it is, with
     its times, and decode cuts it exactly: the recording would come along with each of its clips,
     and a cut would have to be encoded anew, which changes the sound and the picture. FetchError
-    kinds: missing_file, not_a_file, unreadable_file, file_too_big.
+    kinds: missing_file, not_a_file, unreadable_file, file_too_big; store_denied, store_failed.
     """
+    whole = copy and not start_s and end_s is None
+    if stores.is_address(place):
+        return _take_object(place, start_s, end_s, whole=whole)
+    path = Path(place)
     try:
         if not path.exists():
             raise FetchError("missing_file", f"no such file: {path}")
         if not path.is_file():
             raise FetchError("not_a_file", f"not an ordinary file: {path}")
-        if not copy or start_s or end_s is not None:
+        if not whole:
             str(path).encode()
             return Fetched(path=path, start_s=start_s, end_s=end_s)
-        if path.stat().st_size > _COPY_BYTES:
-            raise FetchError(
-                "file_too_big",
-                f"over {_COPY_BYTES >> 20} MiB: set data.media=in_place to read it there: {path}",
-            )
+        _check_size(path.stat().st_size, place)
         return Fetched(media=path.read_bytes())
     except (OSError, ValueError) as error:
         # A name that is too long, no UTF-8 or holds a zero byte, or a file that may not be read.
         raise FetchError("unreadable_file", f"{error}: {path}") from None
 
 
-def take_section(request: Request, path: Path, *, holds: str, copy: bool) -> Fetched:
+def _take_object(
+    address: str, start_s: float | None, end_s: float | None, *, whole: bool
+) -> Fetched:
+    try:
+        held = stores.find(address)
+        if held is None:
+            raise FetchError("missing_file", f"no such object: {address}")
+        if not whole:
+            return Fetched(path=address, start_s=start_s, end_s=end_s)
+        _check_size(held.size, address)
+        return Fetched(media=stores.read(address))
+    except stores.StoreError as error:
+        raise FetchError(error.kind, error.message) from None
+
+
+def _check_size(size: int, place: str) -> None:
+    if size > _COPY_BYTES:
+        raise FetchError(
+            "file_too_big",
+            f"over {_COPY_BYTES >> 20} MiB: set data.media=in_place to read it there: {place}",
+        )
+
+
+def take_section(request: Request, place: str, *, holds: str, copy: bool) -> Fetched:
     """Fetch a section of a video from a file that holds the section, or the whole video.
 
     `holds` says which: "clips", "videos", or "auto", by its length: a file at most 1 s longer than
@@ -51,15 +75,16 @@ def take_section(request: Request, path: Path, *, holds: str, copy: bool) -> Fet
     assert request.end_s is not None
     if holds == "auto":
         longest = request.end_s - request.start_s + _LONGER_S
-        holds = "videos" if _is_longer(path, longest) else "clips"
+        holds = "videos" if _is_longer(place, longest) else "clips"
     if holds == "videos":
-        return take(path, request.start_s, request.end_s, copy=copy)
-    return take(path, None, None, copy=copy)
+        return take(place, request.start_s, request.end_s, copy=copy)
+    return take(place, None, None, copy=copy)
 
 
-def _is_longer(path: Path, seconds: float) -> bool:
+def _is_longer(place: str, seconds: float) -> bool:
     # By its packets: the length in a header may be a guess, or missing.
     try:
-        return measure(path, seconds + _LONGER_S, _LISTING) > seconds
-    except MediaError as error:
+        with stores.local(place) as file:
+            return measure(file, seconds + _LONGER_S, _LISTING) > seconds
+    except (MediaError, stores.StoreError) as error:
         raise FetchError(error.kind, error.message) from None

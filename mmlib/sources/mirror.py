@@ -1,4 +1,4 @@
-"""A local tree of clips or whole videos, indexed once by the ids and times in the file names.
+"""A tree of clips or whole videos, on a disk or a store, indexed once by ids and times in names.
 
 Names that are understood, in any folder and with any media extension, for the section 30 to 40 s of
 the video `<id>` (YouTube's 11 characters, or whatever the list calls its videos):
@@ -17,10 +17,12 @@ import re
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
+from mmlib.runtime import stores
 from mmlib.runtime.arrays import Ascii, Bools, Ints, Ints8, Ints32
 from mmlib.runtime.errors import UserError
 
@@ -41,7 +43,8 @@ class Mirror:
     """F files, sorted by the `videos` (F,) that they show; times (F,) in ms, -1 for none.
 
     Times are read as seconds; `whole` tells names without decimals. A file's name is
-    `names[name_ends[i - 1] : name_ends[i]]`, in `folders[folder_of[i]]`.
+    `names[name_begins[i] : name_ends[i]]`, in `folders[folder_of[i]]`. Of an object store, `stamps`
+    (F, 2) are sizes and times of writing; on a disk they are looked up when asked for.
     """
 
     folders: list[str]
@@ -54,14 +57,25 @@ class Mirror:
     names: bytes
     name_begins: Ints
     name_ends: Ints
+    stamps: Ints | None
 
     def __len__(self) -> int:
         return len(self.videos)
 
     def path(self, number: int) -> str:
-        """Absolute path of a file."""
+        """Absolute path or address of a file."""
         name = self.names[self.name_begins[number] : self.name_ends[number]]
         return f"{self.folders[self.folder_of[number]]}/{os.fsdecode(name)}"
+
+    def version(self, number: int) -> str | None:
+        """Size and time of a file: changed, moved or gone, it makes what is stored of it stale."""
+        if self.stamps is not None:
+            return " ".join(map(str, self.stamps[number].tolist()))
+        try:
+            status = Path(self.path(number)).stat()
+        except OSError:
+            return None
+        return f"{status.st_size} {status.st_mtime_ns}"
 
     def is_section(self, number: int) -> bool:
         """Tell whether the name holds times, so that the file is a section."""
@@ -125,17 +139,17 @@ class Mirror:
 def index(root: str, longest_id: int) -> Mirror:
     """Index all media files below `root` whose ids have at most `longest_id` characters.
 
-    Links are followed. UserError when a folder cannot be read.
+    Links are followed. UserError when a folder or a store cannot be read.
     """
-    if not Path(root).is_dir():
+    if not stores.is_address(root) and not Path(root).is_dir():
         raise UserError(f"{root}: no such folder; the mirror is the folder that holds the media")
     folders: list[str] = []
     videos, names = bytearray(), bytearray()
     start_ms, end_ms, name_ends, name_begins = array("q"), array("q"), array("q"), array("q")
-    whole, rank, folder_of = array("b"), array("b"), array("i")
-    for folder, number, files in _walk(str(Path(root).absolute())):
+    whole, rank, folder_of, stamps = array("b"), array("b"), array("i"), array("q")
+    for folder, number, files in _walk(root):
         folders.append(folder)
-        for name in files:
+        for name, stamp in files:
             stem, _, extension = name.rpartition(b".")
             kind = _RANK.get(extension.lower())
             if kind is None:
@@ -152,6 +166,7 @@ def index(root: str, longest_id: int) -> Mirror:
                     folder_of.append(number)
                     name_begins.append(begin)
                     name_ends.append(len(names))
+                    stamps.extend(stamp)
     ids = np.frombuffer(bytes(videos), f"S{longest_id}")
     order = np.argsort(ids, kind="stable")
     return Mirror(
@@ -165,6 +180,7 @@ def index(root: str, longest_id: int) -> Mirror:
         names=bytes(names),
         name_begins=np.array(name_begins, np.int64)[order],
         name_ends=np.array(name_ends, np.int64)[order],
+        stamps=np.array(stamps, np.int64).reshape(-1, 2)[order] if stamps else None,
     )
 
 
@@ -184,8 +200,33 @@ def _milliseconds(text: bytes | None) -> int:
     return _NONE if text is None else round(float(text) * 1000)
 
 
-def _walk(root: str) -> Iterator[tuple[str, int, Iterator[bytes]]]:
-    """Each folder once, with its number and the names of its files."""
+File = tuple[bytes, tuple[int, ...]]
+"""The name of a file; of an object its size and time too."""
+
+
+def _walk(root: str) -> Iterator[tuple[str, int, Iterator[File]]]:
+    """Each folder once, with its number and its files."""
+    return _walk_store(root) if stores.is_address(root) else _walk_disk(str(Path(root).absolute()))
+
+
+def _walk_store(root: str) -> Iterator[tuple[str, int, Iterator[File]]]:
+    try:
+        held = stores.files(root)
+    except stores.StoreError as error:
+        raise UserError(f"the mirror {root} cannot be read: {error}") from None
+    by_folder = groupby(held, lambda each: each.address.rpartition("/")[0])
+    for number, (folder, objects) in enumerate(by_folder):
+        yield (
+            folder,
+            number,
+            (
+                (each.address.rpartition("/")[2].encode(), (each.size, each.time_ns))
+                for each in objects
+            ),
+        )
+
+
+def _walk_disk(root: str) -> Iterator[tuple[str, int, Iterator[File]]]:
     waiting, seen, number = [root], set(), 0
     while waiting:
         folder = waiting.pop()
@@ -199,13 +240,13 @@ def _walk(root: str) -> Iterator[tuple[str, int, Iterator[bytes]]]:
         number += 1
 
 
-def _files(folder: str, below: list[str]) -> Iterator[bytes]:
+def _files(folder: str, below: list[str]) -> Iterator[File]:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.is_dir():
                     below.append(entry.path)
                 else:
-                    yield os.fsencode(entry.name)
+                    yield os.fsencode(entry.name), ()
     except OSError as error:
         raise UserError(f"{folder} cannot be read: {error.strerror}") from None

@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -118,7 +117,8 @@ class SegmentRequests(Computed[Request]):
         if self._mirror is None or number < 0:
             return {}
         path = self._mirror.path(number)
-        return {"path": path, "version": _version(path), "cut": self._mirror.is_section(number)}
+        version = self._mirror.version(number)
+        return {"path": path, "version": version, "cut": self._mirror.is_section(number)}
 
     def columns(self) -> Columns:
         """The columns of all requests."""
@@ -145,18 +145,10 @@ class SegmentRequests(Computed[Request]):
     def _versions(self) -> Iterator[bytes]:
         if self._mirror is not None:
             for place in np.flatnonzero(self._files >= 0):
-                path = self._mirror.path(int(self._files[place]))
-                yield os.fsencode(f"{place} {path} {_version(path)}\n")
+                number = int(self._files[place])
+                version = self._mirror.version(number)
+                yield os.fsencode(f"{place} {self._mirror.path(number)} {version}\n")
 
     def available(self) -> Bools | None:
         """Which sections the mirror has, (N,); None without a mirror."""
         return None if self._mirror is None else self._files >= 0
-
-
-def _version(path: str) -> str | None:
-    # A file that is changed, moved or gone makes what was stored of it stale.
-    try:
-        status = Path(path).stat()
-    except OSError:
-        return None
-    return f"{status.st_size} {status.st_mtime_ns}"

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
 from mmlib.params.data import Data, VideoData
+from mmlib.runtime import stores
 from mmlib.runtime.arrays import Ints
 from mmlib.runtime.paths import full_path
 from mmlib.shards.rows.clips import SPLITS
@@ -35,7 +35,7 @@ def video_list(
     """
     mirror = None
     if settings.mirror:
-        mirror = index(str(full_path(settings.mirror)), segments.videos.dtype.itemsize)
+        mirror = index(_mirror(settings.mirror), segments.videos.dtype.itemsize)
     files = _files(segments, mirror)
     kept = _kept(segments, classes, settings, files, seed)
     segments, files = segments.take(kept), files[kept]
@@ -55,6 +55,10 @@ def video_list(
             copy=data.media == "copy",
         ),
     )
+
+
+def _mirror(written: str) -> str:
+    return written if stores.is_address(written) else str(full_path(written))
 
 
 def _files(segments: Segments, mirror: Mirror | None) -> Ints:
@@ -96,7 +100,7 @@ def fetch_section(
     path = request.locator.get("path")
     if path is not None:
         holds = "clips" if request.locator["cut"] else holds
-        return take_section(request, Path(str(path)), holds=holds, copy=copy)
+        return take_section(request, str(path), holds=holds, copy=copy)
     if site is not None:
         return fetch(request, site)
     if mirror is None:

@@ -166,7 +166,7 @@ def test_whole_videos_are_cut_exactly(mirror: Path, tmp_path: Path, media: str) 
     clips = audioset.clip_list(data, 0)
     whole, absent, section, broken = clips.requests[-4:]
     fetched = clips.fetch(whole)
-    assert fetched.path is not None
+    assert isinstance(fetched.path, Path)
     assert (fetched.path.name, fetched.start_s, fetched.end_s) == (f"Y{IDS[0]}.webm", 2.5, 4.5)
     found = decode(fetched.path, FORM, LIMITS, start_s=fetched.start_s, end_s=fetched.end_s)
     assert found.frames is not None

@@ -341,5 +341,5 @@ def test_names_that_are_not_utf_8_fail_their_clip_only(tmp_path: Path) -> None:
 
 def _section_fetch(request: Request, path: Path) -> Fetched:
     if request.clip_id.endswith("3"):
-        return take(path, 0.1, 0.2, copy=True)
-    return take(path, None, None, copy=True)
+        return take(str(path), 0.1, 0.2, copy=True)
+    return take(str(path), None, None, copy=True)

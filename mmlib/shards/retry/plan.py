@@ -27,7 +27,7 @@ from mmlib.shards.rows.clips import (
 PASSING = frozenset(
     {
         *("rate_limited", "refused", "server_error", "connection", "stalled", "timeout"),
-        *("truncated", "empty", "memory", "crashed", "unreadable_file"),
+        *("truncated", "empty", "memory", "crashed", "unreadable_file", "store_failed"),
     }
 )
 _PLAN_NAME = "plan.json"
