@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 from mmlib.media.encode import (
@@ -16,7 +15,7 @@ from mmlib.media.encode import (
     refuse_failure,
 )
 from mmlib.media.ffmpeg import Limits, run
-from mmlib.media.files import inherited, open_media, unnamed_file, url
+from mmlib.media.files import Source, inherited, open_media, unnamed_file, url
 from mmlib.media.graph import Section, compiled, open_input
 from mmlib.media.log import Log
 
@@ -32,7 +31,7 @@ class Rung(NamedTuple):
 
 
 def recode(
-    source: bytes | Path,
+    source: Source,
     container: str,
     rungs: Sequence[Rung],
     limits: Limits,
@@ -40,7 +39,7 @@ def recode(
     start_s: float | None = None,
     end_s: float | None = None,
 ) -> list[bytes]:
-    """Encode a file, given as its bytes or path, or its section start_s .. end_s, at each rung.
+    """Encode a file, given as for `decode`, or its section start_s .. end_s, at each rung.
 
     `container` is "mp4" (H.264 and AAC) or "webm" (VP9 and Opus); pictures keep their size and
     rate, sound its channels. The file is decoded once, and the same file gives the same bytes. Of

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from mmlib.media.decode import decode
 from mmlib.media.ffmpeg import Limits, MediaError
 from mmlib.media.graph import Form
 from mmlib.media.recode import Rung, recode
+from mmlib.runtime import stores
 from mmlib.runtime.arrays import Bytes, Ints16
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.parquet import Reader
@@ -57,15 +59,15 @@ class Recoder:
         frames = np.repeat(clips.frames[None], len(rungs), axis=0)
         changed = {name: np.zeros(len(clips), np.bool_) for name in clips.present}
 
-        def again(clip_id: str) -> list[Tracks] | MediaError:
+        def again(clip_id: str) -> list[Tracks] | MediaError | stores.StoreError:
             try:
                 return self._again(rows[clip_id], CONTAINERS[kind], rungs)
-            except MediaError as error:
+            except (MediaError, stores.StoreError) as error:
                 return error
 
         with ThreadPoolExecutor(self.threads) as pool:
             for place, found in enumerate(pool.map(again, clips.clip_ids)):
-                if isinstance(found, MediaError):
+                if isinstance(found, MediaError | stores.StoreError):
                     failures[clips.clip_ids[place]] = f"{kind}: {found}"
                     continue
                 for name, target in (("audio", pcm), ("video", frames)):
@@ -78,9 +80,10 @@ class Recoder:
 
     def _again(self, row: Row, container: str, rungs: Sequence[Rung]) -> list[Tracks]:
         """One clip at each rung, its tracks cut as stage shard cuts them."""
-        source = row["media"] if row["media"] is not None else Path(row["path"])
         section = {"start_s": row["start_s"], "end_s": row["end_s"]}
-        files = recode(source, container, rungs, self.limits, **section)
+        held = row["media"]
+        with nullcontext(held) if held is not None else stores.local(row["path"]) as source:
+            files = recode(source, container, rungs, self.limits, **section)
         return [self._cut(file) for file in files]
 
     def _cut(self, file: bytes) -> Tracks:
