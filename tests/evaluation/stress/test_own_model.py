@@ -94,4 +94,4 @@ def test_it_hears_the_waveform_and_one_that_does_not_is_untouched(
     untouched = where(scores, run="deaf_own", threat="A")
     assert len(untouched) == 5
     assert {row["mAP"] for row in untouched} == {clean["mAP"]}
-    assert {row["AUC"] for row in where(scores, run="heard", threat="A")} != {clean["AUC"]}
+    assert len({row["AUC"] for row in where(scores, run="heard", threat="A")}) > 1
