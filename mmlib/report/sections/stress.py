@@ -128,38 +128,35 @@ def _shifts(found: Stressed) -> Iterator[Panel]:
         yield Panel("Sound out of time", svg, note)
 
 
-def _columns(found: Stressed) -> list[tuple[str, str, str, str]]:
-    """Family, kind, threat ("": all that the family changes of what a run reads), and heading."""
-    columns = [(CORRUPTION, "", threat, f"corrupted {threats.SHORT[threat]}") for threat in THREATS]
-    columns += [(ENCODING, "", "", "encoded again"), (SHIFT, "", "A", "sound shifted")]
-    columns += [(SWAP, kind, "A", f"sound, {kind.replace('_', ' ')}") for kind in found.kinds(SWAP)]
-    columns += [(DROP, kind, "", f"no {kind}") for kind in found.kinds(DROP)]
+def _rows(found: Stressed) -> list[tuple[str, str, str, str]]:
+    """Family, kind, threat ("": all that the family changes of what a run reads), and name."""
+    rows = [(CORRUPTION, "", threat, f"corrupted {threats.SHORT[threat]}") for threat in THREATS]
+    rows += [(ENCODING, "", "", "encoded again"), (SHIFT, "", "A", "sound shifted")]
+    rows += [(SWAP, kind, "A", f"sound, {kind.replace('_', ' ')}") for kind in found.kinds(SWAP)]
+    rows += [(DROP, kind, "", f"no {kind}") for kind in found.kinds(DROP)]
     there = {(row["family"], row["threat"]) for row in found.means}
     families = {family for family, _ in there}
-    return [
-        column
-        for column in columns
-        if (column[0], column[2]) in there or (not column[2] and column[0] in families)
-    ]
+    return [row for row in rows if (row[0], row[2]) in there or (not row[2] and row[0] in families)]
 
 
 def _means(found: Stressed, confidence: str) -> Table:
-    columns = _columns(found)
-    rows = []
-    for run in found.runs:
-        cells = [_cell(found.clean(run))]
-        for family, kind, threat, _ in columns:
+    """The families as rows, the runs as columns."""
+    rows = [TableRow("clean", [_cell(found.clean(run)) for run in found.runs])]
+    for family, kind, threat, name in _rows(found):
+        cells = []
+        for run in found.runs:
             which = threat or found.widest(run, family, kind)
             cells.append(_cell(found.mean(run, family, which, kind) if which else None))
-        rows.append(TableRow(run.name, cells, run.index, first=True))
+        rows.append(TableRow(name, cells))
     return Table(
         title="Mean mAP without an attacker",
-        head=(Head("run", "word"), Head("clean"), *(Head(name) for *_, name in columns)),
+        head=(Head("clips", "word"), *(Head(run.name) for run in found.runs)),
         rows=rows,
         caption=(
             f"Mean mAP over all kinds and severities, with its {confidence} interval over clips."
             " Encoded again: all that the run reads."
         ),
+        wrap=True,
     )
 
 
@@ -187,6 +184,7 @@ def _by_kind(found: Stressed) -> Table:
         head=(Head("kind", "word"), *(Head(run.name) for run in found.runs)),
         rows=rows,
         caption="Mean over the steps of each kind, of all that a run reads of what is changed.",
+        wrap=True,
     )
 
 
@@ -215,6 +213,7 @@ def _differences(found: Stressed, inputs: Inputs) -> Table:
             " without a mark these clips cannot tell. Each is one model of its method: another seed"
             " may differ."
         ),
+        wrap=True,
     )
 
 
