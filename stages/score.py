@@ -16,6 +16,7 @@ from mmlib.metrics.scores.missing import (
     evaluated,
     read_missing,
 )
+from mmlib.metrics.scores.recordings import read_recordings
 from mmlib.metrics.scores.surface import (
     iso_csv,
     score_surface,
@@ -49,22 +50,26 @@ def main(arguments: list[str]) -> None:
     settings = Settings.load()
     clip_ids, labels = read_labels(Path(f"data/embeddings/{run}.parquet"), "eval")
     attacks = AttackScores(Path(f"data/attacks/{run}.parquet"))
-    missing = read_missing(Path("data/shards") / LEDGER_NAME, attacks.classes)
+    ledger = Path("data/shards") / LEDGER_NAME
+    missing = read_missing(ledger, attacks.classes)
     chosen = shared(clip_ids, labels, Path(settings.score.common_with))
     if not chosen.all():
         clip_ids, labels = clip_ids[chosen], labels[chosen]
         attacks.restrict(clip_ids)
+    recordings = read_recordings(ledger, clip_ids)
     scores = score_run(
         attacks,
         clip_ids,
         labels,
         confidence=settings.score.confidence,
+        recordings=recordings,
     )
     plane = score_surface(
         Path(f"data/attacks/{run}-surface.parquet"),
         attacks,
         labels,
         settings.score.confidence,
+        recordings,
     )
     geometry = GeometryTable(Path(f"data/geometry/{run}.csv"))
     classwise = tables.classwise_csv(scores, geometry)
@@ -76,7 +81,9 @@ def main(arguments: list[str]) -> None:
     if plane is not None:
         figures["matched_total"] = matched_total(plane)
     restricted = not bool(chosen.all())
-    figures = evaluated(figures, attacks, labels, missing, restricted=restricted)
+    figures = evaluated(
+        figures, attacks, labels, missing, restricted=restricted, recordings=recordings
+    )
     publish_json(compared(figures), Path(f"metrics/{run}.json"))
     publish_csv(figures_csv(figures), Path(f"metrics/figures/{run}.csv"))
     publish_csv(classwise, Path(f"metrics/classwise/{run}.csv"))

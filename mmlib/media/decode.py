@@ -198,7 +198,8 @@ def _damage(
         if reading.errors & set(track.log.errors):
             erring.append(f"{name}_errors")
         # A track may have ended before the section.
-        if content is None and (reading.errors or not section.start_s):
+        told = reading.errors or track.log.unknown
+        if content is None and (told or not section.start_s):
             found.append(([f"empty_{name}"], f"the {name} track gives no {content_name}"))
         elif content is not None:
             status = status or track.status

@@ -7,22 +7,27 @@ that never came to its end, tells nothing; nor do streams (transport streams, AA
 begin and end anywhere.
 """
 
+import math
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import IO
 
+from mmlib.media import boxes
 from mmlib.media.files import File
 from mmlib.media.mp3 import lacks_frames, read_tag
 
-# Of declared lengths of sound: a last block may be left out.
-_SLACK_S = 0.05
+# Of declared lengths of sound: what another rate rounds off.
+_SLACK_S = 0.005
 # Writers to a pipe leave 0 for a length that they do not know, or about the largest number.
 _UNKNOWN = 0x7FFFF000
 _W64 = b"riff\x2e\x91\xcf\x11"
 _ASF = bytes.fromhex("3026b2758e66cf11")
-_BOXES = (b"ftyp", b"styp", b"sidx", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"uuid")
+# The object that holds the packets; of this size it has none, for a writer that did not know it.
+_ASF_DATA, _ASF_DATA_BYTES = bytes.fromhex("3626b2758e66cf11"), 50
+# The first bytes of a DV frame, but for the system that it is of.
+_DV = b"\x1f\x07\0"
 # The partition pack that an MXF file begins with.
 _MXF = bytes.fromhex("060e2b34020501010d010201")
 # The pack that a program stream begins with.
@@ -30,7 +35,9 @@ _PACK = b"\0\0\1\xba"
 _PAGE_BYTES = 1 << 16
 # Marks of an Ogg page.
 _FIRST, _LAST = 2, 4
-_HEAD_PAGES = 3
+_HEAD_PAGES, _FEW_PAGES = 3, 8
+# Of a page in which no packet ends.
+_NO_TIME = -1
 _HEAD_BYTES = 64
 _WV_RATES = (
     6000, 8000, 9600, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000,
@@ -76,16 +83,15 @@ def lacks_parts(file: File, sound_end_s: float) -> bool:
 def _declared_ends(peek: _Peek, head: bytes) -> Iterator[int]:
     if head[:4] in (b"RIFF", b"FORM"):
         yield from _walk(peek, 0, _chunk)
+        yield _data_end(peek) if head[8:12] == b"WAVE" else 0
+    elif head[:4] == b"RF64":
+        yield 8 + int.from_bytes(head[20:28], "little")
     elif head[:4] == b"caff":
         yield from _walk(peek, 8, _caf_chunk)
     elif head.startswith((_W64, _ASF)):
         yield from _walk(peek, 0, _object)
-    elif head[4:8] in _BOXES:
-        begin = 0
-        for end in _walk(peek, 0, _box):
-            yield end
-            yield _indexed_end(peek, begin, end)
-            begin = end
+    elif head[4:8] in boxes.NAMES:
+        yield from boxes.declared_ends(peek.at, peek.size)
     elif head[:4] == b".snd":
         offset, length = struct.unpack(">4xII", head[:12])
         yield offset + length if length < _UNKNOWN else 0
@@ -95,6 +101,9 @@ def _declared_ends(peek: _Peek, head: bytes) -> Iterator[int]:
         yield _footer(head)
     elif head[:4] == _PACK:
         yield from _walk(peek, 0, _packet)
+    elif head[:3] == _DV:
+        frame = 144000 if head[3] & 0x80 else 120000
+        yield math.ceil(peek.size / frame) * frame
 
 
 def _walk(peek: _Peek, begin: int, length_of: _Length) -> Iterator[int]:
@@ -111,6 +120,15 @@ def _chunk(head: bytes) -> int | None:
     return 8 + length if 0 < length < _UNKNOWN else None
 
 
+def _data_end(peek: _Peek) -> int:
+    """Where the samples of a WAV file end, which is told beside the length of the whole."""
+    name, length, end = b"", 0, 12
+    while name != b"data" and end < peek.size:
+        name, length = struct.unpack("<4sI", peek.at(end, 8).ljust(8, b"\0"))
+        end += 8 + length + length % 2
+    return end - length % 2 if name == b"data" and length < _UNKNOWN else 0
+
+
 def _caf_chunk(head: bytes) -> int | None:
     length: int = struct.unpack(">q", head[4:12])[0]
     return 12 + length if length > 0 and head[:4].isascii() else None
@@ -118,27 +136,8 @@ def _caf_chunk(head: bytes) -> int | None:
 
 def _object(head: bytes) -> int | None:
     length: int = struct.unpack("<Q", head[16:24])[0]
-    return length if 24 < length < 1 << 62 else None
-
-
-def _box(head: bytes) -> int | None:
-    length, name, longer = struct.unpack(">I4sQ", head[:16])
-    length = longer if length == 1 else length
-    return length if name in _BOXES and length >= 8 else None
-
-
-def _indexed_end(peek: _Peek, begin: int, end: int) -> int:
-    """Where the fragments end that an index of them, if this box is one, counts up."""
-    if peek.at(begin + 4, 4) != b"sidx":
-        return 0
-    box = peek.at(begin, end - begin)
-    width = 8 if box[8:9] == b"\1" else 4
-    at = 20 + 2 * width
-    (count,) = struct.unpack(">H", box[at + 2 : at + 4].rjust(2, b"\0"))
-    sizes = (box[place : place + 4] for place in range(at + 4, at + 4 + 12 * count, 12))
-    offset = int.from_bytes(box[at - width : at])
-    # The first bit of a size says what lies there.
-    return end + offset + sum(int.from_bytes(size) & 0x7FFFFFFF for size in sizes)
+    least = _ASF_DATA_BYTES if head.startswith(_ASF_DATA) else 24
+    return length if least < length < 1 << 62 else None
 
 
 def _packet(head: bytes) -> int | None:
@@ -183,6 +182,8 @@ def _lacks_end_mark(peek: _Peek, head: bytes) -> bool:
         return _lacks_pages(peek)
     if head.startswith(_MXF):
         return peek.at(_footer(head), 4) == bytes(4)
+    if head[4:8] in boxes.NAMES:
+        return boxes.are_broken(peek.at, peek.size)
     if head[:4] == b"DKIF":
         return _lacks_frames(peek, *struct.unpack("<6xH16xI", head[:28]))
     return head[:4] == b"GIF8" and _lacks_trailer(peek.at(0, peek.size))
@@ -190,14 +191,16 @@ def _lacks_end_mark(peek: _Peek, head: bytes) -> bool:
 
 def _lacks_frames(peek: _Peek, begin: int, count: int) -> bool:
     """In IVF, the head tells how many frames there are, and each one how long it is."""
+    count = count if count < _UNKNOWN else 0
     while count and (length := int.from_bytes(peek.at(begin, 4), "little")):
         begin, count = begin + 12 + length, count - 1
     return count > 0 or begin > peek.size
 
 
 def _lacks_pages(peek: _Peek) -> bool:
-    """In Ogg, pages are numbered stream by stream, up to one that is marked as the last."""
+    """In Ogg, pages are numbered and timed stream by stream, up to one marked as the last."""
     latest, ended, begin = dict[bytes, int](), set[bytes](), 0
+    times = dict[bytes, int]()
     while begin < peek.size:
         page = peek.at(begin, 27 + 255)
         if page[:4] != b"OggS":
@@ -210,11 +213,17 @@ def _lacks_pages(peek: _Peek) -> bool:
         if len(page) < 27:
             return True
         stream, number = page[14:18], int.from_bytes(page[18:22], "little")
+        step = number - latest.get(stream, number - 1)
         # A recorder may have joined a broadcast after its first pages, which hold the head.
-        missing = latest.get(stream, 0) > _HEAD_PAGES and number != latest[stream] + 1
-        if missing and not page[5] & _FIRST:
+        joined = step > _FEW_PAGES and latest[stream] <= _HEAD_PAGES
+        if step != 1 and not joined and not page[5] & _FIRST:
             return True
         latest[stream] = number
+        time = int.from_bytes(page[6:14], "little", signed=True)
+        if time != _NO_TIME:
+            if time < times.get(stream, time) and not page[5] & _FIRST:
+                return True
+            times[stream] = time
         if page[5] & _LAST:
             ended.add(stream)
         begin += 27 + page[26] + sum(page[27 : 27 + page[26]])

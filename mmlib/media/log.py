@@ -25,10 +25,11 @@ _CONTEXT = re.compile(r"\[([^\]]*) @ [^\]]*\] ")
 _OF_INPUT = "in#"
 # An older one names the output in the text, a newer one before it.
 _NO_TRACK = re.compile(r"(?:out#(\d+)\S* )?Output file (?:#(\d+) )?does not contain any stream")
-# Of what is written, not of the file; of a cover, which is no part of the clip; or of a tag that is
-# longer than the container's reader (FLV, NUT) takes.
+# Of what is written, not of the file; of an output that fails for what was said before; of a cover,
+# which is no part of the clip; or of a tag that is longer than the container's reader (FLV, NUT)
+# takes.
 _HARMLESS = re.compile(
-    r"non monotonically increasing dts to muxer|attached pic|mimetype"
+    r"non monotonically increasing dts to muxer|Error opening output file|attached pic|mimetype"
     r"|AMF_DATA_TYPE_STRING parsing failed|get_str failed while decoding info header",
     re.IGNORECASE,
 )
@@ -36,7 +37,16 @@ _HARMLESS = re.compile(
 # are marked as broken; one that is cut short is told apart by its size.
 _CORRUPT = "corrupt input packet"
 _CUT_SHORT = "PES packet size mismatch"
+# Frames of FLAC are numbered: some are missing, or there twice.
+_MISNUMBERED = "number mismatch in adjacent frames"
 _JOINED = "mpegts"
+# Where its writer did not know the length, the last packet counts as broken; a known one is looked
+# at by `ending`.
+_OPEN_ENDED = ("wav", "caf")
+# Warned of before the container is named; ffmpeg then acts as if there were no such track.
+_UNKNOWN = re.compile(r"Could not find codec parameters for stream \d+ \((Video|Audio): (none\b)?")
+# In other containers it may be a cover whose code is known that is broken.
+_COVERLESS = ("mpegts", "flv")
 _MOST_ERRORS = 1000
 
 
@@ -45,13 +55,15 @@ class Log:
     """The facts gathered so far: the container, the length that its header claims, complaints.
 
     `errors` are complaints about the file, but for those of decoders that were only tried out on
-    it, such as on a cover; `absent` the numbers of the outputs for which the file has no track.
+    it, such as on a cover; `absent` the numbers of the outputs for which the file has no track;
+    `unknown` the kinds ("Video", "Audio") of tracks of which nothing tells how to decode them.
     """
 
     format: str | None = None
     duration_s: float | None = None
     errors: list[str] = field(default_factory=list)
     absent: set[int] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)
     _early: list[tuple[str, str]] = field(default_factory=list)
     _colour: str = ""
     _context: str = ""
@@ -87,10 +99,19 @@ class Log:
         elif not _LEVEL.fullmatch(text) and (text := text.strip()):
             if red or (self._colour in _YELLOW and self._is_broken_packet(text)):
                 self._complain(text)
+            elif self._colour in _YELLOW:
+                self._take_unknown(text)
             self._context = ""
 
+    def _take_unknown(self, text: str) -> None:
+        match = _UNKNOWN.match(text)
+        if match and (match[2] or self._context.rpartition("/")[2] in _COVERLESS):
+            self.unknown.add(match[1])
+
     def _is_broken_packet(self, text: str) -> bool:
-        return _CUT_SHORT in text or (_CORRUPT in text and self.format != _JOINED)
+        if _CUT_SHORT in text or _MISNUMBERED in text:
+            return True
+        return _CORRUPT in text and self.format not in (_JOINED, *_OPEN_ENDED)
 
     def _complain(self, text: str) -> None:
         if match := _NO_TRACK.fullmatch(f"{self._context} {text}".strip()):

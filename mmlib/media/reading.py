@@ -23,7 +23,7 @@ from mmlib.media.packets import list_packets
 from mmlib.media.skipped_frames import find_unseen
 from mmlib.media.timeline import NO_STAMP, leaps, place
 from mmlib.media.tracks import Fault, Pictures, Reading, Sound, find_lost
-from mmlib.runtime.arrays import Ints16
+from mmlib.runtime.arrays import Ints, Ints16
 
 _KINDS = ("Video", "Audio")
 _OUTPUTS = {"Video": ("frames", "ticks", "times"), "Audio": ("sound", "blocks")}
@@ -31,6 +31,8 @@ _OUTPUTS = {"Video": ("frames", "ticks", "times"), "Audio": ("sound", "blocks")}
 _BARE = ("aac", "ac3", "aiff", "amr", "ape", "au", "eac3", "flac", "mp3", "tta", "wav", "wv")
 # An unknown layout may become another one midway.
 _LEAST_CHANNELS = 16
+# Decoders refuse more; a damaged head may tell of thousands, and each is named in the command.
+_MOST_CHANNELS = 512
 # Samples pass from thread to thread in blocks: of the decoder's size that costs 3 % of all work.
 _MERGED_S = 0.25
 
@@ -144,7 +146,7 @@ def _read_both(job: _Job) -> _Read:
     else:
         sound = (_merged_sound(both, job) if both.clean else None) or _sound_alone(job, absent)
     if 0 in absent:
-        pictures = replace(pictures, present=False)
+        pictures = replace(pictures, present="Video" in both.log.unknown)
     elif not both.clean or not pictures.whole:
         pictures = _pictures_alone(job, pictures, absent)
     return Reading(pictures, sound), absent
@@ -166,6 +168,7 @@ def _sound_alone(job: _Job, absent: Container[int]) -> Sound:
         # No rule mixes down a number of channels without known places: each counts alike then.
         tracks = list_packets(job.file, "Audio", 0.0, 1.0, job.limits)
         most = max([_LEAST_CHANNELS, *(track.channels for track in tracks)])
+        most = min(most, _MOST_CHANNELS)
         averaged = job.alone("Audio", absent, channels=most)
         if len(averaged.data["sound"]) > len(run.data["sound"]):
             run = averaged
@@ -196,8 +199,8 @@ def _pictures(run: Captured, form: Form, present: bool = True) -> Pictures:
 
 def _merged_sound(run: Captured, job: _Job) -> Sound | None:
     """Sound of merged blocks; None where their stamps leap, so that only its own blocks will do."""
-    samples, fault = _samples(run)
     blocks = read_numbers(run.data["blocks"], columns=2)
+    samples, fault = _samples(run, blocks)
     if run.log.format not in _BARE and leaps(blocks, job.form.sample_rate_hz):
         return None
     samples = samples[: -job.merged]
@@ -206,8 +209,8 @@ def _merged_sound(run: Captured, job: _Job) -> Sound | None:
 
 
 def _sound(run: Captured, job: _Job) -> Sound:
-    samples, fault = _samples(run)
     blocks = read_numbers(run.data["blocks"], columns=2)
+    samples, fault = _samples(run, blocks)
     if run.log.format in _BARE:
         blocks[1:, 0] = NO_STAMP
     rate = job.form.sample_rate_hz
@@ -217,8 +220,10 @@ def _sound(run: Captured, job: _Job) -> Sound:
     return Sound(samples, begin / rate, run.log, run.status, fault=fault)
 
 
-def _samples(run: Captured) -> tuple[Ints16, Fault | None]:
+def _samples(run: Captured, blocks: Ints) -> tuple[Ints16, Fault | None]:
     data = run.data["sound"]
     samples = np.frombuffer(data, "<f4", len(data) // 4)
-    said = find_fault(samples)
+    # What was read ahead of a section has no say about it.
+    begin = int(blocks[0, 0]) if len(blocks) else 0
+    said = find_fault(samples[-begin if NO_STAMP < begin < 0 else 0 :])
     return to_ints(samples), Fault("values", said) if said else None

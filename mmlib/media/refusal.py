@@ -37,6 +37,8 @@ def refuse(reading: Reading, limits: Limits) -> None:
 def refuse_empty(reading: Reading, section: Section) -> NoReturn:
     """Raise MediaError that says why neither track gave anything."""
     errors, status = _errors(reading), max(reading.pictures.status, reading.sound.status)
+    if unknown := sorted({kind.lower() for log in reading.logs for kind in log.unknown}):
+        raise MediaError("undecodable", f"nothing tells how to decode its {' and '.join(unknown)}")
     if not errors and (section.start_s > 0 or section.end_s is not None):
         raise MediaError("empty_section", f"nothing at {section.start_s:g} s")
     raise MediaError("undecodable", errors[0] if errors else f"ffmpeg ended with status {status}")

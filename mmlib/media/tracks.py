@@ -76,8 +76,9 @@ class Sound:
 
     @classmethod
     def none(cls, log: Log, status: int) -> "Sound":
-        """No sound, for there is no such track."""
-        return cls(np.empty(0, np.int16), 0.0, log, status, present=False)
+        """No sound, for there is no such track, or none of a known form."""
+        present = "Audio" in log.unknown
+        return cls(np.empty(0, np.int16), 0.0, log, status, present=present)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
-from mmlib.runtime.arrays import Bools, Floats, Reals
+from mmlib.runtime.arrays import Bools, Floats, Ints, Reals
 from mmlib.runtime.workers import worker_count
 
 # Columns a task: large enough to hide the cost of starting one, small enough to stay in cache.
@@ -46,6 +46,18 @@ def lowest_average_precision(labels: Bools) -> Floats:
             places = np.arange(1, positives + 1)
             found[number] = np.mean(places / (len(labels) - positives + places))
     return found
+
+
+def random_average_precision(positives: Ints, clips: int) -> Floats:
+    """What each class scores on average when its clips rank at random: (K,), nan without positives.
+
+    `positives` (K,) of `clips` N: (H_N + (P - 1) (N - H_N) / (N - 1)) / N, H_N the harmonic number;
+    above the share P / N, as a positive counts itself (Bestgen 2015, Exact Expected Average
+    Precision of the Random Baseline).
+    """
+    harmonic = (1 / np.arange(1, clips + 1)).sum()
+    others = (positives - 1) / max(clips - 1, 1)
+    return np.where(positives > 0, (harmonic + others * (clips - harmonic)) / clips, np.nan)
 
 
 def roc_auc(labels: ArrayLike, scores: ArrayLike) -> Floats:

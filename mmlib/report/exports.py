@@ -73,13 +73,15 @@ def comparisons_csv(findings: Findings) -> str:
 def study_csv(study: Study | None) -> str:
     """report/study.csv: mAP of one row of the study minus another's; no rows while it is off."""
     rows = [_study_row(study, pair) for pair in pairs(study)] if study else []
-    heads = "key,first,second,threat,effect,seeds_lo,seeds_hi,clips_lo,clips_hi,seeds,p"
+    heads = (
+        "key,first,second,threat,effect,seeds_lo,seeds_hi,clips_lo,clips_hi,both_lo,both_hi,seeds,p"
+    )
     return csv_text(heads.split(","), rows)
 
 
 def _study_row(study: Study, pair: Pair) -> tuple[str, ...]:
     gap = study.gap(pair.first, pair.second, pair.threat)
-    ends = [decimals(end) for interval in (gap.seeds, gap.clips) for end in interval[1:]]
+    ends = [decimals(end) for interval in gap[:3] for end in interval[1:]]
     names = pair.key, pair.first, pair.second, pair.threat
     return *names, decimals(gap.seeds.estimate), *ends, str(study.seeds), decimals(gap.p)
 

@@ -12,24 +12,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from mmlib.runtime.errors import UserError
+from mmlib.runtime.list_text import fault, numbered_lines
 from mmlib.runtime.names import NO_VALUE, clean
 
 Item = TypeVar("Item")
 
 _DELIMITERS = (",", ";", "\t")
-# What files begin with that are no text, as errors="surrogateescape" leaves it.
-_NO_TEXT = (
-    ("PK\x03\x04", "a spreadsheet's own format or an archive"),
-    ("\udcd0\udccf\x11\udce0", "a spreadsheet's own format"),
-    ("\x1f\udc8b", "compressed by gzip"),
-    ("BZh", "compressed by bzip2"),
-    ("\udcfd7zXZ", "compressed by xz"),
-    ("\udcff\udcfe\0\0", "UTF-32"),
-    ("\0\0\udcfe\udcff", "UTF-32"),
-    ("\udcff\udcfe", "UTF-16"),
-    ("\udcfe\udcff", "UTF-16"),
-)
 _AFTER_QUOTE = re.compile(r'"[ \t]+(?=[,;\t]|$)')
 _SECONDS = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|[+-]?\.\d+", re.ASCII)
 SEPARATOR_LINE = re.compile(r'"?sep=."?[,;\t ]*', re.IGNORECASE)
@@ -113,12 +101,13 @@ def read_list(path: Path, needed: Sequence[str], make: Callable[[Row], Item]) ->
 
     UserError names the file, and the line where a row cannot be read or `make` raises RowError.
     """
-    lines = _lines(path)
+    lines = numbered_lines(path)
     number, names, delimiter = _header(lines, needed)
     _check_header(path, number, names, needed)
     least = 1 + max(map(names.index, needed))
     marks = Marks() if delimiter != "," else None
     twice = frozenset(name for name in names if names.count(name) > 1)
+    begun = False
     for line, text in lines:
         try:
             cells = split(text.rstrip("\r\n"), delimiter)
@@ -127,7 +116,10 @@ def read_list(path: Path, needed: Sequence[str], make: Callable[[Row], Item]) ->
                 cells = split(cells[0], delimiter)
             if len(cells) < len(names) and text.startswith("#"):
                 continue
+            if not begun and _has_row_name(cells, names, text, delimiter):
+                names, least = ["", *names], least + 1
             if any(cell.strip() for cell in cells):
+                begun = True
                 # A row without an end may have lost more than its end.
                 by_name = _by_name(names, cells, least if text[-1] in "\r\n" else len(names))
                 yield make(Row(line, by_name, marks, twice))
@@ -139,7 +131,7 @@ def has_columns(path: Path, needed: Sequence[str]) -> bool:
     """Tell whether a file is such a list, by its header. UserError where it is no text in UTF-8."""
     with path.open("rb") as stream:
         start = stream.read(1 << 16)
-    next(_lines(path), None)
+    next(numbered_lines(path), None)
     text = start.decode("utf-8-sig", "replace")
     lines = enumerate(re.split(r"\r\n|\r|\n", text), 1)
     return set(needed) <= set(_header(iter(lines), needed)[1])
@@ -159,39 +151,6 @@ def split(line: str, delimiter: str) -> list[str]:
     raise RowError(f"{reason}; is there a quote too many?")
 
 
-def fault(path: Path, line: int, what: str) -> UserError:
-    """The error that names a line of a file."""
-    return UserError(f"{path}, line {line}: {what}")
-
-
-def checked_text(path: Path, number: int, line: str) -> str:
-    """A line that was decoded with surrogateescape, if it is UTF-8; else UserError with its place.
-
-    A zero byte is refused too: that is what UTF-16 without its mark looks like.
-    """
-    if number == 1:
-        for start, what in _NO_TEXT:
-            if line.startswith(start):
-                raise fault(path, number, f"{what}, not UTF-8: save the list as csv in UTF-8")
-    if not line.isascii():
-        try:
-            line.encode()
-        except UnicodeEncodeError as error:
-            byte = ord(line[error.start]) - 0xDC00
-            what = f"not UTF-8 (byte 0x{byte:02x})"
-            raise fault(path, number, f"{what}: save the list as UTF-8") from None
-    if "\0" in line:
-        raise fault(path, number, "it holds a zero byte: save the list as UTF-8 text")
-    return line
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Each line with its number."""
-    with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as stream:
-        for number, line in enumerate(stream, 1):
-            yield number, checked_text(path, number, line)
-
-
 def _header(lines: Iterator[tuple[int, str]], needed: Sequence[str]) -> tuple[int, list[str], str]:
     """The header's line, its columns in lower case, and the delimiter under which it has most."""
     number = 1
@@ -204,6 +163,8 @@ def _header(lines: Iterator[tuple[int, str]], needed: Sequence[str]) -> tuple[in
         for delimiter in _DELIMITERS:
             try:
                 cells = split(line.replace("#", "", 1) if is_comment else line, delimiter)
+                # Saved again as one cell, as rows may be.
+                cells = split(cells[0], delimiter) if len(cells) == 1 else cells
             except RowError:
                 continue
             names = [column_name(cell) for cell in cells]
@@ -219,6 +180,16 @@ def _header(lines: Iterator[tuple[int, str]], needed: Sequence[str]) -> tuple[in
 def column_name(cell: str) -> str:
     """A title of a column as a name: its own blanks and hyphens stand for underscores."""
     return re.sub("[ -]", "_", clean(cell).casefold())
+
+
+def _has_row_name(cells: list[str], names: list[str], text: str, delimiter: str) -> bool:
+    """Tell whether a row begins with its name or number, which has no title, as R writes lists.
+
+    A comma too many, as in a path that is not quoted, is no such name.
+    """
+    if len(cells) != len(names) + 1 or not cells[-1].strip():
+        return False
+    return text.startswith('"') or (delimiter != "," and cells[0].isdecimal())
 
 
 def _check_header(path: Path, line: int, names: Sequence[str], needed: Sequence[str]) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from mmlib.runtime.errors import UserError
-from mmlib.runtime.lists import Row, RowError, fault, read_list
+from mmlib.runtime.list_text import fault
+from mmlib.runtime.lists import Row, RowError, read_list
 from mmlib.shards.rows.clips import SPLITS
 from mmlib.sources.audioset_resaved import Resaved
 from mmlib.sources.segments import Segments

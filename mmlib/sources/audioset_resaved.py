@@ -7,14 +7,8 @@ cuts the mids apart; saving puts quotes around the pieces. Here all such lines b
 import re
 from pathlib import Path
 
-from mmlib.runtime.lists import (
-    SEPARATOR_LINE,
-    Marks,
-    RowError,
-    checked_text,
-    column_name,
-    split,
-)
+from mmlib.runtime.list_text import checked_text
+from mmlib.runtime.lists import SEPARATOR_LINE, Marks, RowError, column_name, split
 from mmlib.runtime.names import FORMULA_ERROR, visible
 
 Groups = tuple[bytes, bytes, bytes | None, bytes, bytes | None, bytes, None]

@@ -1,5 +1,6 @@
 """Media on a disk or an object store: taken as they are, stored in a row or read in place."""
 
+from functools import lru_cache
 from pathlib import Path
 
 from mmlib.media.ffmpeg import Limits, MediaError
@@ -28,7 +29,9 @@ def take(place: str, start_s: float | None, end_s: float | None, *, copy: bool) 
     path = Path(place)
     try:
         if not path.exists():
-            raise FetchError("missing_file", f"no such file: {path}")
+            there = _in_other_case(path)
+            hint = f" (there is {there}: letters count as capital or small)" if there else ""
+            raise FetchError("missing_file", f"no such file: {path}{hint}")
         if not path.is_file():
             raise FetchError("not_a_file", f"not an ordinary file: {path}")
         if not whole:
@@ -88,3 +91,29 @@ def _is_longer(place: str, seconds: float) -> bool:
             return measure(file, seconds + _LONGER_S, _LISTING) > seconds
     except (MediaError, stores.StoreError) as error:
         raise FetchError(error.kind, error.message) from None
+
+
+def _in_other_case(path: Path) -> Path | None:
+    """What a path that leads nowhere would lead to, were capital letters and small ones alike."""
+    found = Path(path.anchor)
+    for name in path.parts[len(found.parts) :]:
+        step = found / name
+        if not step.exists():
+            alike = _by_letters(found).get(name.casefold(), ())
+            if len(alike) != 1:
+                return None
+            (step,) = alike
+        found = step
+    return found
+
+
+@lru_cache(maxsize=4)
+def _by_letters(folder: Path) -> dict[str, list[Path]]:
+    # Kept, for a list may name many files of one folder that are not there.
+    found: dict[str, list[Path]] = {}
+    try:
+        for path in folder.iterdir():
+            found.setdefault(path.name.casefold(), []).append(path)
+    except OSError:
+        return {}
+    return found

@@ -3,6 +3,7 @@
 import io
 import math
 import struct
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,9 @@ import pytest
 
 from mmlib.media.decode import decode
 from mmlib.media.ending import lacks_parts
-from mmlib.media.ffmpeg import MediaError
+from mmlib.media.ffmpeg import MediaError, binary
 from tests.media.damaging import whole
-from tests.media.making import SOUND, make
+from tests.media.making import PICTURES, SOUND, make
 from tests.media.units import KINDS
 from tests.samples import FORM, LIMITS
 
@@ -98,6 +99,82 @@ def test_fragments_that_an_index_counts_up(tmp_path: Path) -> None:
         assert lacks_parts(io.BytesIO(data[:begin]), 2.0)
 
 
+def test_fragments_that_are_missing() -> None:
+    data = whole("m4a")
+    fragments = [unit for unit in KINDS["m4a"][1](data) if data[unit.begin + 4 :][:4] == b"moof"]
+    ends = [*(unit.begin for unit in fragments[1:]), len(data)]
+    for unit, end in zip(fragments[1:-1], ends[1:-1], strict=True):
+        assert lacks_parts(io.BytesIO(data[: unit.begin] + data[end:]), math.inf)
+    # A recorder may have joined a broadcast, and parts may be joined.
+    later = data[: fragments[0].begin] + data[ends[1] :]
+    assert not lacks_parts(io.BytesIO(later), math.inf)
+    assert not lacks_parts(io.BytesIO(data + data[fragments[0].begin :]), math.inf)
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mov", "m4a"])
+def test_boxes_that_do_not_fit_into_one_another(kind: str) -> None:
+    data = whole(kind)
+    inner = (b"trak", b"mdia", b"minf", b"stbl", b"mdhd", b"tkhd", b"hdlr", b"stts")
+    for name in inner:
+        at = data.index(name)
+        broken = data[: at - 1] + bytes([data[at - 1] ^ 1]) + data[at:]
+        assert lacks_parts(io.BytesIO(broken), math.inf), name
+        lost = data[: at - 4] + bytes(8) + data[at + 4 :]
+        assert lacks_parts(io.BytesIO(lost), math.inf), name
+
+
+def test_bytes_missing_between_fragments() -> None:
+    data = whole("m4a")
+    at = data.index(b"mdat") + 50
+    assert lacks_parts(io.BytesIO(data[:at] + data[at + 30 :]), math.inf)
+
+
+def test_pages_whose_times_run_back() -> None:
+    data = whole("opus")
+    fifth, sixth = list(KINDS["opus"][1](data))[5:7]
+    (at, later), length = (unit.begin + 6 for unit in (fifth, sixth)), 8
+    early, late = data[at : at + length], data[later : later + length]
+    swapped = data[:at] + late + data[at + length : later] + early + data[later + length :]
+    assert lacks_parts(io.BytesIO(swapped), math.inf)
+
+
+def test_first_pages_that_are_missing() -> None:
+    data = whole("opus")
+    pages = [data[unit.begin : unit.end] for unit in KINDS["opus"][1](data)]
+    assert lacks_parts(io.BytesIO(b"".join(pages[:2] + pages[3:])), math.inf)
+    # Beside the head, what a recorder got that joined a broadcast.
+    assert not lacks_parts(io.BytesIO(b"".join(pages[:2] + pages[-1:])), math.inf)
+
+
+def test_a_page_that_is_there_twice() -> None:
+    data = whole("ogv")
+    for unit in list(KINDS["ogv"][1](data))[2:]:
+        page = data[unit.begin : unit.end]
+        assert lacks_parts(io.BytesIO(data[: unit.end] + page + data[unit.end :]), math.inf)
+
+
+@pytest.mark.parametrize(
+    ("form", "frame"), [("720x576 -r 25", 144000), ("720x480 -r 30000/1001", 120000)]
+)
+def test_a_frame_of_dv_that_ends_within(tmp_path: Path, form: str, frame: int) -> None:
+    codecs = f"-s {form} -pix_fmt yuv420p -c:v dvvideo -an -t 0.2"
+    if "480" in form:
+        codecs = codecs.replace("yuv420p", "yuv411p")
+    data = make(tmp_path / "a.dv", PICTURES, codecs).read_bytes()
+    assert len(data) % frame == 0
+    assert not lacks_parts(io.BytesIO(data), math.inf)
+    assert lacks_parts(io.BytesIO(data[:-1]), math.inf)
+    assert not lacks_parts(io.BytesIO(data[:-frame]), math.inf)
+
+
+def test_frames_of_flac_that_are_missing() -> None:
+    data = whole("flac")
+    units = list(KINDS["flac"][1](data))
+    for unit in (units[5], units[-2]):
+        damage = decode(data[: unit.begin] + data[unit.end :], FORM, LIMITS).damage
+        assert damage is not None
+
+
 def test_a_section_before_the_cut_is_whole() -> None:
     data = whole("wav")
     cut = data[: len(data) * 3 // 4]
@@ -126,6 +203,37 @@ def test_a_length_that_a_writer_did_not_know_tells_nothing(
     data = whole(kind)
     data = data[:place] + number + data[place + len(number) :]
     assert decode(data, FORM, LIMITS).damage is None
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        *("-vn -f wav", "-vn -c:a pcm_f32le -f wav", "-vn -f au", "-vn -f caf", "-vn -f flac"),
+        *(
+            "-an -c:v libvpx -f ivf",
+            "-c:v wmv2 -c:a wmav2 -f asf",
+            "-c:v mjpeg -c:a pcm_s16le -f avi",
+        ),
+        "-c:v mjpeg -c:a pcm_s16le -f matroska",
+    ],
+)
+def test_what_is_written_to_a_pipe_is_whole(form: str) -> None:
+    """No place in it can be gone back to, to fill in a length."""
+    command = [binary(), "-v", "error", *PICTURES.split(), *SOUND.split(), *form.split(), "-"]
+    written = subprocess.run(command, capture_output=True, check=True).stdout
+    decoded = decode(written, FORM, LIMITS)
+    assert decoded.damage is None
+    for seconds in (decoded.audio_s, decoded.video_s):
+        assert seconds is None or seconds == pytest.approx(2.0, abs=0.1)
+
+
+@pytest.mark.parametrize("size", [4, 40])
+def test_a_wav_file_that_is_cut_is_told_by_any_of_its_sizes(size: int) -> None:
+    data = whole("wav")
+    size = size if size == 4 else data.index(b"data") + 4
+    data = data[:size] + b"\xff" * 4 + data[size + 4 :]
+    assert not lacks_parts(io.BytesIO(data), math.inf)
+    assert lacks_parts(io.BytesIO(data[:-1]), math.inf)
 
 
 @pytest.mark.parametrize(

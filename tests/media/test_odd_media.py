@@ -185,6 +185,17 @@ def test_values_that_are_not_finite_are_damage(tmp_path: Path, value: float) -> 
     assert decoded.damage_kinds == ("audio_values",)
 
 
+@pytest.mark.parametrize("name", ["a.wav", "a.mkv"])
+def test_values_outside_a_section_are_not_its_damage(tmp_path: Path, name: str) -> None:
+    samples = (0.3 * np.sin(np.arange(32000) / 10)).astype("<f4")
+    samples[8000] = np.nan
+    file = wav(tmp_path / "source.wav", samples)
+    file = file if name == "a.wav" else make(tmp_path / name, "-i", file, "-c copy")
+    for start_s, end_s, within in ((0.4, 0.6, True), (0.1, 0.4, False), (0.6, 1.0, False)):
+        decoded = decode(file, FORM, LIMITS, start_s=start_s, end_s=end_s)
+        assert decoded.damage_kinds == ("audio_values",) * within
+
+
 def test_damage_is_named_by_what_it_is_and_by_its_track(tmp_path: Path) -> None:
     file = make(tmp_path / "a.mkv", PICTURES, SOUND, "-c:v mpeg4 -c:a flac")
     whole = file.read_bytes()
@@ -211,6 +222,45 @@ def test_sound_beyond_full_scale_is_cut_off_there(tmp_path: Path) -> None:
     )
     assert decoded.pcm is not None
     assert decoded.pcm[:3].tolist() == [32767, -32768, 16384]
+
+
+@pytest.mark.parametrize(
+    ("name", "codecs", "video", "audio"),
+    [
+        ("a.mkv", "-c:v mpeg4 -c:a flac", b"V_MPEG4/ISO/ASP", b"A_FLAC"),
+        ("a.mov", "-c:v mjpeg -c:a pcm_s16le", b"jpeg", b"sowt"),
+    ],
+)
+def test_a_track_in_an_unknown_code_is_there(
+    tmp_path: Path, name: str, codecs: str, video: bytes, audio: bytes
+) -> None:
+    data = make(tmp_path / name, PICTURES, SOUND, codecs).read_bytes()
+    unseen, unheard = (data.replace(code, code[:-2] + b"zz") for code in (video, audio))
+    for start_s, end_s in ((None, None), (1.0, 1.5)):
+        seen = decode(unheard, FORM, LIMITS, start_s=start_s, end_s=end_s)
+        heard = decode(unseen, FORM, LIMITS, start_s=start_s, end_s=end_s)
+        assert seen.pcm is None
+        assert heard.frames is None
+        assert "empty_audio" in seen.damage_kinds
+        assert "empty_video" in heard.damage_kinds
+    with pytest.raises(
+        MediaError, match="undecodable: nothing tells how to decode its audio and vi"
+    ):
+        decode(unseen.replace(audio, audio[:-2] + b"zz"), FORM, LIMITS)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("a", "audio"), ("v", "video")])
+def test_a_track_without_packets_is_there(tmp_path: Path, kind: str, name: str) -> None:
+    codecs = f"-c:v mpeg2video -c:a mp2 -bsf:{kind} noise=drop=1"
+    decoded = decode(make(tmp_path / "a.ts", PICTURES, SOUND, codecs), FORM, LIMITS)
+    assert decoded.damage_kinds == (f"empty_{name}",)
+
+
+def test_a_head_that_tells_of_thousands_of_channels(tmp_path: Path) -> None:
+    data = bytearray(make(tmp_path / "a.wav", SOUND, "-c:a adpcm_ms").read_bytes())
+    data[22:24] = (0x8001).to_bytes(2, "little")
+    with pytest.raises(MediaError, match="undecodable"):
+        decode(bytes(data), FORM, LIMITS)
 
 
 def test_loud_sound_is_no_damage(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Metrics against scikit-learn, closed forms and invariants."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,6 +11,20 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from mmlib.metrics import ranking
 from tests.properties import examples
+
+
+@pytest.mark.parametrize(("positives", "clips"), [(1, 1), (1, 6), (2, 6), (5, 6), (6, 6)])
+def test_random_rankings_average_to_the_closed_form(positives: int, clips: int) -> None:
+    found = []
+    for chosen in combinations(range(clips), positives):
+        labels = np.isin(np.arange(clips), chosen)[:, None]
+        found.append(ranking.average_precision(labels, -np.arange(clips)[:, None])[0])
+    closed = ranking.random_average_precision(np.array([positives, 0]), clips)
+    assert closed[0] == pytest.approx(np.mean(found))
+    assert np.isnan(closed[1])
+    # towards the share of positives as clips grow in number
+    many = ranking.random_average_precision(np.array([100_000]), 1_000_000)
+    assert many[0] == pytest.approx(0.1, abs=2e-5)
 
 
 @st.composite

@@ -193,6 +193,7 @@ def test_metrics_say_which_clips_they_are_of(finished: Path) -> None:
         "requested": 61,
         "scored": 60,
         "missing": 1,
+        "recordings": 60,
     }
     for name in ("clean", "A"):
         figures = before[name]

@@ -225,6 +225,14 @@ def test_scores_of_the_plane_follow_their_definition(tmp_path: Path) -> None:
     assert surface_csv(None, EPS).splitlines() == ["eps_audio,eps_video,mAP,lo,hi"]
 
 
+def test_a_budget_spent_on_one_modality_is_shared_too(tmp_path: Path) -> None:
+    """Splits are looked for clip by clip: where that leaves the set more, all of it goes to one."""
+    plane = scored(tmp_path, damage=0.2)
+    assert plane is not None
+    assert plane.shared.estimate == plane.values[2, 0] < plane.values[1, 1]
+    assert plane.spent == (1.0, 0.0)
+
+
 def test_equal_damages_of_a_run(tmp_path: Path) -> None:
     """V does half of A's damage for the same budget: it needs twice as much, and no more."""
     write_run(tmp_path, threats={"A": 1.0, "V": 0.5, "AV": 2.0})

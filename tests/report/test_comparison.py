@@ -172,7 +172,7 @@ def test_models_of_one_seed_have_a_difference_and_no_verdict(rows: dict[str, Cla
 
 
 def test_one_budget_for_both_is_claimed_of_the_attacker_who_shares_it(root: Path) -> None:
-    """Half of each budget is no such attacker: without a plane there is no claim."""
+    """Without a plane there is no claim; with one, half of each budget is one way to share it."""
     runs = PairedRuns(root, ROLES, confidence=0.95)
     assert "matched_total" not in {row.key for row in claims(runs)}
     path = root / "data/attacks/mid-surface.parquet"
@@ -180,11 +180,15 @@ def test_one_budget_for_both_is_claimed_of_the_attacker_who_shares_it(root: Path
     scores = AttackScores(root / "data/attacks/mid.parquet").scores(Condition("A", "pgd", 1.0))
     ids = [f"clip-{row:03d}" for row in range(200)]
     columns = {"clip_id": ids, "kind": ["shared"] * 200, "scores": packed(scores)}
-    save(path, columns, {"classes": CLASSES})
+    spent = {"audio": np.ones(200), "video": np.zeros(200)}
+    save(path, columns | spent, {"classes": CLASSES})
     runs = PairedRuns(root, ROLES, confidence=0.95)
     found = {row.key: row for row in claims(runs)}
     path.write_bytes(empty)
-    assert found["matched_total"].effect == found["matched_A"].effect
+    halved = runs.mean_ap(Where("fusion", "AV", multiple=0.5))
+    assert halved.estimate < runs.mean_ap(Where("fusion", "A")).estimate
+    expected = runs.difference(halved, runs.mean_ap(Where("audio", "A")))
+    assert found["matched_total"].effect == expected.interval
     assert found["matched_total"].compared.startswith("mid under A+V with one shared budget 0.")
 
 
@@ -232,6 +236,8 @@ INSIDE = Interval(0.0, -0.04, 0.04)
         (above_zero, Interval(0.2, 0.1, 0.3), "supported"),
         (above_zero, Interval(0.1, -0.1, 0.3), "undecided"),
         (above_zero, Interval(-0.2, -0.3, -0.1), "not supported"),
+        # less its bias, the effect lies on the other side of 0
+        (above_zero, Interval(0.01, -0.3, -0.1), "undecided"),
         (about_zero, INSIDE, "supported"),
         (about_zero, Interval(0.0, -0.04, 0.09), "undecided"),
         (about_zero, Interval(0.1, 0.06, 0.2), "not supported"),

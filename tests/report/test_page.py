@@ -297,7 +297,8 @@ def test_theorem_is_a_claim_and_a_sentence(tmp_path: Path) -> None:
     text = Page(render(root)).text
     assert "(Theorem 1; radii found by an attack are upper bounds)" in text
     assert "mid breaks first on 20, audio on 50, and they tie on 10 of the 80 clips" in text
-    assert "on 25 % (16 % to 36 %) of 80 clips when only the audio is attacked" in text
+    assert "Clip by clip, with only the audio attacked, mid breaks first on 20, audio on 50" in text
+    assert "when clean, so fusion first on 25 % (16 % to 36 %). Radii found" in text
 
 
 def test_theorem_s_radii_are_security_curves(tmp_path: Path) -> None:

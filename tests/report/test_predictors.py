@@ -52,14 +52,17 @@ def test_a_metric_that_only_repeats_clean_ap() -> None:
     assert prediction.pearson.lo > 0.5
     assert abs(prediction.partial.r) < 0.15
     assert prediction.verdict == "not supported"
-    assert "adds nothing to what clean AP and class size say" in prediction.sentence
+    assert "adds little to what clean AP and class size say" in prediction.sentence
+    assert "below 0.3" in prediction.sentence
 
 
 def test_no_relation_and_too_few_classes() -> None:
-    assert found(classes(400, own=0.0, through_clean=0.0), "rho").verdict == "not supported"
+    none = found(classes(400, own=0.0, through_clean=0.0), "rho")
+    assert none.verdict == "not supported"
+    assert "weakly at most: r lies below 0.3" in none.sentence
     few = found(classes(12, own=0.1, through_clean=0.0), "rho")
     assert few.verdict == "undecided"
-    assert "12 classes are too few" in few.sentence
+    assert "These 12 classes do not tell" in few.sentence
 
 
 def test_constant_and_undefined_metrics_are_undecided() -> None:
@@ -132,4 +135,4 @@ def test_the_authors_own_table_does_not_support_the_claim(shared_dir: Path) -> N
     assert prediction.pearson.r == pytest.approx(-0.005, abs=0.001)
     assert prediction.pearson.n == 527
     assert prediction.verdict == "not supported"
-    assert "does not predict robustness" in prediction.sentence
+    assert "weakly at most: r lies below 0.3" in prediction.sentence

@@ -3,17 +3,22 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
+import pytest
+
+from mmlib.metrics.ranking import average_precision
 from mmlib.metrics.scores.figures import compared, figures_csv
 from mmlib.params.whole import file as whole
 from mmlib.report import inputs
 from mmlib.report.inputs import Inputs
-from mmlib.report.sections.results import scores
+from mmlib.report.sections.results import chance_level, scores
 from mmlib.report.tables import Table
 from mmlib.runtime.scratch import publish_json
 from mmlib.runtime.storage import read_csv as rows_of
 from mmlib.runtime.storage import read_json, records_csv
 from tests.conftest import ROOT
 from tests.report.conftest import render
+from tests.report.fake_project import CLASSES
 from tests.report.pages import made, sound
 from tools import profiles
 
@@ -51,6 +56,35 @@ def test_few_positives_are_warned_of(project: Path, tmp_path: Path) -> None:
     # a class without any is not in mAP
     positives(root, [0, 3, 19, 20])
     assert "2 of 11 classes have fewer than 20 positive clips" in table(load(root)).caption
+
+
+def test_recordings_are_named_where_clips_share_them(project: Path, tmp_path: Path) -> None:
+    root = copy(project, tmp_path)
+    for recordings, words in (
+        (120, None),
+        (60, "The 120 clips come from 60 recordings, which all intervals take as the independent"),
+        (20, "20 recordings, which all intervals take as the independent units, and so few make"),
+    ):
+        for run in load(root).runs:
+            path = root / f"metrics/{run.name}.json"
+            figures = read_json(path)
+            figures["set"] |= {"scored": 120, "recordings": recordings}
+            publish_json(figures, path)
+        caption = table(load(root)).caption
+        assert "recordings" not in caption if words is None else words in caption
+
+
+def test_chance_is_what_random_rankings_average_to(project: Path, tmp_path: Path) -> None:
+    root = copy(project, tmp_path)
+    positives(root, [3] * len(CLASSES))
+    found = load(root)
+    clips = int(found.runs[0].value("set", "scored") or 0)
+    labels = np.arange(clips)[:, None] < 3
+    rng = np.random.default_rng(0)
+    drawn = [average_precision(labels, rng.permutation(clips)[:, None])[0] for _ in range(2000)]
+    assert chance_level(found) == pytest.approx(np.mean(drawn), abs=0.005)
+    # above the share of positives, as each counts itself
+    assert np.mean(drawn) > 3 / clips + 0.02
 
 
 def test_every_figure_is_read_where_the_few_lack_it(project: Path, tmp_path: Path) -> None:

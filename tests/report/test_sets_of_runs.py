@@ -10,6 +10,7 @@ from mmlib.params.whole import file as whole
 from mmlib.report import exports, findings, inputs
 from mmlib.report.answers import answer
 from mmlib.report.questions.answer import NOT_ANSWERED
+from mmlib.report.questions.fusion import strangers
 from mmlib.report.questions.retraining import ONE_SEED
 from mmlib.runtime.storage import read_csv, records_csv
 from tests.conftest import ROOT
@@ -188,6 +189,12 @@ def test_models_of_one_s_own_alone(tmp_path: Path) -> None:
     assert "The paper's numbers are for AudioSet" not in text
     for run in ("audio", "mid"):
         assert f'href="cards/{run}.md"' in html
+    assert strangers(inputs.load(own, root)) == (
+        "mid and audio were trained elsewhere: these models may differ in more than whether they"
+        " fuse, and the differences may be due to that."
+    )
+    assert "mid and audio were trained elsewhere" in text
+    assert strangers(inputs.load(settings, root)) is None
 
 
 def test_a_retrained_audio_run_is_not_set_beside_the_paper_s_fused_one(tmp_path: Path) -> None:

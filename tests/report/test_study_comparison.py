@@ -1,6 +1,7 @@
 """Means and paired differences over seeds, matched comparisons, and their verdicts."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,10 @@ from hypothesis import strategies as st
 from scipy import stats as scipy
 
 from mmlib.metrics.intervals import (
+    both_interval,
+    both_p,
     jackknife_interval,
+    jackknife_p,
     t_interval,
     t_p,
 )
@@ -55,6 +59,46 @@ def test_t_interval_of_too_few_or_equal_values() -> None:
     assert (t_p([0.5, 0.5]), t_p([0.0, 0.0])) == (0.0, 1.0)
 
 
+def test_chance_is_called_a_difference_no_more_often_than_said() -> None:
+    """Ten seeds, whose luck moves the mean as much as that of the clips: by the seeds and by the
+    clips alone a ninth of the draws would be a difference."""
+    rng = np.random.default_rng(0)
+    draws, clips, seeds, found = 600, 50, 10, np.zeros(2)
+    for _ in range(draws):
+        pseudo, luck = rng.normal(0, 1, clips), rng.normal(0, np.sqrt(seeds / clips), seeds)
+        values, mean = pseudo.mean() + luck, float(pseudo.mean() + luck.mean())
+        pseudo = pseudo + luck.mean()
+        alone, both = max(jackknife_p(pseudo, mean), t_p(values)), both_p(values, pseudo, mean)
+        found += (alone < 0.05, max(alone, both) < 0.05)
+    # 0.114 and 0.051 of 150,000 draws
+    assert found[0] > 0.08 * draws
+    assert found[1] <= scipy.binom.ppf(0.999, draws, 0.051)
+
+
+def test_both_is_the_clips_interval_where_seeds_agree_and_the_seeds_where_clips_do() -> None:
+    pseudo, values = np.random.default_rng(0).normal(0.1, 1, 200), np.array([0.2, 0.3, 0.5])
+    same = np.full(3, pseudo.mean())
+    expected = jackknife_interval(pseudo, pseudo.mean(), 0.95)
+    assert both_interval(same, pseudo, pseudo.mean(), 0.95) == pytest.approx(expected)
+    mean = values.mean()
+    found = both_interval(values, np.full(200, mean), mean, 0.95)
+    assert found == pytest.approx(t_interval(values, 0.95))
+    for level in (0.5, 0.9, 0.99):
+        interval = both_interval(values, pseudo, 0.3, level)
+        assert (interval.lo > 0) == (both_p(values, pseudo, 0.3) < 1 - level)
+    assert both_p(values, np.full(200, mean), mean) == pytest.approx(t_p(values))
+    assert (both_p(np.zeros(3), np.zeros(9), 0.0), both_p(np.ones(3), np.ones(9), 1.0)) == (1, 0)
+    assert np.isnan(both_interval([0.1], pseudo, 0.1, 0.95)[1:]).all()
+
+
+def test_a_mean_whose_bias_takes_it_over_zero_decides_nothing(tmp_path: Path) -> None:
+    found = study(tmp_path)
+    row = found.rows["pgd"]
+    shifted = {t: {s: v - 2 for s, v in part.items()} for t, part in row.pseudo.items()}
+    rows = {**found.rows, "pgd": replace(row, pseudo=shifted)}
+    assert replace(found, rows=rows).gap("pgd", "plain", "AV").p == 1
+
+
 def study(root: Path, **chosen: object) -> Study:
     shutil.copy(ROOT / "params.yaml", root / "params.yaml")
     fake_study.write(root, **chosen)  # type: ignore[arg-type]
@@ -83,8 +127,8 @@ def test_a_difference_is_paired_by_seed_and_by_clip(tmp_path: Path) -> None:
     pseudo = found.rows["pgd"].pseudo["AV"][2022]
     own = jackknife_interval(pseudo, pseudo.mean(), found.confidence)
     assert gap.clips.hi - gap.clips.lo < (own.hi - own.lo) / 3
-    assert gap.hull.lo == min(gap.seeds.lo, gap.clips.lo)
-    assert gap.hull.hi == max(gap.seeds.hi, gap.clips.hi)
+    assert gap.hull.lo == min(gap.seeds.lo, gap.clips.lo, gap.both.lo)
+    assert gap.hull.hi == max(gap.seeds.hi, gap.clips.hi, gap.both.hi)
     back = found.gap("plain", "pgd", "AV")
     assert back.seeds.estimate == pytest.approx(-gap.seeds.estimate)
     assert found.gap("plain", "plain", "AV").hull == (0.0, 0.0, 0.0)

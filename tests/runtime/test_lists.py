@@ -99,6 +99,10 @@ def test_any_bytes_are_read_or_refused_in_one_line(
         # Blocks of rows whose last cells are empty lose the delimiters too.
         "a,b,c,d,e\n1,2,3,x,y\n4,5,6\n",
         "a,b,c,\n1,2,3\n4,5,6\n",
+        # R gives the names of rows no title.
+        '"a","b","c"\n"1",1,2,3\n"2",4,5,6\n',
+        '"a";"b";"c"\n"x";1;2;3\n"y";4;5;6\n',
+        "a\tb\tc\n1\t1\t2\t3\n7\t4\t5\t6\n",
     ],
 )
 def test_what_programs_add_and_leave_out(
@@ -107,6 +111,23 @@ def test_what_programs_add_and_leave_out(
     path = written(tmp_path_factory, text)
     assert has_columns(path, NAMES)
     assert list(read_list(path, NAMES, cells)) == [["1", "2", "3"], ["4", "5", "6"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        # A comma that is not quoted.
+        ("a,b,c\n1,x,y,3\n", 2),
+        ('"a","b","c"\n1,2,3\n"2",4,5,6\n', 3),
+        ('"a","b","c"\n"1",1,2,3\n4,5,6\n', 3),
+    ],
+)
+def test_a_field_too_many_is_no_name_of_a_row(
+    tmp_path_factory: pytest.TempPathFactory, text: str, line: int
+) -> None:
+    path = written(tmp_path_factory, text)
+    with pytest.raises(UserError, match=f"line {line}: the number of fields"):
+        list(read_list(path, NAMES, cells))
 
 
 def test_a_short_row_without_an_end_was_cut(tmp_path_factory: pytest.TempPathFactory) -> None:

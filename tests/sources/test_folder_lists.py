@@ -8,6 +8,7 @@ import pytest
 from mmlib.runtime.errors import UserError
 from mmlib.sources import doubtful
 from mmlib.sources.audioset_lists import read_classes
+from mmlib.sources.base import FetchError
 from mmlib.sources.download import download
 from mmlib.sources.kinetics_classes import CLASS_LISTS
 from tests.sources.test_folder import GOOD, HEADER, read, write
@@ -26,6 +27,7 @@ from tests.sources.test_folder import GOOD, HEADER, read, write
         GOOD.replace(",", " , "),
         GOOD.replace("clip_id", "Clip ID"),
         HEADER.title() + GOOD[len(HEADER) :].replace("train", "TRAIN").replace("eval", "Eval"),
+        "".join(f'"{line}"\n' for line in GOOD.replace(",", ";").split()),
         GOOD.replace("clip_id", '"clip_id"').replace("a,a.mp4", '"a" ,"a.mp4"'),
         GOOD.replace("a,a.mp4,x|y,train", '"a, ""a.mp4"",x|y,train"'),
         "".join(f"{n},{line}\n" for n, line in zip(("", 0, 1, 2), GOOD.split(), strict=True)),
@@ -112,6 +114,25 @@ def test_files_are_found_by_their_addresses_and_from_home(
     write(tmp_path, HEADER + "a,https://x.org/a.mp4,x,train\n")
     with pytest.raises(UserError, match=r"line 2: path is https://x\.org/a\.mp4: media are read"):
         read(tmp_path)
+
+
+def test_a_file_in_other_letters_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "Film"
+    folder.mkdir()
+    (folder / "A.MP4").write_bytes(b"media")
+    if (tmp_path / "film/a.mp4").exists():
+        pytest.skip("capital and small letters are one on this disk")
+    (folder / "b.mp4").write_bytes(b"one")
+    (folder / "B.mp4").write_bytes(b"other")
+    rows = "a,film/a.mp4,x,train\nb,Film/B.MP4,x,val\nc,Film/c.mp4,x,eval\n"
+    clips = read(write(tmp_path, HEADER + rows))
+    messages = []
+    for request in clips.requests:
+        with pytest.raises(FetchError, match="missing_file: no such file") as found:
+            clips.fetch(request)
+        messages.append(found.value.message)
+    assert f"there is {folder / 'A.MP4'}" in messages[0]
+    assert not any("there is" in message for message in messages[1:])
 
 
 def test_recordings_that_may_be_one_are_warned_about(tmp_path: Path) -> None:

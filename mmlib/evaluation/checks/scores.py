@@ -30,7 +30,7 @@ def mean_ap(labels: Bools, scores: Floats32) -> float:
 
 
 def prevalence(labels: Bools) -> float:
-    """The mAP that random scores tend to: the mean share of positives over classes with any."""
+    """The mean share of positives over classes with any: random scores' mAP over endless clips."""
     shares = labels.mean(0)
     return float(shares[shares > 0].mean())
 
@@ -61,8 +61,8 @@ def large_eps_collapse(clean: float, curves: Mapping[str, Curve], floor: float) 
     lowest = min(curve[max(curve)] for curve in curves.values())
     left = max(0.0, lowest - floor) / max(clean - floor, 1e-9)
     message = (
-        f"mAP {lowest:.3f} at the largest budget, {clean:.3f} clean, {floor:.3f} expected of "
-        "random scores"
+        f"mAP {lowest:.3f} at the largest budget, {clean:.3f} clean, {floor:.3f} the mean share of "
+        "positives"
     )
     return graded("large_eps_collapse", left, 0.1, 0.2, message)
 
@@ -110,15 +110,15 @@ def iterated_beats_single(iterated: float, single: float) -> Outcome:
 def more_effort(name: str, usual: float, harder: float, effort: str) -> Outcome:
     """More effort, named by `effort`, must gain less than a point of mAP (5 points fail)."""
     gain = usual - harder
-    message = f"mAP {usual:.3f} as run, {harder:.3f} with {effort}"
+    message = f"mAP {usual:.3f} as run, about {harder:.3f} with {effort}"
     return graded(name, gain, POINT, 5 * POINT, message)
 
 
 def gradient_free(white_box: float, blind: float, queries: int) -> Outcome:
     """A search without gradients must not go on where they end: over a point warns, three fail."""
     message = (
-        f"mAP {white_box:.3f} after twice the steps, {blind:.3f} after {queries} queries without"
-        " gradients from there"
+        f"mAP {white_box:.3f} after twice the steps, about {blind:.3f} after {queries} queries"
+        " without gradients from there"
     )
     return graded("gradient_free", white_box - blind, POINT, 3 * POINT, message)
 

@@ -15,6 +15,7 @@ from mmlib.metrics.scores.conditions import (
     HEADLINE_ATTACK,
 )
 from mmlib.metrics.scores.jackknife import pseudo_values
+from mmlib.metrics.scores.recordings import by_recording
 from mmlib.metrics.stored import (
     CLEAN,
     AttackScores,
@@ -63,7 +64,7 @@ def score(
 ) -> tuple[list[Line], Mapping[str, Floats]]:
     """Attack the eval split under every threat; return a line per threat, and mAP's pseudo-values.
 
-    These are of the same clips, in the same order, for every row and seed.
+    These are of the same recordings, in the same order, for every row and seed.
     """
     model = scratch.path(name)
     checkpoint.save(fitted.model, model, fitted.description)
@@ -71,9 +72,9 @@ def score(
         data / "shards", model, scratch.directory, headline(settings.attack), settings.seed
     )
     scores = AttackScores(scratch.path(f"{name}.parquet"))
-    labels = eval_labels(data / "shards", scores.clip_ids)
+    labels, recordings = eval_labels(data / "shards", scores.clip_ids)
     chosen = shared(scores.clip_ids, labels, Path(settings.score.common_with))
-    labels = labels[chosen]
+    labels, recordings = labels[chosen], recordings[chosen]
     lines, pseudo = [], {}
     for threat in (CLEAN, *scores.threats):
         eps = 0.0 if threat == CLEAN else scores.eps
@@ -81,7 +82,7 @@ def score(
         logits = scores.scores(at)[chosen]
         steps = 0 if threat == CLEAN else settings.attack.total_steps
         lines.append(line("headline", threat, eps, steps, labels, logits, scores.task))
-        pseudo[threat] = pseudo_values(labels, logits)
+        pseudo[threat] = by_recording(pseudo_values(labels, logits), recordings)
     return lines, pseudo
 
 
@@ -100,8 +101,9 @@ def line(
     return {"part": part, "threat": threat, "eps": eps, "steps": steps, **figures}
 
 
-def eval_labels(shards: Path, clip_ids: Texts) -> Bools:
-    """Labels (N, K) of the eval clips of these ids, in their order."""
+def eval_labels(shards: Path, clip_ids: Texts) -> tuple[Bools, Texts]:
+    """Labels (N, K) and recordings (N,) of the eval clips of these ids, in their order."""
     clips = ShardSet(shards, SPLIT)
     place = {clip_id: index for index, clip_id in enumerate(clips.clip_ids)}
-    return clips.labels[[place[clip_id] for clip_id in clip_ids]].astype(np.bool_)
+    rows = [place[clip_id] for clip_id in clip_ids]
+    return clips.labels[rows].astype(np.bool_), np.array(clips.source_ids)[rows]

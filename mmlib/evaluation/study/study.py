@@ -29,7 +29,7 @@ def run_row(name: str, settings: StudySettings, data: Path, out: Path) -> None:
     """Train, attack and score the row under every seed; write `out`/<name>.csv and .parquet.
 
     The csv has one line per seed and condition, with the costs of the seed's training; the Parquet
-    file mAP's pseudo-values, one an eval clip, in a row per seed and threat at the headline budget.
+    file mAP's pseudo-values, one a recording, in a row per seed and threat at the headline budget.
     A stopped row goes on from its last finished epoch or chunk of clips.
     """
     row, models = settings.row, data / "models"

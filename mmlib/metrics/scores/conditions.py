@@ -18,6 +18,7 @@ from mmlib.metrics.ranking import (
 )
 from mmlib.metrics.scores.common import Labels
 from mmlib.metrics.scores.jackknife import pseudo_values
+from mmlib.metrics.scores.recordings import by_recording
 from mmlib.metrics.stored import (
     CLEAN,
     NOISE,
@@ -35,7 +36,7 @@ CLEAN_CONDITION = Condition(CLEAN, CLEAN, 0.0)
 class Score:
     """One condition: its figures by name, its classes' AP and AUC (K,), mAP with its interval.
 
-    `pseudo` (N,) are the pseudo-values that the interval is made of.
+    `pseudo` are the pseudo-values that the interval is made of, one a recording.
     """
 
     figures: Mapping[str, float]
@@ -73,9 +74,11 @@ def score_run(
     labels: Labels,
     *,
     confidence: float,
+    recordings: Texts | None = None,
 ) -> RunScore:
     """Score every condition of a run; `labels` (N, K) belong to `clip_ids`, sorted.
 
+    `recordings` (N,): the clips' own, for the intervals; without them each clip is one.
     Raises UserError when the clips differ from the attacked ones, a score is NaN, the headline
     budget was not attacked, or no class has a positive.
     """
@@ -83,7 +86,7 @@ def score_run(
 
     def score(condition: Condition) -> Score:
         scores = _finite(attacks, condition)
-        return score_condition(labels, scores, attacks.task, confidence)
+        return score_condition(labels, scores, attacks.task, confidence, recordings)
 
     def mean_ap(condition: Condition, quantised: bool = False) -> float:
         scores = _finite(attacks, condition, quantised)
@@ -128,13 +131,19 @@ def _refuse(attacks: AttackScores, clip_ids: Texts, labels: Labels) -> None:
             )
 
 
-def score_condition(labels: Labels, scores: Reals, task: str, confidence: float) -> Score:
-    """Score one set of scores (N, K), with the interval of its mAP over clips."""
+def score_condition(
+    labels: Labels,
+    scores: Reals,
+    task: str,
+    confidence: float,
+    recordings: Texts | None = None,
+) -> Score:
+    """Score one set of scores (N, K), with the interval of its mAP over clips, or recordings."""
     ranking = rank(labels, scores)
     figures = summarise(ranking)
     if task == "single_label":
         figures["accuracy"] = accuracy(labels, scores)
-    pseudo = pseudo_values(labels, scores)
+    pseudo = by_recording(pseudo_values(labels, scores), recordings)
     mean, lo, hi = jackknife_interval(pseudo, figures["mAP"], confidence)
     lo, hi = (float(np.clip(end, 0, 1)) for end in (lo, hi))
     return Score(figures, ranking, Interval(mean, lo, hi), pseudo)

@@ -22,7 +22,7 @@ from mmlib.metrics.stored import (
     AttackScores,
     Condition,
 )
-from mmlib.runtime.arrays import Floats, Ints, Reals
+from mmlib.runtime.arrays import Floats, Ints, Reals, Texts
 from mmlib.runtime.storage import rounded
 from mmlib.shards.read.manifest import ids_hash
 from mmlib.shards.rows.clips import OK
@@ -136,10 +136,12 @@ def evaluated(
     missing: Missing,
     *,
     restricted: bool,
+    recordings: Texts | None = None,
 ) -> dict[str, Any]:
     """The run's figures with the set of clips behind them and, where one is missing, their bounds.
 
-    Adds `set`: the hash of the scored clips' ids and how many were requested, scored and missing;
+    Adds `set`: the hash of the scored clips' ids, how many were requested, scored and missing, and
+    from how many `recordings` (N,) those come that were scored, if that is known;
     to clean and each threat `mAP_lowest` and `mAP_highest`, and `accuracy_...` for one label a
     clip. Bounds are of the requested list; of a set that was `restricted` on purpose nothing is
     missing.
@@ -164,5 +166,6 @@ def evaluated(
             "requested": missing.requested,
             "scored": len(labels),
             "missing": len(missing.labels),
+            **({} if recordings is None else {"recordings": len(np.unique(recordings))}),
         }
     }

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmlib.metrics.intervals import Interval
+from mmlib.metrics.ranking import average_precision, present_mean
 from mmlib.metrics.scores.common import Labels
 from mmlib.metrics.scores.conditions import (
     CLEAN_CONDITION,
@@ -19,11 +20,11 @@ from mmlib.metrics.stored import (
     AttackScores,
     Condition,
 )
-from mmlib.runtime.arrays import Floats, Floats32
+from mmlib.runtime.arrays import Floats, Floats32, Texts
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.parquet import numbers_of, read_parquet
 from mmlib.runtime.storage import csv_text, decimals, significant
-from mmlib.threats import MODALITIES, threat_on
+from mmlib.threats import FULL, MODALITIES, threat_on
 
 KEPT = (0.9, 0.75, 0.5, 0.25)
 """The shares of the clean mAP whose lines of equal damage are drawn."""
@@ -50,11 +51,16 @@ class Surface(NamedTuple):
 
 
 def score_surface(
-    path: Path, attacks: AttackScores, labels: Labels, confidence: float
+    path: Path,
+    attacks: AttackScores,
+    labels: Labels,
+    confidence: float,
+    recordings: Texts | None = None,
 ) -> Surface | None:
     """Score data/attacks/<run>-surface.parquet, the axes and the diagonal from the sweep itself.
 
-    None where the plane was not attacked. `labels` (N, K) are of the clips in order of their id.
+    None where the plane was not attacked. `labels` (N, K) are of the clips in order of their id,
+    `recordings` as in `score_run`.
     Raises UserError when a clip of `attacks` is missing.
     """
     table = read_parquet(path)
@@ -62,7 +68,7 @@ def score_surface(
         return None
 
     def interval(scores: Floats32) -> Interval:
-        return score_condition(labels, scores, attacks.task, confidence).mean_ap
+        return score_condition(labels, scores, attacks.task, confidence, recordings).mean_ap
 
     grid = table.filter(pc.equal(table["kind"], "grid"))
     axis = (0.0, *sorted(set(grid["audio"].to_pylist())))
@@ -78,18 +84,16 @@ def score_surface(
         condition = Condition(threat_on(attacked), HEADLINE_ATTACK, max(audio, video))
         return interval(attacks.scores(condition))
 
-    shared = table.filter(pc.equal(table["kind"], SHARED))
-    shared = shared.filter(pc.is_in(shared["clip_id"], pa.array(attacks.clip_ids.tolist())))
-    spent = tuple(float(pc.mean(shared[name]).as_py()) for name in ("audio", "video"))
+    scores, spent = _shared(path, table, attacks, labels)
     return Surface(
         axis,
         tuple(tuple(cell(audio, video) for video in axis) for audio in axis),
-        interval(_scores(path, shared, attacks)),
-        (spent[0], spent[1]),
+        interval(scores),
+        spent,
     )
 
 
-def shared_scores(path: Path, attacks: AttackScores) -> Floats32 | None:
+def shared_scores(path: Path, attacks: AttackScores, labels: Labels) -> Floats32 | None:
     """Logits (N, K) under one budget shared by both modalities, clips in order of their id.
 
     None where data/attacks/<run>-surface.parquet is absent or empty. Raises as `score_surface`.
@@ -97,7 +101,30 @@ def shared_scores(path: Path, attacks: AttackScores) -> Floats32 | None:
     table = read_parquet(path) if path.is_file() else None
     if table is None or not table.num_rows:
         return None
-    return _scores(path, table.filter(pc.equal(table["kind"], SHARED)), attacks)
+    return _shared(path, table, attacks, labels)[0]
+
+
+def _shared(
+    path: Path, table: pa.Table, attacks: AttackScores, labels: Labels
+) -> tuple[Floats32, tuple[float, float]]:
+    """The logits of the shared attacker, and the mean share of the budget on (sound, picture).
+
+    Spending all on one modality, or half on each, is a way to share: whichever leaves the set the
+    lowest mAP, since the splits were looked for clip by clip.
+    """
+    rows = table.filter(pc.equal(table["kind"], SHARED))
+    rows = rows.filter(pc.is_in(rows["clip_id"], pa.array(attacks.clip_ids.tolist())))
+    sound, picture = (float(pc.mean(rows[name]).as_py()) for name in ("audio", "video"))
+    found = [(_scores(path, rows, attacks), (sound, picture))]
+    for threat, multiple, spent in (
+        ("A", 1.0, (1.0, 0.0)),
+        ("V", 1.0, (0.0, 1.0)),
+        (FULL, 0.5, (0.5, 0.5)),
+    ):
+        condition = Condition(threat, HEADLINE_ATTACK, multiple)
+        if condition in attacks.conditions:
+            found.append((attacks.scores(condition), spent))
+    return min(found, key=lambda pair: present_mean(average_precision(labels, pair[0])))
 
 
 def _scores(path: Path, rows: pa.Table, attacks: AttackScores) -> Floats32:

@@ -107,7 +107,7 @@ def _uni_modal(runs: PairedRuns) -> Iterator[Claim]:
     yield from difference_row(
         runs,
         "matched_total",
-        "Under A+V with one budget for both, split for each clip as hurts it most, fusion retains "
+        "Under A+V with one budget for both, split as hurts most of what was tried, fusion retains "
         "a higher mAP than audio alone under A.",
         "",
         Where(fused, "AV", SHARED),

@@ -18,6 +18,7 @@ from mmlib.metrics.scores.conditions import (
     HEADLINE_ATTACK,
 )
 from mmlib.metrics.scores.jackknife import pseudo_values, ratio
+from mmlib.metrics.scores.recordings import by_recording, read_recordings
 from mmlib.metrics.scores.surface import SHARED, shared_scores
 from mmlib.metrics.stored import (
     CLEAN,
@@ -28,6 +29,7 @@ from mmlib.metrics.stored import (
 )
 from mmlib.runtime.arrays import Floats, Floats32
 from mmlib.runtime.errors import UserError
+from mmlib.shards.rows.ledger import LEDGER_NAME
 
 
 class Where(NamedTuple):
@@ -50,7 +52,7 @@ class Where(NamedTuple):
 
 
 class Jackknifed(NamedTuple):
-    """A figure of the eval clips with its pseudo-values, one a clip, (N,)."""
+    """A figure of the eval clips with its pseudo-values, one a recording."""
 
     estimate: float
     pseudo: Floats
@@ -68,8 +70,9 @@ class PairedRuns:
 
     `runs` maps roles (audio, video, fusion, gblend, mixup, adversarial, or any other) to the names
     of runs below `root`. Scores are read and ranked when first asked for. `common_with` names a
-    manifest: only clips that it lists too are compared (see `metrics.scores.common`). Raises
-    UserError when a file is absent or the runs' eval clips differ.
+    manifest: only clips that it lists too are compared (see `metrics.scores.common`). Clips of one
+    recording go together, where there is a ledger to tell. Raises UserError when a file is absent
+    or the runs' eval clips differ.
     """
 
     def __init__(
@@ -102,6 +105,8 @@ class PairedRuns:
             ids, self.labels = ids[chosen], self.labels[chosen]
             for attacks in self._attacks.values():
                 attacks.restrict(ids)
+        ledger = root / "data/shards" / LEDGER_NAME
+        self._recordings = read_recordings(ledger, ids) if ledger.is_file() else None
         self._means: dict[Where, Jackknifed] = {}
 
     @property
@@ -130,7 +135,7 @@ class PairedRuns:
     def _scores(self, where: Where) -> Floats32 | None:
         attacks = self._attacks[where.role]
         if where.attack == SHARED:
-            return shared_scores(self._planes[where.role], attacks)
+            return shared_scores(self._planes[where.role], attacks, self.labels)
         return attacks.scores(where.condition)
 
     def mean_ap(self, where: Where) -> Jackknifed:
@@ -141,7 +146,8 @@ class PairedRuns:
                 plane = self._planes[where.role]
                 raise UserError(f"{plane}: no scores for {where}; run `dvc repro`")
             estimate = present_mean(average_precision(self.labels, scores))
-            self._means[where] = Jackknifed(estimate, pseudo_values(self.labels, scores))
+            pseudo = by_recording(pseudo_values(self.labels, scores), self._recordings)
+            self._means[where] = Jackknifed(estimate, pseudo)
         return self._means[where]
 
     def relative_drop(self, where: Where) -> Jackknifed:
@@ -154,7 +160,7 @@ class PairedRuns:
         return Jackknifed(1 - attacked.estimate / clean.estimate, 1 - kept)
 
     def difference(self, first: Jackknifed, second: Jackknifed) -> Effect:
-        """first - second, clip by clip."""
+        """first - second, recording by recording."""
         pseudo = first.pseudo - second.pseudo
         estimate = first.estimate - second.estimate
         interval = jackknife_interval(pseudo, estimate, self.confidence)

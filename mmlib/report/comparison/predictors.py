@@ -41,7 +41,7 @@ DROPS: dict[Drop, str] = {
     "relative": "the share of its AP that a class retains",
     "absolute": "the change in a class's AP",
 }
-# A correlation below this explains under a tenth of the spread: it predicts nothing. [choice]
+# A correlation below this explains under a tenth of the spread: of little use, if any. [choice]
 WEAK = 0.3
 COVARIATES = 2
 """Columns that a partial correlation holds fixed: clean AP and the logarithm of class size."""
@@ -111,10 +111,13 @@ class Prediction:
         if self.verdict == "supported":
             return "It predicts robustness beyond what clean AP and class size do."
         if self.verdict == "undecided":
-            return f"{self.pearson.n} classes are too few to tell whether it predicts robustness."
+            return f"These {self.pearson.n} classes do not tell whether it predicts robustness."
         if self.pearson.hi < WEAK:
-            return "It does not predict robustness."
-        return "It adds nothing to what clean AP and class size say about robustness."
+            return f"It predicts robustness weakly at most: r lies below {WEAK}."
+        return (
+            "It adds little to what clean AP and class size say about robustness: partial r lies"
+            f" below {WEAK}."
+        )
 
 
 def predict(

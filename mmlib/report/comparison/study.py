@@ -1,9 +1,11 @@
 """The study's rows: what each keeps, over seeds, and paired differences between rows.
 
-A difference has two intervals. That over seeds is Student's t, on the differences of seeds that
+A difference has three intervals. That over seeds is Student's t, on the differences of seeds that
 both rows have: other seeds, these clips. That over clips is the jackknife of the mean over those
-seeds, clip by clip for both: other clips, these models. A verdict asks both, so it rests
-on the hull of the two; with 3 seeds the first has 2 degrees of freedom, and is wide.
+seeds, clip by clip for both: other clips, these models. The third adds their variances: other seeds
+and other clips. A verdict asks all, so it rests on the hull of the three. With 3 seeds the
+first has 2 degrees of freedom, and is wide; with more of them the hull of the first two would hold
+the truth too seldom, in 0.91 of draws of 5 seeds and 0.89 of 10 where both vary alike.
 """
 
 from collections.abc import Mapping
@@ -13,7 +15,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmlib.metrics.intervals import Interval, jackknife_interval, jackknife_p, t_interval, t_p
+from mmlib.metrics.intervals import (
+    Interval,
+    both_interval,
+    both_p,
+    jackknife_interval,
+    jackknife_p,
+    t_interval,
+    t_p,
+)
 from mmlib.params.study import StudyRun
 from mmlib.params.whole.file import Params
 from mmlib.runtime.arrays import Floats
@@ -31,7 +41,7 @@ class StudyRow:
     """One row of params.study with its figures.
 
     `figures`: threat -> figure -> seed -> value; `pseudo`: threat -> seed -> mAP's pseudo-values,
-    one per clip, (N,); `costs`: means over the seeds; `cells`: (eps, steps) -> mAP of the first
+    one per recording; `costs`: means over the seeds; `cells`: (eps, steps) -> mAP of the first
     seed on the table's clips; `val`: seed -> mAP on val, all modalities attacked.
     """
 
@@ -59,16 +69,18 @@ class StudyRow:
 
 
 class Gap(NamedTuple):
-    """mAP of one row less another's: over seeds, over clips, and what holds for both."""
+    """mAP of one row less another's: over seeds, over clips, over both, and what holds for all."""
 
     seeds: Interval
     clips: Interval
+    both: Interval
     p: float
 
     @property
     def hull(self) -> Interval:
-        """The wider interval on either side; nan where one is unknown."""
-        lo, hi = (np.array([self.seeds[end], self.clips[end]]) for end in (1, 2))
+        """The widest interval on either side; nan where one is unknown."""
+        found = (self.seeds, self.clips, self.both)
+        lo, hi = (np.array([interval[end] for interval in found]) for end in (1, 2))
         return Interval(self.seeds.estimate, float(lo.min()), float(hi.max()))
 
 
@@ -93,9 +105,15 @@ class Study:
             [one.figures[threat]["mAP"][s] - two.figures[threat]["mAP"][s] for s in both]
         )
         pseudo = np.mean([one.pseudo[threat][s] - two.pseudo[threat][s] for s in both], 0)
-        over_clips = jackknife_interval(pseudo, float(values.mean()), self.confidence)
-        p = float(np.maximum(t_p(values), jackknife_p(pseudo, float(values.mean()))))
-        return Gap(t_interval(values, self.confidence), over_clips, p)
+        mean, level = float(values.mean()), self.confidence
+        gap = Gap(
+            t_interval(values, level),
+            jackknife_interval(pseudo, mean, level),
+            both_interval(values, pseudo, mean, level),
+            float(np.max([t_p(values), jackknife_p(pseudo, mean), both_p(values, pseudo, mean)])),
+        )
+        # Less its bias the mean may lie on the other side of 0: then nothing points either way.
+        return gap._replace(p=1.0) if mean * (gap.clips.lo + gap.clips.hi) < 0 else gap
 
 
 def read(root: Path, params: Params) -> Study | None:

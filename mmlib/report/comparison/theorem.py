@@ -13,8 +13,8 @@ from mmlib.threats import SINGLE
 
 
 def claims(found: Mapping[str, Mapping[str, Any]], rows: Mapping[str, Alone]) -> list[Claim]:
-    """One claim per fused run and modality: some clip breaks fusion within a radius that its part
-    withstands.
+    """One claim per fused run and modality: on some clip the attack that breaks fusion is smaller
+    than any that was found to break its part.
 
     `found` is fused run -> threat -> counts of metrics/theorem/<run>.json, `rows` those of
     theorem.fused. The theorem says that such a clip exists: one is enough, and finding none
@@ -34,8 +34,8 @@ def _claim(threat: str, counts: Mapping[str, Any], fused: str, alone: Alone, suf
     verdict: Verdict = "supported" if counts["fused_first"] else "undecided"
     return Claim(
         key=f"theorem_{threat}{suffix}",
-        statement=f"On some clips, fusion breaks under a change of the {modality} that {modality} "
-        "alone withstands (Theorem 1; radii found by an attack are upper bounds).",
+        statement=f"On some clips, the attack breaks fusion by a smaller change of the {modality} "
+        f"than {modality} alone (Theorem 1; radii found by an attack are upper bounds).",
         paper="proved to exist",
         compared=f"{fused} breaks first on {counts['fused_first']}, {getattr(alone, modality)} on "
         f"{counts['alone_first']}, and they tie on {counts['equal']} of the {counts['counted']} "

@@ -83,8 +83,13 @@ def _judged(row: Claim, p: float, level: float) -> Claim:
 
 
 def above_zero(effect: Effect, confidence: float) -> tuple[Lean, float]:
-    """Test the claim that the effect is above 0."""
-    return ("supported" if _middle(effect.interval) > 0 else "not supported"), effect.p
+    """Test the claim that the effect is above 0.
+
+    An effect whose bias takes it over 0 points neither way: its p is 1.
+    """
+    middle = _middle(effect.interval)
+    p = 1.0 if effect.interval.estimate * middle < 0 else effect.p
+    return ("supported" if middle > 0 else "not supported"), p
 
 
 def about_zero(effect: Effect, confidence: float) -> tuple[Lean, float]:

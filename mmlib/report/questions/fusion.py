@@ -1,6 +1,6 @@
 """Question 1: is a multi-modal model more robust than its uni-modal parts?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from mmlib.report import wording
 from mmlib.report.comparison.claims import FUSED
@@ -30,8 +30,24 @@ def missing(inputs: Inputs) -> str:
     return "It takes a fused run and a run of one modality, attacked alike."
 
 
-def fusion(claims: Mapping[str, Claim], lacking: str) -> Answer:
-    """Question 1, from the claims on attacks on one modality and on both; else `lacking`."""
+def strangers(inputs: Inputs) -> str | None:
+    """What to say where the models were made elsewhere: one need not be a part of the other."""
+    runs = [inputs.with_role(*FUSED), *(inputs.with_role(role) for role in SINGLE.values())]
+    own = [run.name for run in runs if run is not None and run.own]
+    if not own:
+        return None
+    verb = "was" if len(own) == 1 else "were"
+    return (
+        f"{wording.listed(own)} {verb} trained elsewhere: these models may differ in more than"
+        " whether they fuse, and the differences may be due to that."
+    )
+
+
+def fusion(claims: Mapping[str, Claim], lacking: str, caution: str | None = None) -> Answer:
+    """Question 1, from the claims on attacks on one modality and on both; else `lacking`.
+
+    `caution`: a sentence to end with.
+    """
     found = {key: claims[key] for key in ROWS if key in claims}
     alone = {
         modality: found[f"matched_{threat}"]
@@ -52,33 +68,49 @@ def fusion(claims: Mapping[str, Claim], lacking: str) -> Answer:
             f" {_falls(found['fused_as_low'])} the audio model under an attack on audio"
             f"{_shared(found.get('matched_total'))}."
         )
+    sentences += _shares(alone, claims)
     sentences += [
         f"There is no {modality} model here to compare with."
         for modality in SINGLE.values()
         if modality not in alone
     ]
-    sentences += _theorem(claims)
-    sides = [direction(claim) for claim in alone.values()]
+    sentences += [*_theorem(claims), *([caution] if caution else [])]
+    sides = {modality: direction(claim) for modality, claim in alone.items()}
     joint = found.get("fused_as_low")
     verdict = _fusion_verdict(sides, None if joint is None else _side(joint))
     return Answer(QUESTION, verdict, sentences, lines(ROWS, found))
 
 
+def _shares(alone: Iterable[str], claims: Mapping[str, Claim]) -> list[str]:
+    """Who loses the smaller share of its clean mAP: a model with more to lose may retain more."""
+    parts = []
+    for threat, modality in SINGLE.items():
+        claim = claims.get(f"matched_{threat}_relative")
+        if claim is None or modality not in alone:
+            continue
+        words = {1: "less than", -1: "more than", 0: "not significantly more or less than"}
+        gap = wording.interval(claim.effect.lo, claim.effect.hi, 2, sign=True)
+        parts.append(
+            f"{words[direction(claim)]} the {modality} model with the {modality} attacked"
+            f" (smaller by {wording.number(claim.effect.estimate, 2)}; {gap})"
+        )
+    if not parts:
+        return []
+    return [f"As a share of its own clean mAP, the fused model loses {'; '.join(parts)}."]
+
+
 def _theorem(claims: Mapping[str, Claim]) -> list[str]:
-    """Theorem 1 in a sentence, where radii were searched."""
+    """Theorem 1 in a sentence, where radii were searched: how often either model breaks first."""
     parts = [
-        f"on {wording.percent(claims[key].effect.estimate)}"
+        f"with only the {modality} attacked, {claims[key].compared}, so fusion first on"
+        f" {wording.percent(claims[key].effect.estimate)}"
         f" ({wording.percent(claims[key].effect.lo)} to {wording.percent(claims[key].effect.hi)})"
-        f" of {claims[key].n} clips when only the {modality} is attacked"
         for key, modality in (("theorem_A", "audio"), ("theorem_V", "video"))
         if key in claims
     ]
     if not parts:
         return []
-    return [
-        "Clip by clip, the fused model breaks under a smaller perturbation than its uni-modal part"
-        f" {' and '.join(parts)}; radii found by an attack are upper bounds."
-    ]
+    return [f"Clip by clip, {'; '.join(parts)}. Radii found by an attack are upper bounds."]
 
 
 def _side(equal: Claim) -> int:
@@ -109,15 +141,21 @@ def _shared(claim: Claim | None) -> str:
     return f"; when both share one budget, {words[direction(claim)]}"
 
 
-def _fusion_verdict(alone: Sequence[int], both: int | None) -> str:
-    known = {*alone, *(() if both is None else (both,))}
-    if known == {1}:
-        return "Yes, on this data."
-    if known == {-1}:
-        return "No, on this data."
+def _fusion_verdict(alone: Mapping[str, int], both: int | None) -> str:
+    """`alone`: modality -> side under an attack on it; without both parts half is unanswered."""
+    sides = set(alone.values())
+    known = {*sides, *(() if both is None else (both,))}
     if known == {0}:
         return "Undecided: no difference is significant."
-    if set(alone) == {1}:
+    if len(alone) < len(SINGLE) and len(known) == 1:
+        (modality,) = alone
+        side = "retains more mAP" if known == {1} else "retains less mAP"
+        return f"Answered in part: it {side} than the {modality} model, on this data."
+    if known == {1}:
+        return "Yes, these models on this data: it retains more mAP."
+    if known == {-1}:
+        return "No, these models on this data: it retains less mAP."
+    if sides == {1}:
         tail = "less" if both == -1 else "not clearly"
         return f"Not necessarily: more robust with one modality attacked, {tail} so with both."
     return "Not necessarily: it depends on what is attacked."

@@ -64,7 +64,8 @@ def prediction(
         "Over all runs and threats, each taken alone, the claim is supported by"
         f" {verdicts.count('supported')} of {len(rows)} such correlations, not supported by"
         f" {verdicts.count('not supported')}, undecided by {verdicts.count('undecided')}. Not"
-        f" supported: r, or partial r, lies below {WEAK} and explains under a tenth of the spread.",
+        f" supported: the interval of r, or of partial r, lies below {WEAK}, which explains under a"
+        " tenth of the spread.",
         _power(first, [claims[claim_key(p)] for p in shown.values()], claims, confidence),
     ]
     verdict = _prediction_verdict({names[m]: claims[claim_key(p)] for m, p in shown.items()})
@@ -79,7 +80,11 @@ def _power(
     At most so often: that the plain correlation and both intervals lie above 0 is asked as well.
     Holm's correction asks for p below the level over the number of tests that the others leave.
     """
-    open_ = [claim for claim in claims.values() if claim.lean and claim.verdict == "undecided"]
+    open_ = [
+        claim
+        for claim in claims.values()
+        if claim.lean and claim.verdict == "undecided" and not math.isnan(claim.p)
+    ]
     tests = len(open_) + (judged[0].verdict != "undecided")
     rows, level = first.partial.n, (1 - confidence) / tests
     shares = [power(r, rows=rows, covariates=COVARIATES, level=level) for r in TRUE]
@@ -93,7 +98,7 @@ def _power(
         f" takes r = {needed:.2f}."
     )
     if shares[-1] < 0.5 and any(claim.verdict == "undecided" for claim in judged):
-        said += " So few classes could not have settled the question."
+        said += " So few classes are likely to miss even a strong correlation."
     return said
 
 
@@ -103,8 +108,8 @@ def _prediction_verdict(judged: Mapping[str, Claim]) -> str:
     if len(verdicts) == 2 and len(kinds) == 1:
         return {
             "supported": "Yes, on this data.",
-            "not supported": "No, on this data.",
-            "undecided": "Undecided: too few classes to tell.",
+            "not supported": f"No, on this data: weakly at most, r or partial r below {WEAK}.",
+            "undecided": "Undecided: these classes do not tell.",
         }[kinds.pop()]
     words = {"supported": "does", "not supported": "does not", "undecided": "is undecided"}
     parts = [f"{name} {words[verdict]}" for name, verdict in verdicts.items()]

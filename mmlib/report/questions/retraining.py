@@ -10,7 +10,7 @@ from mmlib.report import wording
 from mmlib.report.comparison.dose import barely, reason
 from mmlib.report.comparison.verdict import Claim
 from mmlib.report.inputs import Inputs
-from mmlib.report.questions.answer import NOT_ANSWERED, Answer, lines, retains, unscored
+from mmlib.report.questions.answer import NOT_ANSWERED, Answer, direction, lines, retains, unscored
 
 QUESTION = "Does metric-driven mixup protect as well as adversarial training, for less?"
 ONE_SEED = "No verdict on the methods: these are two models, of one seed each."
@@ -79,15 +79,19 @@ def _over_seeds(claims: Mapping[str, Claim], at: str) -> str:
         " attack"
     )
     rest = {
-        "than training without it": f"study_mixup_plain_{at}",
-        "than adversarial training on clean clips": f"study_mixup_clean_{at}",
+        "training without it": f"study_mixup_plain_{at}",
+        "adversarial training on clean clips": f"study_mixup_clean_{at}",
     }
     parts = [
-        f"{wording.signed(claims[key].effect.estimate)} mAP {than} ({claims[key].verdict})"
-        for than, key in rest.items()
+        f"{wording.signed(claims[key].effect.estimate)} mAP against {other} ({_found(claims[key])})"
+        for other, key in rest.items()
         if key in claims
     ]
-    return f"{sentence}{f'; mixup has {wording.listed(parts)}' if parts else ''}."
+    return f"{sentence}{f'; it has {wording.listed(parts)}' if parts else ''}."
+
+
+def _found(claim: Claim) -> str:
+    return "significant" if direction(claim) else "not significant"
 
 
 def _two_models(claims: Mapping[str, Claim]) -> list[str]:
@@ -115,19 +119,33 @@ def _verdict(against: Mapping[str, Claim], protects: Mapping[str, Claim]) -> str
     seeds = f"over {min(claim.n for claim in against.values())} seeds"
     if sides == {"not supported"}:
         start = "mixup protects, but " if plain == {"supported"} else ""
-        tail = "" if plain in ({"supported"}, set()) else _unprotected(plain)
+        tail = _unprotected(plain) if len(plain) == 1 else ""
         return f"No, {seeds}: {start}adversarial training protects better{tail}."
     if sides == {"supported"} and plain <= {"supported"}:
         return f"Yes, {seeds}: mixup protects better."
-    if len(sides) > 1:
+    if sides == {"supported", "not supported"}:
         return f"Not settled {seeds}: it depends on whether epochs or passes are equal."
+    if len(sides) > 1:
+        return f"Not settled {seeds}: {_apart(against)}."
     return f"Undecided {seeds}."
 
 
+def _apart(against: Mapping[str, Claim]) -> str:
+    """What each way to match says. That one is significant and the other not is no difference."""
+    words = {
+        1: "mixup protects better",
+        -1: "adversarial training protects better",
+        0: "no difference is significant",
+    }
+    return ", ".join(f"at equal {at} {words[direction(claim)]}" for at, claim in against.items())
+
+
 def _unprotected(plain: Set[str]) -> str:
-    if plain == {"not supported"}:
-        return ", and mixup makes the model less robust than training without it"
-    return ", and mixup gives no significant protection"
+    return {
+        "supported": "",
+        "not supported": ", and mixup makes the model less robust than training without it",
+        "undecided": ", and mixup gives no significant protection",
+    }[next(iter(plain))]
 
 
 def _gap(claim: Claim) -> str:
@@ -139,5 +157,5 @@ def _gap(claim: Claim) -> str:
 def _price(claim: Claim) -> str:
     share = 1 - claim.effect.estimate
     if share <= 1:
-        return f"{wording.percent(share)} of the forward and backward passes"
-    return f"{wording.times(share)} the forward and backward passes"
+        return f"{wording.percent(share)} of adversarial training's forward and backward passes"
+    return f"{wording.times(share)} adversarial training's forward and backward passes"

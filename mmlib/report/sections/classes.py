@@ -6,6 +6,7 @@ from mmlib.report import figures, threats, wording
 from mmlib.report.comparison.correlation import Correlation
 from mmlib.report.comparison.predictors import (
     METRICS,
+    WEAK,
     Prediction,
 )
 from mmlib.report.findings import Findings, main_runs
@@ -30,7 +31,7 @@ def classes(inputs: Inputs, findings: Findings) -> Section | None:
     caption = (
         f"One dot per class of run {run.name}, {threats.NAMES[shown[0].threat]} at the headline"
         " budget, with the least-squares line. The paper claims a falling line: classes further to"
-        " the right lose less. A flat cloud means that the metric predicts nothing."
+        " the right lose less. A flat cloud shows no such line."
     )
     blocks = [Block("panels", panels, caption), Block("table", table)]
     return Section("classes", "Which classes break", blocks)
@@ -81,9 +82,11 @@ def _table(inputs: Inputs, findings: Findings) -> Table | None:
             "Correlation over classes between each metric and the share of its AP that a class"
             " retains when all modalities of the run are attacked; the paper claims that it is"
             " above 0. Partial r controls for clean AP and class size. A metric predicts when the"
-            " intervals of r and of partial r both lie above 0, each row taken alone; the claims"
-            " below are corrected for their number. Undefined: the metric is the same for all"
-            f" classes, or defined for too few. {meanings}.{_unmeasured(inputs, findings)}"
+            " intervals of r and of partial r both lie above 0, and does not when either lies below"
+            f" {WEAK}, each row taken alone; the claims below are corrected for their number."
+            " Classes are taken as independent, which those that share clips or resemble one"
+            " another are not quite. Undefined: the metric is the same for all classes, or defined"
+            f" for too few. {meanings}.{_unmeasured(inputs, findings)}"
         ),
     )
 

@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from mmlib.report import examples, wording
 from mmlib.report.cards import FOLDER
+from mmlib.report.comparison.predictors import WEAK
 from mmlib.report.comparison.verdict import EQUAL, NO_VERDICT, NOT_TESTED, Claim
 from mmlib.report.findings import NOISE_KEY, Findings, main_runs
 from mmlib.report.inputs import Inputs
@@ -60,10 +61,13 @@ def claims(findings: Findings, confidence: float) -> Section | None:
     listed = wording.listed([f"“{title}”" for title in untested])
     intro = (
         "Each effect is defined so that the claim says it is above 0. ● supported: it is, ○ not"
-        " supported: it is below 0, ◐ undecided: too few clips, classes or seeds to tell. Holm's p,"
+        " supported: it is below 0, ◐ undecided: these clips, classes or seeds do not tell, which"
+        " does not mean that there is no effect. Holm's p,"
         f" corrected for all rows with a p, decides: a verdict asks p < {level:.2g}. Intervals are"
         " each row's own, not corrected, so that a row can be undecided although its interval"
-        f" excludes 0. A claim that two figures are about equal allows {EQUAL:g} either way. – no"
+        f" excludes 0. A claim that two figures are about equal allows {EQUAL:g} either way, and is"
+        " not supported where they differ by more. A correlation is ● where r and partial r are"
+        f" above 0, ○ where either is below {WEAK}. – no"
         " verdict: two models trained in different ways, one seed: no verdict on the method, which"
         " takes the study's several seeds. – not tested: what the claim is about was all but"
         " absent. Rows without a p are counts. n counts clips; for"

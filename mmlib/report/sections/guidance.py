@@ -41,7 +41,7 @@ def guidance(inputs: Inputs) -> list[Block]:
         return [Block("table", table)]
     text = (
         f"Guidance by {weak}: not tested: {NOT_TESTED}. Fewer than {wording.percent(ENOUGH)} of the"
-        " anchors and of the λ are drawn otherwise, too few for any effect to show beside the luck"
+        " anchors and of the λ are drawn otherwise: an effect in proportion would drown in the luck"
         " of a seed."
     )
     return [Block("table", table), Block("text", text)]

@@ -65,11 +65,12 @@ def _table(seen: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Table | Non
         return None
     heads = [Head(heading) for heading, _ in columns.values()]
     return Table(
-        title="How visible and audible the attacks are",
+        title="How far the attacks move the clips",
         head=(Head("attack at the headline budget", "word"), *heads),
         rows=rows,
         caption="Means over the eval clips, from the lowest run to the highest. The higher the"
-        " decibels and SSIM, the harder the attack is to notice; |δ| is a share of full scale.",
+        " decibels and SSIM, the smaller the change; what people notice was not tested. |δ| is a"
+        " share of full scale.",
     )
 
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from mmlib.evaluation.threat_card import scales
+from mmlib.metrics.ranking import present_mean, random_average_precision
 from mmlib.metrics.scores.jackknife import FEW_POSITIVES
 from mmlib.report import figures, threats, wording
 from mmlib.report.figures import Line
@@ -15,6 +14,8 @@ from mmlib.report.sections.worst_case import worst_case
 from mmlib.report.tables import PAPER, PAPER_AUDIO_NET, PAPER_ROWS, Cell, Group, Head, Row, Table
 from mmlib.runtime.arrays import Array
 
+# Of simulated 95 % intervals 0.92 held the truth with 40 recordings, 0.88 with 20. [choice]
+FEW_RECORDINGS = 30
 STORED = {"log_mel": "float16 log-mel", "waveform": "int16 samples"}
 
 
@@ -118,8 +119,8 @@ def _area(run: Run, condition: str) -> Cell:
 def _scores_caption(inputs: Inputs, partial: bool, compared: bool) -> str:
     text = (
         f"Beside mAP: the {wording.percent(inputs.params.score.confidence)} interval over clips of"
-        f" what a larger set would give.{_few_positives(inputs)} Stored: mAP after the attacked"
-        " clip is rounded to uint8 frames and"
+        f" what a larger set would give.{_recordings(inputs)}{_few_positives(inputs)} Stored: mAP"
+        " after the attacked clip is rounded to uint8 frames and"
         f" {STORED[inputs.params.attack.domain]}. d′ is √2 Φ⁻¹(AUC). Area: the mean of mAP over the"
         " logarithm of the budget, from the smallest to the largest of the sweep, as a share of"
         " clean mAP."
@@ -130,6 +131,21 @@ def _scores_caption(inputs: Inputs, partial: bool, compared: bool) -> str:
             " badly, or as well, as possible."
         )
     return text + (" The paper's attacked d′ do not follow from its AUC." if compared else "")
+
+
+def _recordings(inputs: Inputs) -> str:
+    """What the intervals take as independent, where several clips were cut from one recording."""
+    clips, recordings = (
+        next((run.value("set", key) for run in inputs.runs), None)
+        for key in ("scored", "recordings")
+    )
+    if clips is None or recordings is None or recordings == clips:
+        return ""
+    few = ", and so few make them too narrow" if recordings < FEW_RECORDINGS else ""
+    return (
+        f" The {wording.count(clips)} clips come from {wording.count(recordings)} recordings, which"
+        f" all intervals take as the independent units{few}."
+    )
 
 
 def _few_positives(inputs: Inputs) -> str:
@@ -143,8 +159,8 @@ def _few_positives(inputs: Inputs) -> str:
         return ""
     return (
         f" {wording.count(few)} of {wording.count(len(there))} classes have fewer than"
-        f" {FEW_POSITIVES} positive clips: that raises mAP, which can then lie above its interval;"
-        " the interval allows for it only as far as so few clips can tell."
+        f" {FEW_POSITIVES} positive clips: that raises mAP and the area, which can then lie above"
+        " their intervals; these allow for it only as far as so few clips can tell."
     )
 
 
@@ -165,7 +181,7 @@ def _score(inputs: Inputs, run: Run, condition: str, key: str) -> Cell:
 
 def robustness(inputs: Inputs) -> Section | None:
     """mAP against the budget, one panel per threat."""
-    chance = _chance(inputs)
+    chance = chance_level(inputs)
     drawn = [run for run in inputs.runs if any(threat in run.curve for threat in threats.NAMES)]
     panels = []
     for threat, title in threats.NAMES.items():
@@ -184,9 +200,9 @@ def robustness(inputs: Inputs) -> Section | None:
     caption = (
         "mAP on the eval clips against the budget of the attack: the higher a line stays, the more"
         f" robust the model. Bands: {wording.percent(inputs.params.score.confidence)} intervals"
-        " over clips. Dotted: random noise of equal norm; the gap between a dotted line"
-        " and its solid one is what the attack gains over noise. Below chance, true tags are ranked"
-        " last."
+        " over clips, each budget's own. Dotted: random noise of equal norm; the gap between a"
+        " dotted line and its solid one is what the attack gains over noise. Chance: the mean over"
+        " random rankings; below it, true tags rank lower than by chance."
         f"{scales(inputs.params.attack)}"
     )
     marks = (("noise of equal norm", rule("muted", "1.6 2.6")), ("chance", rule("muted", "6 3")))
@@ -210,10 +226,11 @@ def _positives(inputs: Inputs) -> Array | None:
     return next((r.classwise["n_eval"] for r in inputs.runs if "n_eval" in r.classwise), None)
 
 
-def _chance(inputs: Inputs) -> float | None:
-    """mAP of a random ranking: the mean share of positives over the classes that have any."""
-    clips = inputs.manifest.get("clips", {}).get("eval", {}).get("count")
+def chance_level(inputs: Inputs) -> float | None:
+    """The mAP that random rankings have on average, over the classes that have a positive."""
+    clips = next((run.value("set", "scored") for run in inputs.runs), None)
+    clips = clips or inputs.manifest.get("clips", {}).get("eval", {}).get("count")
     positives = _positives(inputs)
     if not clips or positives is None or not (positives > 0).any():
         return None
-    return float(np.mean(positives[positives > 0]) / clips)
+    return present_mean(random_average_precision(positives, int(clips)))

@@ -148,11 +148,11 @@ def _gaps(study: Study) -> Table:
         rows=rows,
         caption=(
             "Differences in mAP, paired by seed and by clip; attacked: all modalities, at the"
-            f" headline budget. Each interval is the hull of two {confidence} intervals: Student's"
-            f" t over the seeds ({freedom} degrees of freedom), and the jackknife over clips of the"
-            " mean over the seeds. With so few seeds the first is wide: an interval that contains 0"
-            " means that this study cannot tell. Intervals are not corrected for their number; the"
-            " verdicts below are (Holm)."
+            f" headline budget. Each interval is the hull of three {confidence} intervals:"
+            f" Student's t over the seeds ({freedom} degrees of freedom), the jackknife over clips"
+            " of the mean over the seeds, and one that adds both variances. With so few seeds the"
+            " first is wide: an interval that contains 0 means that this study cannot"
+            " tell. Intervals are not corrected for their number; the verdicts below are (Holm)."
         ),
     )
 

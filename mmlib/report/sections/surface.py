@@ -14,7 +14,7 @@ TOTALS = {
     "A": "audio alone: (1, 0)",
     "V": "video alone: (0, 1)",
     "halved": "both, half each: (½, ½)",
-    "shared": "both, best split for each clip: (x, 1 − x)",
+    "shared": "both, best split that was found: (x, 1 − x)",
     "AV": "the paper's A+V, a total of 2: (1, 1)",
 }
 
@@ -69,7 +69,8 @@ def _totals(runs: list[Run]) -> Table:
         caption=(
             "mAP under attack. The total of a perturbation is the sum, over modalities, of the"
             " share of that modality's headline budget that it spends; the first four attackers"
-            " have a total of 1. Mean split of the shared budget:"
+            " have a total of 1. The split is looked for clip by clip; where the same split for all"
+            " clips, one of the three rows above, leaves less, it is taken. Mean split:"
             f" {'; '.join(splits)}. {' '.join(equal)}"
         ),
     )
