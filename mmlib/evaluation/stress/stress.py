@@ -72,8 +72,7 @@ def measure(
         scratch,
         worker_count() if alone else 1,
     )
-    parts = [rows[first : first + CHUNK] for first in range(0, len(rows), CHUNK)]
-    chunks = [Chunk(number, tuple(part.tolist()), job) for number, part in enumerate(parts)]
+    chunks = _chunks(rows, job)
     left = [chunk for chunk in chunks if not chunk.finished]
     for _ in map_ordered(stress_chunk, left, label="stress", workers=alone):
         pass
@@ -82,6 +81,11 @@ def measure(
     tables = score(chunks, split, listed, confidence=confidence, origins=origins)
     scratch.finish()
     return tables
+
+
+def _chunks(rows: Indices, job: Job) -> list[Chunk]:
+    parts = [rows[first : first + CHUNK] for first in range(0, len(rows), CHUNK)]
+    return [Chunk(number, tuple(part.tolist()), job) for number, part in enumerate(parts)]
 
 
 def _check_classes(places: Places, runs: tuple[str, ...], split: ShardSet) -> None:
