@@ -1,8 +1,10 @@
 """Reading speed of training shards beside other layouts of the same bytes.
 
 Every row copies all clips of a warm file into one array, on one thread, row group by row group
-where there are any; "ours" is what `ShardReader` does. A ratio is taken within a round. Below: one
-clip at random, and shuffled epochs of float32 batches from `ShardSet`.
+where there are any; "ours" is what `ShardReader` does. A ratio is taken within a round. Pixels are
+noise, which nothing makes smaller; those stored as JPEG are smooth, as pictures are, and their GB
+are those of the pixels. Below: one clip at random, and shuffled epochs of float32 batches from
+`ShardSet`.
 """
 
 import argparse
@@ -45,25 +47,45 @@ LAYOUT = Layout(
     clip_samples=160000,
 )
 GROUP = 16
+JPEG_QUALITY = 95
 Copy = Callable[[], None]
 
 
-def write_ours(folder: Path, clips: int) -> Bytes:
-    """Write a shard and its manifest; return the frames, (N, bytes a clip)."""
-    rng = np.random.default_rng(0)
+def noise(clips: int) -> Bytes:
+    """Frames without any structure, (N, T, H, W, 3)."""
+    shape = (clips, *LAYOUT.frames.shape)
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def smooth(clips: int) -> Bytes:
+    """Frames of slow gradients under a little noise, (N, T, H, W, 3)."""
+    rng = np.random.default_rng(1)
+    coarse = torch.from_numpy(rng.random((clips * LAYOUT.frames.shape[0], 3, 7, 7)))
+    size = LAYOUT.frames.shape[1:3]
+    fine = torch.nn.functional.interpolate(coarse, size=size, mode="bicubic", align_corners=True)
+    pixels = 255 * fine.permute(0, 2, 3, 1).numpy()
+    pixels += rng.normal(0, 4, pixels.shape)
+    return pixels.clip(0, 255).astype(np.uint8).reshape(clips, *LAYOUT.frames.shape)
+
+
+def write_ours(folder: Path, frames: Bytes, quality: int | None = None) -> Bytes:
+    """Write a shard of the frames and its manifest; return them, (N, bytes a clip)."""
+    clips, rng = len(frames), np.random.default_rng(0)
     log_mel = rng.random((clips, *LAYOUT.log_mel.shape)).astype(np.float16)
-    frames = rng.integers(0, 256, (clips, *LAYOUT.frames.shape), dtype=np.uint8)
     labels = np.zeros((clips, len(LAYOUT.classes)), np.uint8)
     ids = [f"clip {number}" for number in range(clips)]
     rows = [ShardRow(ids[n], ids[n], labels[n], log_mel[n], frames[n], None) for n in range(clips)]
-    write_shard(folder / "ours.parquet", LAYOUT, rows)
+    folder.mkdir(exist_ok=True)
+    layout = LAYOUT.model_copy(update={"jpeg_quality": quality})
+    write_shard(folder / "ours.parquet", layout, rows)
     files = {"count": clips, "sha256": ids_hash(ids), "files": {"ours.parquet": clips}}
     manifest = {
         "classes": LAYOUT.classes,
         "task": LAYOUT.task,
         "mel": {},
         "audio": {"frames": 400, "bands": 64},
-        "video": {"frames": 16, "height": 112, "width": 112},
+        "video": {"frames": 16, "height": 112, "width": 112}
+        | ({} if quality is None else {"jpeg_quality": quality}),
         "clips": {"train": files},
         "failed": {},
     }
@@ -76,11 +98,18 @@ def peers(folder: Path, frames: Bytes) -> dict[str, Copy]:
     out = np.empty_like(frames)
     clips, width = frames.shape
     reader = ShardReader(folder / "ours.parquet")
+    pictures = ShardReader(folder / "jpeg/ours.parquet")
+
+    def read(source: ShardReader) -> None:
+        for group in range(clips // GROUP):
+            found = source.read(group, "frames").reshape(-1, width)
+            out[group * GROUP : (group + 1) * GROUP] = found
 
     def ours() -> None:
-        for group in range(clips // GROUP):
-            found = reader.read(group, "frames").reshape(-1, width)
-            out[group * GROUP : (group + 1) * GROUP] = found
+        read(reader)
+
+    def jpeg() -> None:
+        read(pictures)
 
     def first() -> None:
         nonlocal reader
@@ -131,6 +160,7 @@ def peers(folder: Path, frames: Bytes) -> dict[str, Copy]:
     return {
         "ours": ours,
         "ours, first reading: checksums verified": first,
+        f"ours, frames as JPEG of quality {JPEG_QUALITY}, decoded": jpeg,
         "same, no checksums, mapped": fixed("plain.parquet", memory_map=True, pre_buffer=False),
         "same, no checksums, pyarrow's defaults": fixed("plain.parquet"),
         "same with zstd": fixed("zstd.parquet"),
@@ -158,9 +188,13 @@ def measure(copies: dict[str, Copy], rounds: int) -> dict[str, Floats]:
 def epochs(folder: Path, rounds: int) -> list[list[str]]:
     """Clips a second in shuffled float32 batches of 32, streamed and from memory."""
     rows = []
-    for name, gigabytes in {"streamed": "0", "in memory": "100"}.items():
+    for name, place, gigabytes in (
+        ("streamed", folder, "0"),
+        ("in memory", folder, "100"),
+        ("streamed, JPEG", folder / "jpeg", "0"),
+    ):
         os.environ["MMLIB_CACHE_GB"] = gigabytes
-        clips = ShardSet(folder, "train")
+        clips = ShardSet(place, "train")
         rates = []
         for epoch in range(rounds + 1):
             start = time.perf_counter()
@@ -191,7 +225,10 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        frames = write_ours(folder, arguments.clips // GROUP * GROUP)
+        clips = arguments.clips // GROUP * GROUP
+        frames = write_ours(folder, noise(clips))
+        write_ours(folder / "jpeg", smooth(clips), JPEG_QUALITY)
+        sizes = [(folder / name).stat().st_size for name in ("ours.parquet", "jpeg/ours.parquet")]
         seconds = measure(peers(folder, frames), arguments.rounds)
         ours = seconds["ours"]
         rows = [
@@ -204,6 +241,7 @@ def main() -> None:
         ]
         print(f"{len(frames)} clips of 16 x 112 x 112 x 3, {arguments.rounds} rounds, 1 thread")
         print(table(["scan and copy", "GB/s", "time / ours"], rows))
+        print(f"a shard with JPEG has {sizes[1] / sizes[0]:.2f} of the bytes")
         print(f"\none clip at random: {quartiles(random_clip(folder, 10), '{:.1f}')} ms\n")
         print(table(["shuffled batches, log-mel and frames", "clips/s"], epochs(folder, 5)))
 

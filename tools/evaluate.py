@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ from mmlib.params.whole import file as whole
 from mmlib.runtime import stage
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.settings import read, validate
+from mmlib.runtime.stores import is_address
 from mmlib.sources.catalogue import clip_list
-from tools import profiles
+from tools import profiles, watched
 from tools.fitted import signals
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -102,7 +104,7 @@ def _row(options: argparse.Namespace) -> ModelRow:
         "code": path if place.endswith(".py") else str(FRESH),
         "weights": str(Path(options.weights).resolve()) if options.weights else str(FRESH),
         "classes": str(Path(options.classes).resolve()) if options.classes else str(BY_NAME),
-        "options": _pairs(options.options),
+        "options": watched.absolute(_pairs(options.options)),
     }
     return validate(ModelRow, values, Path("MODEL"))
 
@@ -143,15 +145,16 @@ def _lay_params(path: Path, options: argparse.Namespace, name: str, row: ModelRo
     """Write the params of the evaluation: those here, for one model, the folder and its signals."""
     shutil.copy2(ROOT / "params.yaml", path)
     profiles.apply(f"folder own_model {options.profiles}", ROOT / "profiles", path)
-    clips = Path(options.clips).expanduser().resolve()
-    table = clips / "labels.csv" if clips.is_dir() else clips
-    data = {"path": str(clips), "watch": str(table if table.is_file() else clips)}
     shard: dict[str, Any] = {"untrained_classes": "keep"}
     if options.seconds:
         shard["seconds"] = options.seconds
-    _set(path, {"data": data, "shard": shard})
+    _set(path, {"data": _data(options.clips), "shard": shard})
     params = whole.load(path)
-    net: Any = make(row, clip_list(params.data, params.seed).classes)
+    classes = clip_list(params.data, params.seed).classes
+    # As the stages will: a path relative to this folder is found out now.
+    with watched.reading() as read_files, chdir(path.parent):
+        net: Any = make(row, classes)
+    made = {**row.model_dump(mode="json"), "watched": watched.fingerprints(row, read_files)}
     fitted = signals(net.inputs, read(path))
     waveform = "mel" in fitted["shard"]
     fitted["shard"]["seconds"] = max(fitted["shard"]["seconds"], options.seconds or 0.0)
@@ -160,14 +163,26 @@ def _lay_params(path: Path, options: argparse.Namespace, name: str, row: ModelRo
         attack["eps"] = options.eps
     if attack["domain"] == "waveform" and params.attack.domain != "waveform":
         attack["scale"] = {"audio": AUDIBLE}
-    _set(path, {**fitted, "attack": attack, "models": {name: row.model_dump(mode="json")}})
+    _set(path, {**fitted, "attack": attack}, {name: made})
     whole.load(path)
 
 
-def _set(path: Path, values: Mapping[str, Any]) -> None:
+def _data(folder: str) -> dict[str, str]:
+    """What section data says of the folder of clips, which may be on an object store."""
+    if is_address(folder):
+        return {"path": folder}
+    clips = Path(folder).expanduser().resolve()
+    table = clips / "labels.csv" if clips.is_dir() else clips
+    return {"path": str(clips), "watch": str(table if table.is_file() else clips)}
+
+
+def _set(path: Path, values: Mapping[str, Any], models: Mapping[str, Any] | None = None) -> None:
+    """Change some params; rows of `models`, where given, take the place of those there."""
     yaml = profiles.round_trip_yaml()
     document = yaml.load(path.read_text(encoding="utf-8"))
     _merge(document, values)
+    if models is not None:
+        document["models"] = models
     with path.open("w", encoding="utf-8") as stream:
         yaml.dump(document, stream)
 

@@ -4,7 +4,6 @@ What would spoil an attack unseen is refused before any attack: outputs that are
 without a gradient, outputs that hang on the batch, on chance or on the calls before.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,7 +12,6 @@ from torch import Tensor, nn
 from mmlib.batch import Batch
 from mmlib.models.own import OwnModel, logits_of
 from mmlib.models.users_code import users_code
-from mmlib.runtime.arrays import Bools
 from mmlib.runtime.errors import UserError
 
 _SAME = 1e-6
@@ -32,8 +30,7 @@ def admit(model: OwnModel, clips: Batch) -> None:
     """
     with torch.no_grad():
         inputs = model.fitted(clips)
-    output = _output(model.net, inputs)
-    logits = logits_of(output)
+    logits = logits_of(_of_several(model.net, inputs))
     _shape(logits, model.net.classes, len(next(iter(inputs.values()))))
     _untouched(model.net, inputs)
     _logits_not_probabilities(model.net, inputs, logits)
@@ -43,23 +40,6 @@ def admit(model: OwnModel, clips: Batch) -> None:
     _branches(model, clips)
     for name in inputs:
         _gradient(model, clips, name)
-
-
-def admit_missing(model: OwnModel, present: Mapping[str, Mapping[str, Bools]]) -> None:
-    """Refuse clips without a track that the net does not call optional.
-
-    `present`: split -> modality -> (N,), which clips have it.
-    """
-    optional = getattr(model.net, "optional", ())
-    for split, tracks in present.items():
-        for name in model.modalities:
-            lacking = int((~tracks[name]).sum())
-            if lacking and name not in optional:
-                raise UserError(
-                    f"{lacking} clips of the split {split} have no {name}: set "
-                    "shard.missing_modality to drop, or, where the net can do without, give it "
-                    f'optional = ("{name}",) (such a clip is silent or black)'
-                )
 
 
 def _call(what: str, function: Any, *arguments: Any) -> Any:
@@ -74,6 +54,21 @@ def _output(net: nn.Module, inputs: Batch, of: str = "") -> Any:
 
 def _logits(net: nn.Module, inputs: Batch, of: str = "") -> Tensor:
     return logits_of(_output(net, inputs, of))
+
+
+def _of_several(net: nn.Module, inputs: Batch) -> Any:
+    """Its output; what raises for several clips, but not for one, is told."""
+    try:
+        return _output(net, inputs)
+    except UserError as error:
+        try:
+            _output(net, {name: tensor[:1] for name, tensor in inputs.items()})
+        except UserError:
+            raise error from None
+        raise UserError(
+            "its forward takes one clip alone, and clips come several at once: call what it does "
+            f"for each of x.split(1), and torch.cat the logits; {error}"
+        ) from error
 
 
 def _shape(logits: Tensor, classes: Any, clips: int) -> None:
@@ -134,9 +129,12 @@ def _logits_not_probabilities(net: nn.Module, inputs: Batch, logits: Tensor) -> 
         # A net may well refuse what no clip can be.
         loud = _logits(net, {name: tensor.abs() for name, tensor in noise.items()})
     outputs = torch.cat([logits, loud])
-    if not bool(((outputs >= 0) & (outputs <= 1)).all()):
+    totals = outputs.sum(1)
+    # Of any scale: as per cent, too.
+    even = bool(((totals - totals[0]).abs() < 1e-3 * totals[0].abs()).all())
+    summed = outputs.shape[1] > 1 and even and bool((outputs >= 0).all())
+    if not summed and not bool(((outputs >= 0) & (outputs <= 1)).all()):
         return
-    summed = outputs.shape[1] > 1 and bool(((outputs.sum(1) - 1).abs() < 1e-3).all())
     kind = "softmax" if summed else "sigmoid"
     raise UserError(
         f"its outputs are probabilities, as of a {kind}: return what goes into the {kind}, since "

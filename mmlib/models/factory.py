@@ -5,7 +5,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from mmlib.models.contract import Frames, LogMel, Waveform
-from mmlib.models.users_code import contained, users_code
+from mmlib.models.users_code import contained, uncompiled, users_code
 from mmlib.params.training import FRESH, ModelRow
 from mmlib.runtime.errors import UserError
 from mmlib.threats import MODALITIES
@@ -25,20 +25,22 @@ _FOLDERS: set[Path] = set()
 """Those of the users' files that this process has imported."""
 
 
-def make(row: ModelRow, classes: Sequence[str]) -> nn.Module:
+def make(row: ModelRow, classes: Sequence[str], seed: int = 0) -> nn.Module:
     """Call the row's factory for data of these classes; the net comes in eval mode, on the CPU.
 
-    Weights that the factory draws are the same ones every time. UserError for a factory that is not
-    there, that raises, or whose net does not declare what docs/own_models.md asks for.
+    Weights that the factory draws are the same ones every time, but for another seed. UserError for
+    a factory that is not there, that raises, or whose net does not declare what docs/own_models.md
+    asks for.
     """
     weights = None if Path(row.weights) == FRESH else Path(row.weights)
-    with contained(), users_code(f"the factory {row.factory}"):
+    with contained(seed), uncompiled(), users_code(f"the factory {row.factory}"):
         net = find(row)(weights, list(classes), **row.options)
     net = _bare(net)
     if not isinstance(net, nn.Module):
         kind = f"the class {net.__name__}" if isinstance(net, type) else type(net).__name__
         raise UserError(f"the factory {row.factory} returns {kind}: return an nn.Module")
-    _declared(net)
+    with users_code("its inputs and classes"):
+        _declared(net)
     with users_code("its eval()"):
         net.eval()
     return net
@@ -80,6 +82,22 @@ def source(row: ModelRow) -> Path:
     except TypeError:  # a functools.partial, or an object that is called
         file = getattr(sys.modules[row.module], "__file__", None)
     return Path(file or row.module)
+
+
+def neighbours(file: Path, modules: Iterable[str]) -> list[Path]:
+    """The files beside a factory's, or below, that these modules were imported from."""
+    folder, ours = file.resolve().parent, {"mmlib", "stages", "tools"}
+    places = (
+        getattr(sys.modules.get(name), "__file__", None)
+        for name in modules
+        if name.partition(".")[0] not in ours
+    )
+    found = {Path(place).resolve() for place in places if place}
+    return sorted(
+        path
+        for path in found - {file.resolve()}
+        if path.is_relative_to(folder) and "site-packages" not in path.parts
+    )
 
 
 def _imported(file: Path) -> Any:
@@ -149,8 +167,11 @@ def _declared(net: Any) -> None:
         twice = next(name for name in classes if list(classes).count(name) > 1)
         raise UserError(f"its classes hold {twice!r} twice: give each output a name of its own")
     optional = getattr(net, "optional", ())
-    if not set(optional) <= set(inputs):
-        raise UserError(f"its optional is {optional!r}: name inputs that clips may lack")
+    if not isinstance(optional, list | tuple | set) or not set(optional) <= set(inputs):
+        raise UserError(
+            f"its optional is {optional!r}: a tuple of the inputs that clips may lack, such as "
+            f'("{next(iter(inputs))}",), or ()'
+        )
     tensors = (*net.named_parameters(), *net.named_buffers())
     lazy = [n for n, t in tensors if isinstance(t, UninitializedParameter | UninitializedBuffer)]
     if lazy:

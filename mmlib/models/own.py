@@ -146,10 +146,11 @@ def logits_of(output: Any) -> Tensor:
 
 
 def _marks(row: ModelRow) -> dict[str, str]:
-    """Fingerprints of the files that make the net: its code and its weights."""
+    """Fingerprints of the files that make the net: its code, its weights, what it reads besides."""
     code = Path(row.code) if row.file else source(row)
     files = sorted(code.rglob("*.py")) if code.is_dir() else [code]
-    return {str(path): fingerprint(path) for path in (*files, Path(row.weights))}
+    others = [Path(row.weights), *map(Path, row.watched)]
+    return {str(path): fingerprint(path) for path in (*files, *others)}
 
 
 def _imprint(net: nn.Module) -> list[float]:

@@ -165,6 +165,9 @@ class ModelRow(Section):
     weights: str
     classes: str
     options: dict[str, Any]
+    watched: dict[str, str] = Field(default_factory=dict)
+    """Other files that make the net -> their fingerprints: `make evaluate` writes them, so that a
+    change of one is a change of the row."""
 
     @property
     def file(self) -> Path | None:

@@ -126,17 +126,20 @@ def _checks(inputs: Inputs, run: Run) -> str:
 
 
 def _reproduce(inputs: Inputs, run: Run) -> str:
-    rows: Mapping[str, BaseModel] = {
-        **inputs.params.train,
-        **inputs.params.retrain,
-        **inputs.params.models,
+    params = inputs.params
+    sections: Mapping[str, Mapping[str, BaseModel]] = {
+        "train": params.train,
+        "retrain": params.retrain,
+        "models": params.models,
     }
-    row = rows.get(run.name)
-    settings = {
-        "seed": inputs.params.seed,
-        "row": row and row.model_dump(mode="json"),
-        "attack": inputs.params.attack.model_dump(mode="json"),
-    }
+    settings: dict[str, Any] = {"seed": params.seed}
+    for name, rows in sections.items():
+        if run.name in rows:
+            settings[name] = {run.name: rows[run.name].model_dump(mode="json")}
+    if run.name in params.models:  # whose declared inputs these were set for
+        settings["decode"] = params.decode.model_dump(mode="json")
+        settings["shard"] = params.shard.model_dump(mode="json")
+    settings["attack"] = params.attack.model_dump(mode="json")
     return f"`dvc repro` with, in params.yaml:\n\n```yaml\n{_yaml(settings)}```"
 
 

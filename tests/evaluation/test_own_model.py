@@ -104,6 +104,19 @@ def admit(folder: Path, name: str, domain: str = "log_mel", **changes: Any) -> P
     return folder / name
 
 
+def test_a_file_that_the_adapter_imports_must_be_watched_too(folder: Path) -> None:
+    (folder / "nets").mkdir()
+    (folder / "nets/wrapping.py").write_text(ADAPTER, encoding="utf-8")
+    (folder / "nets/mine.py").write_text("from wrapping import again\n", encoding="utf-8")
+    of: dict[str, Any] = {"factory": "nets/mine.py:again"}
+    with pytest.raises(
+        UserError, match=r"models\.own: it imports nets/wrapping\.py, .* nets as code"
+    ):
+        admit(folder, "own", code="nets/mine.py", **of)
+    description = read_json(admit(folder, "own", code="nets", **of).with_suffix(".json"))
+    assert "nets/wrapping.py" in description["architecture"]["sha256"]
+
+
 @pytest.mark.parametrize("domain", ["log_mel", "waveform"])
 @pytest.mark.parametrize("splits", [False, True])
 def test_the_same_net_breaks_as_the_pipeline_s_own(folder: Path, splits: bool, domain: str) -> None:
@@ -183,9 +196,8 @@ def drawn(weights, classes):
     return net
 """
     (folder / "adapter.py").write_text(ADAPTER + more, encoding="utf-8")
-    path = admit(folder, "own", factory="adapter.py:drawn")
     with pytest.raises(UserError, match="makes a net of other weights each time: seed"):
-        checkpoint.load(path)
+        admit(folder, "own", factory="adapter.py:drawn")
 
 
 @pytest.mark.parametrize(
@@ -229,7 +241,7 @@ def test_lazy_layers_and_missing_declarations_are_refused() -> None:
         ("inputs", {"audio": nets.PICTURES}, "must be Waveform or LogMel"),
         ("classes", None, "it must have classes"),
         ("classes", ["a", "a"], "hold 'a' twice"),
-        ("optional", ("words",), "name inputs that clips may lack"),
+        ("optional", ("words",), "a tuple of the inputs that clips may lack"),
     ):
         net: Any = nets.Kept()
         setattr(net, name, value)

@@ -52,3 +52,16 @@ class OverItsPeak(NoEmbedding):
     def forward(self, batch: Batch) -> Any:
         peak = batch["audio"].abs().amax(1, keepdim=True)
         return self.logits({**batch, "audio": batch["audio"] / peak})
+
+
+class OneClip(NoEmbedding):
+    """Written for one clip at a time."""
+
+    def forward(self, batch: Batch) -> Any:
+        assert len(batch["audio"]) == 1
+        return self.logits(batch)
+
+
+class PerCent(NoEmbedding):
+    def forward(self, batch: Batch) -> Any:
+        return 100 * self.logits(batch).softmax(1)

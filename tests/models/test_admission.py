@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from mmlib.batch import Batch, LabelledBatch
-from mmlib.models.admission import admit, admit_missing
+from mmlib.models.admission import admit
+from mmlib.models.admitting import admit_missing
 from mmlib.models.naming import columns
 from mmlib.models.own import OwnModel
 from mmlib.models.predict import predict
@@ -104,6 +105,10 @@ def test_a_net_that_keeps_the_contract_is_admitted(kind: type[nn.Module], seed: 
         ),
         (odd_nets.Labels, "outputs are int64: return the logits themselves"),
         (odd_nets.KeptOutputs, "in another order differ"),
+        (
+            odd_nets.OneClip,
+            "takes one clip alone.* torch.cat the logits; its forward raised Assert",
+        ),
         (odd_nets.TwoArguments, "it is called with one argument, a dict"),
         (nets.OtherDevice, "on two devices"),
         (nets.Raises, "raised KeyError: 'sound'"),

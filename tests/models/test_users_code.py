@@ -1,6 +1,7 @@
 """Files as users write them: made into a net, or refused in one line that says what to do."""
 
 import random
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from mmlib.params.training import BY_NAME, FRESH, ModelRow
 from mmlib.runtime.errors import UserError
 
 NET = """
-import functools, random, sys
+import functools, os, random, sys, warnings
 import numpy as np
 import torch
 from torch import nn
@@ -78,6 +79,39 @@ def test_a_partial_in_a_package_is_found_in_its_file(
         assert source(row(FRESH, factory=f"net_of_a_package:{function}")) == file
 
 
+COMPILED = """
+def never(graph, inputs):
+    raise AssertionError("compiled")
+
+
+class Parts(Net):
+    def __init__(self, weights, classes):
+        super().__init__(None, classes)
+        self.layer = torch.compile(self.layer, backend=never)
+        if weights:
+            self.load_state_dict(torch.load(weights, weights_only=True))
+
+    @torch.compile(backend=never)
+    def forward(self, batch):
+        once = torch.compile(lambda x: 2 * x, backend=never)
+        return once(self.layer(batch["audio"].mean(1)))
+"""
+
+
+def test_what_is_compiled_inside_a_net_runs_as_it_is_written(tmp_path: Path) -> None:
+    """Its weights keep the names that they were saved by."""
+    file, weights = written(tmp_path, COMPILED), tmp_path / "net.pth"
+    held = {"layer._orig_mod.weight": torch.ones(2, 4), "layer._orig_mod.bias": torch.zeros(2)}
+    torch.save(held, weights)
+    try:
+        for _ in range(2):
+            net = make(row(file, "Parts", weights=str(weights)), ["a", "b"])
+            found = net({"audio": torch.ones(3, 5, 4)})
+            torch.testing.assert_close(found, torch.full((3, 2), 8.0))
+    finally:
+        torch.compiler.set_stance("default")
+
+
 def test_files_beside_two_nets_may_have_one_name(tmp_path: Path) -> None:
     for name, value in (("one", 1), ("two", 2)):
         file = written(tmp_path / name, "from layers import value\nNet.value = value\n")
@@ -94,9 +128,13 @@ def drawing(weights, classes):
     net = Net(weights, classes)
     net.drawn = [float(torch.rand(1)), np.random.rand(), random.random()]
     torch.set_default_dtype(torch.float64)
+    os.chdir("/")
+    warnings.simplefilter("error")
+    torch.use_deterministic_algorithms(True)
     return net
 """
     file, drawn, threads = written(tmp_path, more), [], torch.get_num_threads()
+    folder, filters = Path.cwd(), list(warnings.filters)
     for seed in (1, 2):
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002
@@ -106,6 +144,8 @@ def drawing(weights, classes):
     assert drawn[0] == drawn[1]
     assert (torch.is_grad_enabled(), torch.get_default_dtype()) == (True, torch.float32)
     assert torch.get_num_threads() == threads
+    assert (Path.cwd(), warnings.filters) == (folder, filters)
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 @pytest.mark.parametrize(
@@ -116,10 +156,24 @@ def drawing(weights, classes):
         ("sys.exit(2)\n", r"ends the process \(exit status 2\): a script's command line"),
         ("def factory(weights): pass\n", r"called as factory\(weights, classes, \*\*options\)"),
         ("def factory(w, c): return torch.zeros(1).to('cuda:9')\n", r"leave \.cuda\(\) and"),
-        ("def factory(w, c): open('names.txt')\n", r"begin the path with Path\(__file__\)"),
+        ("def factory(w, c): open('cuda.txt')\n", r"begin the path with Path\(__file__\)"),
         ("def factory(w, c): return Net\n", "returns the class Net: return an nn.Module"),
         ("def factory(w, c): return Net().to('meta')\n", "weights have no values .layer.weight is"),
         ("def factory(w, c): return Net(), {}\n", "returns tuple: return an nn.Module"),
+        (
+            "def factory(w, c): raise EOFError('EOF when reading a line')\n",
+            "nobody answers in a stage",
+        ),
+        (
+            "def factory(w, c):\n    net = Net()\n    net.optional = None\n    return net\n",
+            r"a tuple of the inputs that clips may lack, such as \(\"audio\",\)",
+        ),
+        (
+            "class Odd(Net):\n    def __getattr__(self, name):\n        if name == 'optional':\n"
+            "            raise KeyError(name)\n        return super().__getattr__(name)\n"
+            "def factory(w, c): return Odd()\n",
+            "its inputs and classes raised KeyError: 'optional'",
+        ),
         ("def factory(w, c): return Net(w, ())\n", "in their order, not an empty one"),
         ("def factory(w, c): return Net(w, (1, 2))\n", "in their order, not of int"),
         ("def factory(w, c) return Net()\n", "SyntaxError"),
@@ -150,8 +204,18 @@ def test_what_is_wrong_is_one_line_that_says_what_to_do(
     ("held", "said"),
     [
         ({"module.layer.weight": torch.ones(2, 4)}, "take `module.` off the names"),
-        ({"model": {"layer.bias": torch.ones(2)}}, "holds a dict around the weights"),
+        ({"model": {"layer.bias": torch.ones(2)}}, r"holds a dict around .*\['model'\]"),
+        ({"epoch": 3, "net": {"layer.bias": torch.ones(2)}}, r"torch.load\(...\)\['net'\]"),
+        (
+            {"_orig_mod.layer.weight": torch.ones(2, 4), "_orig_mod.layer.bias": torch.ones(2)},
+            "take `_orig_mod.` off the names",
+        ),
+        ({"weight": torch.ones(2, 4), "bias": torch.ones(2)}, "put `layer.` before the names"),
         ({"layer.weight": torch.ones(2, 5)}, "Missing key.*layer.bias"),
+        (
+            {"layer.weight": torch.ones(527, 4), "layer.bias": torch.ones(527)},
+            "the file has 527 there and the net 2: where that is the number of classes",
+        ),
         (nn.Linear(2, 2), "the file holds a whole net, not its tensors"),
         (b"<html>404</html>", "cut short or of another kind"),
         (b"", "cut short or of another kind"),

@@ -57,4 +57,8 @@ def test_a_model_of_one_s_own_says_who_makes_it(root: Path) -> None:
     own = settings.model_copy(update={"train": {}, "retrain": {}, "models": models})
     (text,) = cards(inputs.load(own, root)).values()
     assert "made by `mine.py:make`" in text
-    assert "width: 3" in text
+    block = text.partition("```yaml\n")[2].partition("```")[0]
+    said = YAML(typ="safe").load(block)
+    assert {key: said["models"]["audio"][key] for key in row} == row
+    assert said["shard"]["seconds"] == own.shard.seconds
+    assert said["decode"]["fps"] == own.decode.fps

@@ -69,6 +69,10 @@ def test_params_are_set_to_what_the_net_declares(params: Path) -> None:
     assert found.data.watch == str(params.parent / "clips/labels.csv")
 
 
+def test_clips_on_an_object_store_are_named_as_they_are() -> None:
+    assert evaluate._data("s3://clips/set") == {"path": "s3://clips/set"}
+
+
 def test_a_net_of_log_mel_keeps_the_signals_of_params(params: Path) -> None:
     found, ours = load(laid(params, model=f"{ADAPTER}:heard")), load(ROOT / "params.yaml")
     assert found.attack.domain == "log_mel"
@@ -90,6 +94,66 @@ def test_what_can_be_imported_here_can_be_in_the_folder(
     here = params.parent.resolve()
     expected = [here / "evaluations/mine", here, here / "src", Path("/elsewhere")]
     assert [Path(place) for place in places] == expected
+
+
+READER = """
+import json
+from pathlib import Path
+from own_part import HEARD
+
+
+def factory(weights, classes, settings):
+    classes = json.loads(Path(__file__).with_name("names.json").read_text())
+    assert json.loads(Path(settings).read_text())["width"] == 8
+    return HEARD(weights, classes)
+"""
+
+
+def test_files_that_the_net_is_made_of_are_watched(params: Path) -> None:
+    """What its file imports and reads, and what options name: not what is installed."""
+    net = params.parent / "net"
+    net.mkdir()
+    (net / "mine.py").write_text(READER, encoding="utf-8")
+    (net / "own_part.py").write_text(
+        f"import sys\nsys.path.append({str(ROOT)!r})\n"
+        "from tests.pipeline.own_net import heard as HEARD\n",
+        encoding="utf-8",
+    )
+    (net / "names.json").write_text('["Rain", "Siren"]', encoding="utf-8")
+    (params.parent / "width.json").write_text('{"width": 8}', encoding="utf-8")
+    arguments = ("--options", "settings=width.json")
+    row = load(laid(params, *arguments, model="net/mine.py:factory")).models["mine"]
+    assert row.options == {"settings": str((params.parent / "width.json").resolve())}
+    ours = {Path(place).name: mark for place, mark in row.watched.items()}
+    assert {"own_part.py", "names.json", "width.json"} <= set(ours)
+    assert not {"mine.py", "torch", "own.py", "start.json"} & set(ours)
+    assert not [place for place in row.watched if "site-packages" in place]
+    (net / "names.json").write_text('["Rain", "Siren", "Bird"]', encoding="utf-8")
+    again = load(laid(params, *arguments, model="net/mine.py:factory")).models["mine"]
+    # This process has imported own_part already: a command does once.
+    same = row.watched.keys() & again.watched.keys()
+    changed = {Path(place).name for place in same if row.watched[place] != again.watched[place]}
+    assert changed == {"names.json"}
+
+
+def test_a_path_that_no_stage_will_find_is_told_before_the_first(params: Path) -> None:
+    (params.parent / "work").mkdir()
+    (params.parent / "names.json").write_text("[]", encoding="utf-8")
+    net = "def factory(weights, classes): return open('names.json')\n"
+    (params.parent / "mine.py").write_text(net, encoding="utf-8")
+    with pytest.raises(UserError, match=r"begin the path with Path\(__file__\)"):
+        laid(params.parent / "work/params.yaml", model="mine.py:factory")
+
+
+def test_rows_of_our_params_are_left_out(params: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They name files relative to another folder, and are evaluated there."""
+    ours = load(laid(params)).models["mine"].model_dump(mode="json")
+    elsewhere = params.parent / "root"
+    shutil.copytree(ROOT / "profiles", elsewhere / "profiles")
+    shutil.copy(ROOT / "params.yaml", elsewhere)
+    evaluate._set(elsewhere / "params.yaml", {}, {"theirs": ours})
+    monkeypatch.setattr(evaluate, "ROOT", elsewhere)
+    assert load(laid(params)).runs == ("mine",)
 
 
 @pytest.mark.parametrize(

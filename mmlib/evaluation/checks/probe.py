@@ -1,7 +1,7 @@
 """Attacks of the checks' own, on a few eval clips of a run, beside what its sweep did to them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from mmlib.batch import Batch, Forward
 from mmlib.evaluation.checks import scores as score_checks
 from mmlib.evaluation.checks.outcome import Outcome
 from mmlib.params.attacks import Attack
-from mmlib.runtime.arrays import Floats32
+from mmlib.runtime.arrays import Floats32, Indices
 from mmlib.runtime.seeds import derive
 
 _UNIVERSAL_STEPS = 5
@@ -37,6 +37,16 @@ class Probe:
     settings: Attack
     attacked: Tensor
     seed: int
+
+    def part(self, places: Indices) -> "Probe":
+        """The probe of some of its clips."""
+        chosen = torch.from_numpy(places).to(self.labels.device)
+        return replace(
+            self,
+            inputs={name: values[chosen] for name, values in self.inputs.items()},
+            labels=self.labels[chosen],
+            attacked=self.attacked[chosen],
+        )
 
     def run(self, attack: Callable[..., Batch], **settings: Any) -> Tensor:
         """The logits (B, K) after another attack under the same threat."""

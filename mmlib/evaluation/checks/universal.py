@@ -30,16 +30,19 @@ def check_universal(probed: Probe, run: AttackedRun, rows: Indices, wanted: int)
     """Fit one perturbation on `wanted` clips, and apply it to the probed ones, `rows` of the run's.
 
     Fitted on clips of the split val; where eval alone has clips, or waveforms, on its other
-    recordings.
+    recordings, and where all of eval is probed, on those of every second recording.
     """
     if run.settings.domain == "waveform" or _FIT_SPLIT not in filled_splits(run.shards):
         source, pool = run, _apart(run.clips, rows)
+        if not len(pool):
+            kept = _every_second(run.clips, rows)
+            probed, rows, pool = probed.part(kept), rows[kept], np.delete(rows, kept)
     else:
         source = replace(run, clips=ShardSet(run.shards, _FIT_SPLIT))
         pool = np.arange(len(source.clips))
     if not len(pool):
-        split = source.clips.split
-        return Outcome("universal_split", "warn", f"not measured: no clips in {split} to fit it on")
+        message = f"not measured: no other recording in {source.clips.split} to fit it on"
+        return Outcome("universal_split", "warn", message)
     fitted = pool[drawn(len(pool), wanted, derive(probed.seed, "universal"))]
     batch = source.gather(fitted, MODALITIES)
     fit_on = [(batch.inputs, batch.labels)]
@@ -52,6 +55,12 @@ def _apart(clips: ShardSet, rows: Indices) -> Indices:
     """The rows of all clips whose recording none of the given rows is cut from."""
     sources = np.array(clips.source_ids)
     return np.flatnonzero(~np.isin(sources, sources[rows]))
+
+
+def _every_second(clips: ShardSet, rows: Indices) -> Indices:
+    """Places among the rows: those of every second recording, the first one's too."""
+    _, recordings = np.unique(np.array(clips.source_ids)[rows], return_inverse=True)
+    return np.flatnonzero(recordings % 2 == 0)
 
 
 def _ids(clips: ShardSet, rows: Indices) -> dict[str, list[str]]:
