@@ -8,15 +8,15 @@ from mmlib.media.files import inherited, unnamed_file, url
 from mmlib.media.log import Log
 from mmlib.runtime.arrays import Bytes, Ints16
 
-_LIMITS = Limits(timeout_s=300.0, memory_mb=4000)
-_Options = dict[str, str | int]
-_VIDEO: dict[str, _Options] = {
+LIMITS = Limits(timeout_s=300.0, memory_mb=4000)
+Options = dict[str, str | int]
+VIDEO: dict[str, Options] = {
     "mp4": {"vcodec": "libx264", "preset": "veryfast", "crf": 23, "x264-params": "threads=1"},
     "webm": {"vcodec": "libvpx-vp9", "crf": 33, "b:v": 0, "deadline": "good", "cpu-used": 5},
 }
-_AUDIO: dict[str, _Options] = {"mp4": {"acodec": "aac"}, "webm": {"acodec": "libopus"}}
-_REPEATABLE: _Options = {"map_metadata": -1, "fflags": "+bitexact", "threads": 1}
-_CONTAINER: dict[str, _Options] = {
+AUDIO: dict[str, Options] = {"mp4": {"acodec": "aac"}, "webm": {"acodec": "libopus"}}
+REPEATABLE: Options = {"map_metadata": -1, "fflags": "+bitexact", "threads": 1}
+CONTAINER: dict[str, Options] = {
     "mp4": {"f": "mp4", "movflags": "+faststart"},
     "webm": {"f": "webm"},
 }
@@ -37,11 +37,11 @@ def encode(
     them may be None, for a file without that track. `container` is "mp4" (H.264 + AAC) or "webm"
     (VP9 + Opus). Sample 0 and frame 0 share time 0. MediaError when ffmpeg fails.
     """
-    if container not in _CONTAINER:
-        raise ValueError(f"container {container!r}: known are {', '.join(_CONTAINER)}")
+    if container not in CONTAINER:
+        raise ValueError(f"container {container!r}: known are {', '.join(CONTAINER)}")
     if frames is None and pcm is None:
         raise ValueError("nothing to encode: neither frames nor sound")
-    options: _Options = {**_CONTAINER[container], **_REPEATABLE}
+    options: Options = {**CONTAINER[container], **REPEATABLE}
     log = Log()
     with unnamed_file(_bytes(frames)) as pictures, unnamed_file(_bytes(pcm)) as sound:
         inputs = []
@@ -49,24 +49,29 @@ def encode(
             size = "{1}x{0}".format(*frames.shape[1:3])
             raw = {"f": "rawvideo", "pix_fmt": "rgb24", "s": size, "r": fps}
             inputs.append(ffmpeg.input(url(pictures), **raw))
-            options |= {**_VIDEO[container], "pix_fmt": "yuv420p", "flags:v": "+bitexact"}
+            options |= {**VIDEO[container], "pix_fmt": "yuv420p", "flags:v": "+bitexact"}
         if pcm is not None:
             raw = {"f": "s16le", "ar": sample_rate_hz, "ac": 1 if pcm.ndim == 1 else pcm.shape[1]}
             inputs.append(ffmpeg.input(url(sound), **raw))
-            options |= {**_AUDIO[container], "b:a": f"{audio_kbps}k", "flags:a": "+bitexact"}
+            options |= {**AUDIO[container], "b:a": f"{audio_kbps}k", "flags:a": "+bitexact"}
         with unnamed_file() as result:
             graph = ffmpeg.output(*inputs, url(result), **options).global_args(*GLOBAL_ARGUMENTS)
             status = run(
                 graph.compile(cmd=binary(), overwrite_output=True),
-                limits=_LIMITS,
+                limits=LIMITS,
                 inherited=inherited(pictures, sound, result),
                 on_line=log.read,
             )
-            if status != 0:
-                error = log.errors[0] if log.errors else f"ffmpeg ended with status {status}"
-                raise MediaError("encode", error)
+            refuse_failure(status, log)
             result.seek(0)
             return result.read()
+
+
+def refuse_failure(status: int, log: Log) -> None:
+    """Raise MediaError "encode" where ffmpeg did not end well, with its first complaint."""
+    if status != 0:
+        error = log.errors[0] if log.errors else f"ffmpeg ended with status {status}"
+        raise MediaError("encode", error)
 
 
 def _bytes(array: Bytes | Ints16 | None) -> bytes:

@@ -86,6 +86,27 @@ def training(lines: Sequence[Line], *, y_label: str, name: str, label: str) -> M
         return theme.to_svg(figure, name, label)
 
 
+def curves(
+    lines: Sequence[Line],
+    *,
+    x_label: str,
+    ticks: Sequence[tuple[float, str]],
+    name: str,
+    label: str,
+) -> Markup:
+    """mAP against anything, one line per run with its band; `ticks` are places on x and texts."""
+    with theme.style():
+        figure = theme.new_figure(NARROW, 2.5)
+        axes = figure.subplots()
+        for line in lines:
+            _draw(axes, line)
+        axes.set_xticks([place for place, _ in ticks], [text for _, text in ticks])
+        axes.set_ylim(0, _ceiling(lines))
+        axes.set_xlabel(x_label)
+        axes.set_ylabel("mAP")
+        return theme.to_svg(figure, name, label)
+
+
 def scatter(
     x: Floats,
     y: Floats,

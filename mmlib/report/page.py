@@ -25,6 +25,7 @@ from mmlib.report.sections.goals import goals
 from mmlib.report.sections.measured import lede, measured
 from mmlib.report.sections.off import off
 from mmlib.report.sections.results import robustness, scores
+from mmlib.report.sections.stress import stress
 from mmlib.report.sections.study import study
 from mmlib.report.sections.surface import surface
 from mmlib.report.sections.theorem import theorem
@@ -56,6 +57,7 @@ def render(inputs: Inputs, findings: Findings, answers: Sequence[Answer]) -> str
         theorem(inputs),
         goals(inputs),
         transfer(inputs),
+        stress(inputs),
         classes(inputs, findings),
         retraining(inputs),
         blend(inputs),

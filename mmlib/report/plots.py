@@ -8,6 +8,7 @@ import numpy as np
 from mmlib.report.inputs import Inputs
 from mmlib.report.sections.goals import HEADINGS, mean_success, read_goals
 from mmlib.report.sections.transfer import read_matrices
+from mmlib.report.stressed import Stressed
 from mmlib.runtime.storage import Table, csv_text, significant
 
 
@@ -19,6 +20,7 @@ def tables(inputs: Inputs) -> dict[str, str]:
         "drop.csv": drop_csv(inputs),
         "goals.csv": goals_csv(inputs),
         "transfer.csv": transfer_csv(inputs),
+        "stress.csv": stress_csv(inputs),
     }
 
 
@@ -85,6 +87,22 @@ def transfer_csv(inputs: Inputs) -> str:
         for cells in _rows(table, "threat", "eps", "source", "target", "mAP")
     ]
     return csv_text(["row", "threat", "eps", "source", "target", "mAP"], rows)
+
+
+def stress_csv(inputs: Inputs) -> str:
+    """plots/stress.csv: mean mAP over all kinds of corruption, one row per run, threat, severity.
+
+    Severity 0 is the clean clips; no rows where stage stress is off.
+    """
+    found = Stressed.read(inputs)
+    rows = [
+        (run.name, threat, *map(_cell, point))
+        for run in found.runs
+        for threat in run.threats
+        if (line := found.by_severity(run, threat))
+        for point in zip(line.x, line.y, strict=True)
+    ]
+    return csv_text(["run", "threat", "severity", "mAP"], rows)
 
 
 def _rows(table: Table, *columns: str) -> Iterator[tuple[str, ...]]:

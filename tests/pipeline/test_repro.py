@@ -30,15 +30,16 @@ STALE = {
     ("attack.steps", "3"): each("attack") | {"check", "theorem@mid"},
     ("checks.queries", "12"): {"check"},
     ("theorem.search.rounds", "3"): {"theorem@mid"},
-    ("train.mid.epochs", "3"): {"train@mid", "blend@blend", "check"},
-    ("train.audio.epochs", "3"): {"train@audio", "check"},
-    ("retrain.mixup.epochs", "2"): {"retrain@mixup", "check"},
+    ("train.mid.epochs", "3"): {"train@mid", "blend@blend", "check", "stress"},
+    ("train.audio.epochs", "3"): {"train@audio", "check", "stress"},
+    ("retrain.mixup.epochs", "2"): {"retrain@mixup", "check", "stress"},
+    ("stress.clips", "20"): {"stress"},
     ("temperature.rule.gamma", "0.5"): {"temperature@temperature"},
     ("geometry.points", "300"): each("geometry"),
-    ("score.confidence", "0.9"): each("score") | {"theorem@mid"},
+    ("score.confidence", "0.9"): each("score") | {"theorem@mid", "stress"},
     ("shard.mel.bands", "32"): {"shard"},
     ("shard.video.jpeg_quality", "95"): {"shard"},
-    ("decode.fps", "3.0"): {"decode"},
+    ("decode.fps", "3.0"): {"decode", "stress"},
     ("data.events.size", "72"): {"download"},
     ("report.title", "x"): set(),
     ("study.seeds", "2"): set(),
@@ -48,7 +49,8 @@ STALE = {
     ("model.csn.width", "8"): TRAIN | {"blend@blend"},
     ("blend.to_epoch", "1"): {"blend@blend"},
     ("embed.batch_size", "32"): each("embed"),
-    ("seed", "1"): {"download", "check", "theorem@mid", "retrain@mixup", "retrain@adversarial"}
+    ("seed", "1"): {"download", "check", "theorem@mid", "stress"}
+    | {"retrain@mixup", "retrain@adversarial"}
     | TRAIN
     | {"blend@blend"}
     | each("attack")

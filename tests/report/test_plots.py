@@ -15,10 +15,10 @@ from ruamel.yaml import YAML
 
 from mmlib.params.whole import file as whole
 from mmlib.report import inputs, plots
-from tests.report import fake_project
+from tests.report import fake_project, fake_stress
 from tests.report.fake_project import REPOSITORY
 
-IDS = ("robustness", "training", "loss", "convexity_against_drop")
+IDS = ("robustness", "stress", "training", "loss", "convexity_against_drop")
 TEMPLATES = sorted((REPOSITORY / ".dvc/plots").glob("*.json"))
 
 
@@ -53,6 +53,7 @@ def drawn(root: Path, *arguments: str) -> dict[str, dict[str, Any]]:
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished project under git: all runs in HEAD, all but one in the working tree."""
     root = fake_project.write(tmp_path_factory.mktemp("plots"), examples=False)
+    fake_stress.write(root, rows_of_params(root))
     shutil.copy(REPOSITORY / "dvc.yaml", root)
     shutil.copytree(REPOSITORY / ".dvc/plots", root / ".dvc/plots")
     shutil.copy(REPOSITORY / ".dvc/config", root / ".dvc")
@@ -79,6 +80,7 @@ def test_every_row_of_train_and_retrain_is_drawn(root: Path) -> None:
     labels = [_labels(specs[name]) for name in IDS]
     assert labels == [
         ("budget, share of full scale", "mAP"),
+        ("severity", "mAP"),
         ("epoch", "mAP"),
         ("epoch", "loss"),
         ("kappa (convexity)", "relative drop of AP, all modalities attacked"),

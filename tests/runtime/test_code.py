@@ -16,7 +16,7 @@ from mmlib.sources.fetched_clip import fetch_clip
 from mmlib.sources.youtube import fetch
 from tests.conftest import ROOT
 
-RESUMING = ("download", "decode", "shard", "train", "retrain", "attack", "study")
+RESUMING = ("download", "decode", "shard", "train", "retrain", "attack", "stress", "study")
 
 
 def names(*files: Path) -> set[str]:

@@ -19,6 +19,7 @@ from mmlib.params.report import Report
 from mmlib.params.retraining import RetrainRun, Temperature
 from mmlib.params.score import Score
 from mmlib.params.shard import Shard
+from mmlib.params.stress import Stress
 from mmlib.params.study import Study
 from mmlib.params.training import Augment, Blend, ModelRow, ModelSizes, Optimiser, TrainRun
 from mmlib.params.transfer import Transfer
@@ -51,6 +52,7 @@ class Params(Section):
     theorem: Theorem
     goals: Goals
     transfer: Transfer
+    stress: Stress
     report: Report
     study: Study
 

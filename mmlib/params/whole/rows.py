@@ -65,6 +65,9 @@ def _named_runs(params: "Params") -> Iterable[str]:
             yield f"{key} names {run!r}, which has no row in train, retrain or models"
         elif (found := params.modalities(run)) not in (None, modalities):
             yield _unlike(key, run, found or (), modalities)
+    for run in params.stress.named:
+        if run not in params.runs:
+            yield f"stress.runs names {run!r}, which has no row in train, retrain or models"
 
 
 def _threatened(params: "Params") -> Iterable[str]:

@@ -35,6 +35,12 @@ def faults(params: "Params") -> Iterable[str]:
     tau = params.temperature.rule.tau
     if tau is not None and tau not in params.geometry.tau:
         yield f"temperature.rule.tau is {tau:g}, which geometry.tau does not measure"
+    for shift in params.stress.shifts_s if params.stress.runs else ():
+        if abs(shift) >= params.shard.seconds:
+            yield (
+                f"stress.shifts_s holds {shift:g}, but clips are shard.seconds "
+                f"({params.shard.seconds:g}) long: nothing would be left of the sound; leave it out"
+            )
 
 
 def _signals(params: "Params") -> Iterable[str]:

@@ -52,6 +52,8 @@ def _of_project(inputs: Inputs, shown: Collection[str]) -> Iterator[Off]:
         yield Off("Perturbations made for another model", _transfer(inputs))
     if "study" not in shown:
         yield Off("Comparison over several seeds", STUDY)
+    if "stress" not in shown and inputs.runs:
+        yield Off("Noise, codecs and timing", _stress(inputs))
     if "checks" not in shown and inputs.runs:
         yield Off("Checks", _not_there("metrics/checks.json", "check"))
     if "clips" not in shown:
@@ -63,6 +65,15 @@ STUDY = (
     " study, which trains every method under several seeds, is off: “make profile NAME=study”"
     " switches it on, and “dvc repro” adds its tables to this page."
 )
+
+
+def _stress(inputs: Inputs) -> str:
+    if inputs.params.stress.runs:
+        return _not_there("metrics/stress/means.csv", "stress")
+    return (
+        "What corruption, re-encoding and bad timing do without an attacker was not measured,"
+        " because stress.runs in params.yaml is empty: “make profile NAME=stress” names all runs."
+    )
 
 
 def _not_there(file: str, stage: str) -> str:

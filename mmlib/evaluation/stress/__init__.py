@@ -1,0 +1,1 @@
+"""Runs on clips that nobody attacked: corrupted, encoded again, out of time."""

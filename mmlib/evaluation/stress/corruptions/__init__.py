@@ -1,0 +1,1 @@
+"""Fifteen corruptions of sound and picture in five severities, drawn by code alone."""
