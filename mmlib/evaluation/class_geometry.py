@@ -35,9 +35,11 @@ class RunGeometry:
 
     def progress(self) -> Scratch:
         """Where finished blocks are kept."""
-        files = [self.model.with_name(f"{self.model.name}{s}") for s in (".json", ".safetensors")]
+        model = [self.model.with_name(f"{self.model.name}{s}") for s in (".json", ".safetensors")]
         content = Reader(self.embeddings).identity
-        mark = fingerprint(self.settings, self.seed, content, self.shards / MANIFEST_NAME, *files)
+        # Only the spaces below the penultimate one need all of these.
+        files = [path for path in (*model, self.shards / MANIFEST_NAME) if path.is_file()]
+        mark = fingerprint(self.settings, self.seed, content, *files)
         return Scratch(f"geometry-{self.model.name}", mark)
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from mmlib.runtime import code, sealed
+from mmlib.runtime.errors import UserError
 from mmlib.runtime.shares import share
 
 _BLOCK_BYTES = 1 << 20
@@ -28,7 +29,8 @@ _BLOCK_BYTES = 1 << 20
 def fingerprint(*parts: Any) -> str:
     """Hash params (pydantic sections, JSON values) and the contents of paths into 16 hex digits.
 
-    A `Path` counts by the names and bytes of its files, not by its place or times.
+    A `Path` counts by the names and bytes of its files, not by its place or times. UserError where
+    one is absent.
     """
     digest = hashlib.sha256()
     for part in parts:
@@ -45,9 +47,12 @@ def _hash_path(digest: Any, path: Path) -> None:
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     for file in files:
         digest.update(str(file.relative_to(path)).encode() + b"\0")
-        with file.open("rb") as stream:
-            while block := stream.read(_BLOCK_BYTES):
-                digest.update(block)
+        try:
+            with file.open("rb") as stream:
+                while block := stream.read(_BLOCK_BYTES):
+                    digest.update(block)
+        except FileNotFoundError:
+            raise UserError(f"{file}: no such file; run `dvc repro`, which makes it") from None
 
 
 def write_whole(path: Path, writer: Callable[[Path], None]) -> None:

@@ -114,7 +114,11 @@ class Case:
     new: str
 
 
-SLOWER = ("mmlib/training/loop.py", "return peak * (step + 1)", "return 0.5 * peak * (step + 1)")
+SLOWER = (
+    "mmlib/training/optimiser.py",
+    "return peak * (step + 1)",
+    "return 0.5 * peak * (step + 1)",
+)
 MODELS = ("data/models", "metrics/training")
 CASES = (
     Case(

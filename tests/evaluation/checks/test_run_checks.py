@@ -301,6 +301,7 @@ def test_the_stage_says_failures_and_keeps_every_outcome(
         return [Outcome("gradient_flow", status, "differs by 0.9")]  # type: ignore[arg-type]
 
     monkeypatch.setattr("mmlib.evaluation.checks.check.check_run", checked)
+    monkeypatch.setattr("stages.check.progress", lambda *given: Scratch("check", "here"))
     if on_failure == "stop":
         with pytest.raises(UserError, match=r"1 checks fail: mid: gradient_flow"):
             check.main([])
