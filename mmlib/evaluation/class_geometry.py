@@ -15,6 +15,7 @@ from mmlib.metrics.stored import Embeddings, read_embeddings, read_labels
 from mmlib.params.geometry import Geometry
 from mmlib.runtime.arrays import Floats
 from mmlib.runtime.parquet import Reader
+from mmlib.runtime.paths import checkpoint_files
 from mmlib.runtime.pieces import results
 from mmlib.runtime.scratch import Scratch, fingerprint
 from mmlib.shards.read.manifest import MANIFEST_NAME
@@ -35,10 +36,13 @@ class RunGeometry:
 
     def progress(self) -> Scratch:
         """Where finished blocks are kept."""
-        model = [self.model.with_name(f"{self.model.name}{s}") for s in (".json", ".safetensors")]
         content = Reader(self.embeddings).identity
         # Only the spaces below the penultimate one need all of these.
-        files = [path for path in (*model, self.shards / MANIFEST_NAME) if path.is_file()]
+        files = [
+            path
+            for path in (*checkpoint_files(self.model), self.shards / MANIFEST_NAME)
+            if path.is_file()
+        ]
         mark = fingerprint(self.settings, self.seed, content, *files)
         return Scratch(f"geometry-{self.model.name}", mark)
 

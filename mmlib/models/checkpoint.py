@@ -1,5 +1,6 @@
 """Trained models on disk: weights as safetensors, and the JSON that rebuilds the model."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -104,6 +105,14 @@ def start_encoder(model: Model, modality: str, weights: Path, *, head: bool = Tr
         raise UserError(
             f"{weights}: its {modality} encoder or head is of another kind or size: {fault}"
         ) from None
+
+
+def check_classes(
+    model: Path, description: dict[str, Any], classes: Sequence[str], shards: Path
+) -> None:
+    """UserError where a checkpoint was trained on other classes than the shards have."""
+    if list(classes) != list(description["classes"]):
+        raise UserError(f"{model}: trained on other classes than {shards} has; run `dvc repro`")
 
 
 def read_description(path: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from mmlib.models.base import Model
 from mmlib.models.predict import Prediction, predict
 from mmlib.runtime import parquet
 from mmlib.runtime.parquet import Reader, binary_column, metadata
+from mmlib.runtime.paths import checkpoint_files
 from mmlib.runtime.phases import Phase
 from mmlib.runtime.pieces import finish
 from mmlib.runtime.scratch import Scratch, fingerprint, write_whole
@@ -58,11 +59,10 @@ def embed_run(model: Path, shards: Path, out: Path, batch_size: int) -> None:
     Batches are those of one process whatever shares the work, and each is computed with one thread
     of a CPU. Goes on from finished pieces after a kill.
     """
-    weights = [model.with_name(f"{model.name}{suffix}") for suffix in (".json", ".safetensors")]
     counts = {split: read_manifest(shards)["clips"][split]["count"] for split in _splits(shards)}
     files = [path for split in counts for path in sorted(shards.glob(f"{split}-*.parquet"))]
     clips = [Reader(path).identity for path in files]
-    mark = fingerprint(batch_size, clips, shards / MANIFEST_NAME, *weights)
+    mark = fingerprint(batch_size, clips, shards / MANIFEST_NAME, *checkpoint_files(model))
     scratch = Scratch(f"embed-{model.name}", mark)
     size = max(1, _PIECE_CLIPS // batch_size) * batch_size
     parts = [

@@ -22,6 +22,11 @@ def with_home(written: str | Path) -> Path:
         return Path(written)
 
 
+def checkpoint_files(model: Path) -> list[Path]:
+    """The description and the weights of a checkpoint, which is named without suffix."""
+    return [model.with_name(f"{model.name}{suffix}") for suffix in (".json", ".safetensors")]
+
+
 def project() -> Path:
     """The folder of the project; from within DVC's copy of it, that of the original."""
     here = Path.cwd()

@@ -3,6 +3,10 @@
 import hashlib
 import json
 
+import numpy as np
+
+from mmlib.runtime.arrays import Indices
+
 
 def derive(*parts: int | str, draw: bool = False) -> int:
     """Turn a seed and the names of its use into a seed of 63 bits: derive(2022, "mid", epoch).
@@ -18,3 +22,10 @@ def derive(*parts: int | str, draw: bool = False) -> int:
         text = json.dumps(parts, separators=(",", ":"))
         digest = hashlib.sha256(text.encode()).digest()[:8]
     return int.from_bytes(digest) >> 1
+
+
+def drawn(rows: Indices, wanted: int | None, seed: int) -> Indices:
+    """So many of ascending rows (N,), without repeats, ascending; all of them for None."""
+    if wanted is None or wanted >= len(rows):
+        return rows
+    return np.sort(np.random.default_rng(seed).choice(rows, wanted, replace=False))

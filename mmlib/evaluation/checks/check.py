@@ -44,6 +44,7 @@ from mmlib.params.checks import Checks
 from mmlib.runtime.arrays import Indices
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.parquet import Reader
+from mmlib.runtime.paths import checkpoint_files
 from mmlib.runtime.pieces import results
 from mmlib.runtime.scratch import Scratch, fingerprint
 from mmlib.runtime.seeds import derive
@@ -122,9 +123,7 @@ def progress(
         *(places.attacks / f"{run}{part}.parquet" for run in runs for part in ("", "-examples")),
         *(places.embeddings / f"{run}.parquet" for run in runs),
     ]
-    files = [
-        places.models / f"{run}{suffix}" for run in runs for suffix in (".json", ".safetensors")
-    ]
+    files = [file for run in runs for file in checkpoint_files(places.models / run)]
     content = [Reader(path).identity for path in tables]
     return Scratch("check", fingerprint(runs, attack, checks, seed, floor_db, content, *files))
 

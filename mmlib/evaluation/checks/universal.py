@@ -11,6 +11,7 @@ from mmlib.evaluation.checks.probe import (
     Probe,
     universal_map,
 )
+from mmlib.runtime import seeds
 from mmlib.runtime.arrays import Indices
 from mmlib.runtime.seeds import derive
 from mmlib.shards.read.loader import ShardSet
@@ -22,8 +23,7 @@ _FIT_SPLIT = "val"
 
 def drawn(count: int, wanted: int, seed: int) -> Indices:
     """Rows drawn without repeats, ascending: the same for every run."""
-    chosen = np.random.default_rng(seed).choice(count, min(wanted, count), replace=False)
-    return np.sort(chosen).astype(np.intp)
+    return seeds.drawn(np.arange(count), wanted, seed)
 
 
 def check_universal(probed: Probe, run: AttackedRun, rows: Indices, wanted: int) -> Outcome:

@@ -17,8 +17,9 @@ from mmlib.params.attacks import Attack
 from mmlib.params.goals import Decision, GoalsRun, GoalsSearch
 from mmlib.runtime.arrays import Bools
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.paths import checkpoint_files
 from mmlib.runtime.scratch import Scratch, fingerprint
-from mmlib.runtime.seeds import derive
+from mmlib.runtime.seeds import derive, drawn
 from mmlib.runtime.storage import read_json
 from mmlib.runtime.workers import map_ordered
 from mmlib.shards.read.loader import ShardSet
@@ -46,14 +47,12 @@ def try_goals(
     description = checkpoint.read_description(model)
     threats = _threats(wanted, tuple(description["inputs"]), key)
     clips = ShardSet(shards, SPLIT)
-    if list(clips.classes) != list(description["classes"]):
-        raise UserError(f"{model}: trained on other classes than {shards} has; run `dvc repro`")
+    checkpoint.check_classes(model, description, clips.classes, shards)
     rule = _decider(decision, clips, shards, embeddings)
     aims = aims_of(wanted, clips.classes, rule.known(len(clips.classes)), key)
     inputs = [shards / "manifest.json", *sorted(shards.glob(f"{SPLIT}-*.parquet"))]
-    weights = [model.with_name(f"{model.name}{suffix}") for suffix in (".json", ".safetensors")]
     said = [*map(str, rule.thresholds or ()), rule.top]
-    mark = fingerprint(wanted, search, attack, seed, said, *inputs, *weights)
+    mark = fingerprint(wanted, search, attack, seed, said, *inputs, *checkpoint_files(model))
     plan = Plan(model, shards, attack, search, rule, seed, Scratch(f"goals-{model.name}", mark))
     pieces = [
         (plan, tuple(range(first, min(first + attack.batch_size, len(clips)))))
@@ -108,8 +107,8 @@ def _attacked(
     plan: Plan, threats: Sequence[str], aims: Sequence[tuple[Aim, Stake]], clips: ShardSet
 ) -> Iterator[Tried]:
     """Attack what is at stake under each threat, finished parts aside, and yield each aim."""
-    drawn = [_drawn(plan, aim, at) for aim, at in aims]
-    work = {threat: _parts(plan, threat, aims, drawn, clips) for threat in threats}
+    chosen = [_drawn(plan, aim, at) for aim, at in aims]
+    work = {threat: _parts(plan, threat, aims, chosen, clips) for threat in threats}
     every = [part for parts in work.values() for part in parts]
     left = [part for part in every if not plan.scratch.has(part.name)]
     name = plan.model.name
@@ -123,24 +122,25 @@ def _attacked(
 
 def _drawn(plan: Plan, aim: Aim, at: Stake) -> list[int]:
     """The clips at stake, or as many of them as are wanted, drawn by the seed; ascending."""
-    wanted = plan.search.clips
-    if wanted is None or wanted >= len(at.rows):
-        return [int(row) for row in at.rows]
     seed = derive(plan.seed, "goals", aim.goal, str(aim.hidden), str(aim.injected))
-    return sorted(np.random.default_rng(seed).choice(at.rows, wanted, replace=False).tolist())
+    rows: list[int] = drawn(at.rows, plan.search.clips, seed).tolist()
+    return rows
 
 
 def _parts(
     plan: Plan,
     threat: str,
     aims: Sequence[tuple[Aim, Stake]],
-    drawn: Sequence[Sequence[int]],
+    chosen: Sequence[Sequence[int]],
     clips: ShardSet,
 ) -> list[Part]:
     """The drawn clips that have an attacked modality, with their aims, in parts of a batch."""
     there: Bools = np.any([clips.present[name] for name in THREATS[threat]], axis=0)
     items = [
-        (row, aim) for (aim, _), rows in zip(aims, drawn, strict=True) for row in rows if there[row]
+        (row, aim)
+        for (aim, _), rows in zip(aims, chosen, strict=True)
+        for row in rows
+        if there[row]
     ]
     size = plan.attack.batch_size
     cuts = [items[first : first + size] for first in range(0, len(items), size)]

@@ -20,8 +20,9 @@ from mmlib.params.decode import Decode
 from mmlib.params.stress import Stress
 from mmlib.runtime.arrays import Indices
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.paths import checkpoint_files
 from mmlib.runtime.scratch import Scratch, fingerprint
-from mmlib.runtime.seeds import derive
+from mmlib.runtime.seeds import derive, drawn
 from mmlib.runtime.workers import map_ordered, worker_count
 from mmlib.shards.read.loader import ShardSet
 
@@ -90,21 +91,16 @@ def _chunks(rows: Indices, job: Job) -> list[Chunk]:
 
 def _check_classes(places: Places, runs: tuple[str, ...], split: ShardSet) -> None:
     for run in runs:
-        classes = checkpoint.read_description(places.models / run)["classes"]
-        if list(classes) != list(split.classes):
-            raise UserError(
-                f"{places.models / run}: trained on other classes than {places.shards} has; run "
-                "`dvc repro`"
-            )
+        model = places.models / run
+        description = checkpoint.read_description(model)
+        checkpoint.check_classes(model, description, split.classes, places.shards)
 
 
 def _chosen(split: ShardSet, wanted: int | None, seed: int, common_with: Path) -> Indices:
     """Places of the clips that are scored, ascending: all, or as many drawn without repeats."""
     ids = np.array(split.clip_ids, np.str_)
     rows = np.flatnonzero(shared(ids, split.labels.astype(np.bool_), common_with))
-    if wanted is not None and wanted < len(rows):
-        rng = np.random.default_rng(derive(seed, "stress"))
-        rows = np.sort(rng.choice(rows, wanted, replace=False))
+    rows = drawn(rows, wanted, derive(seed, "stress"))
     if not split.labels[rows].any():
         raise UserError(
             f"stress.clips={wanted}: none of the clips drawn has a label; take more, or all (null)"
@@ -121,9 +117,7 @@ def _mark(
     rows: Indices,
 ) -> str:
     inputs = [places.shards / "manifest.json", *sorted(places.shards.glob(f"{SPLIT}-*.parquet"))]
-    weights = [
-        places.models / f"{run}{suffix}" for run in runs for suffix in (".json", ".safetensors")
-    ]
+    weights = [file for run in runs for file in checkpoint_files(places.models / run)]
     encodes = any(condition.family == ENCODING for condition in conditions(settings))
     media = sorted(places.media.glob(f"{SPLIT}-*.parquet")) if encodes else []
     named: list[Any] = [settings, decode, seed, list(runs), rows.tolist(), ffmpeg.version()]

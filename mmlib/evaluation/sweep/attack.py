@@ -18,6 +18,7 @@ from mmlib.models import (
 )
 from mmlib.params.attacks import Attack
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.paths import checkpoint_files
 from mmlib.runtime.phases import Phase
 from mmlib.runtime.pieces import finish
 from mmlib.runtime.scratch import (
@@ -41,11 +42,10 @@ def attack_split(shards: Path, model: Path, out: Path, settings: Attack, seed: i
     clips = ShardSet(shards, SPLIT)
     if not len(clips):
         raise UserError(f"{shards}: the split {SPLIT} has no clips to attack")
-    if list(clips.classes) != list(description["classes"]):
-        raise UserError(f"{model}: trained on other classes than {shards} has; run `dvc repro`")
+    checkpoint.check_classes(model, description, clips.classes, shards)
     inputs = [shards / "manifest.json", *sorted(shards.glob(f"{SPLIT}-*.parquet"))]
-    weights = [model.with_name(f"{run}{suffix}") for suffix in (".json", ".safetensors")]
-    scratch = Scratch(f"attack-{run}", fingerprint(settings, seed, *inputs, *weights))
+    mark = fingerprint(settings, seed, *inputs, *checkpoint_files(model))
+    scratch = Scratch(f"attack-{run}", mark)
     planar = settings.surface.attacks(run) and len(description["inputs"]) > 1
     chunks = chunks_of(len(clips), shards, model, settings, seed, scratch, planar)
     through_rounds(chunks, attack_chunk, scratch, f"attack {run}")

@@ -22,12 +22,13 @@ from mmlib.models import (
 )
 from mmlib.params.attacks import Attack
 from mmlib.params.checks import RadiusSearch
-from mmlib.runtime.arrays import Bools, Floats
+from mmlib.runtime.arrays import Floats
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.parquet import Reader
+from mmlib.runtime.paths import checkpoint_files
 from mmlib.runtime.pieces import results
 from mmlib.runtime.scratch import Scratch, fingerprint
-from mmlib.runtime.seeds import derive
+from mmlib.runtime.seeds import derive, drawn
 from mmlib.shards.read.loader import ShardSet
 from mmlib.shards.read.manifest import MANIFEST_NAME
 from mmlib.threats import MODALITIES, SINGLE
@@ -67,7 +68,8 @@ def measure(
     parts = []
     for threat, modality in SINGLE.items():
         _check_modalities(alone[modality], {modality}, f"theorem.fused.{fused.name}.{modality}")
-        rows = _drawn(clips.present[modality], search.clips, derive(seed, "theorem"))
+        there = np.flatnonzero(clips.present[modality])
+        rows = drawn(there, search.clips, derive(seed, "theorem")).tolist()
         parts += [
             Part(threat, chunk, shards, (alone[modality], fused), attack, search, seed)
             for chunk in _chunks(rows, attack.batch_size)
@@ -98,21 +100,9 @@ def progress(
     """Where finished parts of the search with these arguments are kept."""
     clips = [Reader(path).identity for path in sorted(shards.glob(f"{SPLIT}-*.parquet"))]
     models = [fused, *(alone[modality] for modality in SINGLE.values())]
-    files = [
-        model.with_name(f"{model.name}{suffix}")
-        for model in models
-        for suffix in (".json", ".safetensors")
-    ]
+    files = [file for model in models for file in checkpoint_files(model)]
     mark = fingerprint(attack, search, seed, clips, shards / MANIFEST_NAME, *files)
     return Scratch(f"theorem-{fused.name}", mark)
-
-
-def _drawn(there: Bools, wanted: int | None, seed: int) -> list[int]:
-    """Rows that have the modality, ascending: all of them, or as many drawn without repeats."""
-    rows = np.flatnonzero(there)
-    if wanted is None or wanted >= len(rows):
-        return [int(row) for row in rows]
-    return sorted(np.random.default_rng(seed).choice(rows, wanted, replace=False).tolist())
 
 
 def _chunks(rows: Sequence[int], size: int) -> list[tuple[int, ...]]:

@@ -23,7 +23,7 @@ from mmlib.params.transfer import UniversalFit
 from mmlib.runtime import parquet
 from mmlib.runtime.arrays import Floats32, Indices
 from mmlib.runtime.scratch import Scratch
-from mmlib.runtime.seeds import derive
+from mmlib.runtime.seeds import derive, drawn
 from mmlib.threats import THREATS
 
 Played = tuple[str, str, float]
@@ -103,10 +103,8 @@ def play_universal(task: UniversalTask) -> None:
 
 def _fit(task: UniversalTask, run: AttackedRun) -> tuple[dict[str, Tensor], Threat]:
     """The perturbation, from clips that the seed draws, the same for every run."""
-    rows: Indices = np.arange(len(run.clips))
-    if task.how.clips is not None and task.how.clips < len(rows):
-        draw = np.random.default_rng(derive(task.seed, "transfer", "universal"))
-        rows = np.sort(draw.choice(rows, task.how.clips, replace=False))
+    seed = derive(task.seed, "transfer", "universal")
+    rows = drawn(np.arange(len(run.clips)), task.how.clips, seed)
     size = task.settings.batch_size
     gathered = [run.gather(rows[first : first + size]) for first in range(0, len(rows), size)]
     threat = run.threat(task.threat, task.multiple, gathered[0].inputs)

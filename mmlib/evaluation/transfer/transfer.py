@@ -26,6 +26,7 @@ from mmlib.params.score import Score
 from mmlib.params.transfer import TransferRow, UniversalFit
 from mmlib.runtime.arrays import Floats32
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.paths import checkpoint_files
 from mmlib.runtime.scratch import Scratch, fingerprint
 from mmlib.runtime.workers import map_ordered
 from mmlib.shards.read.loader import ShardSet
@@ -56,7 +57,7 @@ def measure(
     if not threats:
         raise UserError(f"transfer.rows.{row}: none of its runs can meet its threats")
     targets = Targets({name: models / name for name in chosen}, threats, wanted.multiples)
-    weights = [models / f"{name}{end}" for name in chosen for end in (".json", ".safetensors")]
+    weights = [file for name in chosen for file in checkpoint_files(models / name)]
     alike = wanted.perturbation == "universal"
     splits = {SPLIT, how.fit_on} if alike else {SPLIT}
     read = [path for split in splits for path in shards.glob(f"{split}-*.parquet")]
@@ -90,8 +91,7 @@ class Place(NamedTuple):
 def _threats(model: Path, wanted: TransferRow, clips: ShardSet, shards: Path) -> tuple[str, ...]:
     """The threats of the row that a run can meet."""
     description = checkpoint.read_description(model)
-    if list(clips.classes) != list(description["classes"]):
-        raise UserError(f"{model}: trained on other classes than {shards} has; run `dvc repro`")
+    checkpoint.check_classes(model, description, clips.classes, shards)
     possible = threat_names(tuple(description["inputs"]))
     return tuple(t for t in possible if wanted.threats == "all" or t in wanted.threats)
 
