@@ -29,6 +29,7 @@ UNITS = (
     "params/score.py",
     "params/study.py",
     "params/stress.py",
+    "params/certify.py",
     "params/report.py",
     "params/whole",
     "batch.py",
@@ -43,6 +44,7 @@ UNITS = (
     "sources",
     "metrics/ranking.py",
     "metrics/intervals.py",
+    "metrics/smoothing.py",
     "metrics/stored.py",
     "metrics/geometry",
     "metrics/scores",
@@ -61,6 +63,7 @@ UNITS = (
     "evaluation/transfer",
     "evaluation/stress",
     "evaluation/checks",
+    "evaluation/certify",
     "evaluation/study",
     "report",
 )

@@ -1,11 +1,12 @@
-"""The budgets that section attack gives to a threat, in the attack's domain."""
+"""The budgets that section attack gives to a threat, and the threats that a run can meet."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mmlib.attacks.core.threat import Threat, build_threat
 from mmlib.batch import Batch
 from mmlib.params.attacks import AttackMethod
-from mmlib.threats import THREATS
+from mmlib.runtime.errors import UserError
+from mmlib.threats import THREATS, threat_names
 
 
 def threat_at(
@@ -20,6 +21,24 @@ def threat_at(
         for modality in THREATS[name]
     }
     return build_threat(eps, settings.norm, shapes)
+
+
+def threats_met(wanted: Sequence[str], inputs: Sequence[str], key: str) -> list[str]:
+    """The threats of a row of params.yaml that its run can meet, single ones first.
+
+    `wanted`: "all", or their names; `inputs`: the modalities that the run reads; `key`: the row's
+    place. UserError where it names a threat that the run cannot meet.
+    """
+    possible = threat_names(inputs)
+    if wanted == "all":
+        return possible
+    for threat in wanted:
+        if threat not in possible:
+            raise UserError(
+                f"{key}.threats names {threat}, but the run reads {' and '.join(inputs)} only: "
+                f"it can meet {', '.join(possible)}"
+            )
+    return [threat for threat in possible if threat in wanted]
 
 
 def shapes_of(inputs: Batch) -> dict[str, tuple[int, ...]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import model_validator
 
 from mmlib.params.attacks import Attack
+from mmlib.params.certify import Certify
 from mmlib.params.checks import Checks, Theorem
 from mmlib.params.data import Data
 from mmlib.params.decode import Decode
@@ -53,6 +54,7 @@ class Params(Section):
     goals: Goals
     transfer: Transfer
     stress: Stress
+    certify: Certify
     report: Report
     study: Study
 
