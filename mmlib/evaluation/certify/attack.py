@@ -99,7 +99,7 @@ def _climb(job: Job, clips: Read, threats: Sequence[Threat], loss: str | Crossin
         starts: list[Batch] = [{name: part[name] for name in THREATS[job.threat]}]
         seeds = [derive(job.seed, "certify", clip, job.threat, "attack") for clip in ids]
         aim = loss if isinstance(loss, str) else loss.rows(places.to(clips.labels.device))
-        before = 0.0
+        before: float | Tensor = 1.0
         for at, threat in enumerate(rows(each, places) for each in threats):
             eps = _radius(threat)
             starts += _stretched(part, starts[-1], eps / before) if at else []

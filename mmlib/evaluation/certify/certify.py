@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from mmlib.evaluation.attacked.budgets import threats_met
+from mmlib.evaluation.attacked.domain import input_shapes
 from mmlib.evaluation.attacked.run import SPLIT
 from mmlib.evaluation.certify.attack import PairsTask, attack_all, attack_pairs, chosen
 from mmlib.evaluation.certify.outcome import Attacked, Certified, OfThreat
@@ -115,15 +116,16 @@ class _Work(NamedTuple):
         work = self._replace(job=replace(self.job, decider=rule))
         first, hits, there = work._counts()
         known = rule.known(len(self.clips.classes))
-        sampling = self.job.sampling
-        classes = int((known & self.labels.any(0)).sum())
-        alpha = joint(sampling.alpha, len(self.rows) * classes)
+        sampling, clips = self.job.sampling, len(self.rows)
+        every = joint(sampling.alpha, clips * int(known.sum()))
         decisions, together = (
             _certain(decide(first, sampling.n0, hits, sampling.n, chance), there, known)
-            for chance in (sampling.alpha, alpha)
+            for chance in (sampling.alpha, every)
         )
-        scores = _unmoved(bound(hits, sampling.n, alpha), decisions, there)
-        shapes = self.job.run().input_shapes
+        # Positives' scores are needed from below alone, negatives' from above: a statement each.
+        ranked = joint(sampling.alpha, clips * int((known & self.labels.any(0)).sum()))
+        scores = _unmoved(bound(hits, sampling.n, ranked), decisions, there)
+        shapes = input_shapes(self.clips, self.job.shards, self.job.attack.domain)
         unit = self.job.unit(shapes)
         attacked = work._attacked()
         pairs = work._pairs(decisions, unit)

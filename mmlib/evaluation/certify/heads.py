@@ -19,6 +19,7 @@ from mmlib.threats import THREATS
 
 _HALVINGS = 24
 _DOUBLINGS = 40
+_CLIPS = 16
 
 
 class _Hidden(NamedTuple):
@@ -60,14 +61,10 @@ def head_radii(
     if not isinstance(model, Mid):
         return None
     hidden = _hidden(model.hidden, torch.cat(list(held.values()), 1), _columns(held, moved))
+    # In parts, since every clip and class has a relaxation of its own.
+    parts = [slice(at, at + _CLIPS) for at in range(0, len(hidden.s), _CLIPS)]
     return torch.cat(
-        [
-            _largest(part, weight, offset)
-            for part in (
-                hidden._replace(u=u, s=s)
-                for u, s in zip(hidden.u.split(16), hidden.s.split(16), strict=True)
-            )
-        ]
+        [_largest(hidden._replace(u=hidden.u[p], s=hidden.s[p]), weight, offset) for p in parts]
     )
 
 
@@ -145,4 +142,5 @@ def _bound(hidden: _Hidden, weight: Tensor, offset: Tensor, side: Tensor, radius
     steady = (through * u + weights * constant).sum(2) + side * offset * hidden.s[:, None]
     moved = torch.linalg.vector_norm(through @ hidden.slope, dim=2)
     scaled = (through * hidden.shift).sum(2) + side * offset
-    return steady - radius * (moved + hidden.lipschitz * scaled.abs())
+    least: Tensor = steady - radius * (moved + hidden.lipschitz * scaled.abs())
+    return least

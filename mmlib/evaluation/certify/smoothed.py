@@ -110,5 +110,5 @@ class Expected:
         for name in self.modalities:
             copies[name] = copies[name] + batch[f"{name}_noise"].flatten(0, 1)
         margins = self.margins(self.model(copies)).nan_to_num(nan=0.0)
-        margins = margins.unflatten(0, (-1, self.draws))
+        margins = margins.reshape(-1, self.draws, margins.shape[1])
         return logsigmoid(margins).logsumexp(1) - logsigmoid(-margins).logsumexp(1)

@@ -145,9 +145,9 @@ def _summary(inputs: Inputs, found: Sequence[Certificate]) -> PageTable:
         "mAP of the smoothed run on the clean clips, its certified lower bound and what an attack"
         f" left, both at ε = {eps:g}; the shares of present tags that are certified to be shown"
         " there and of absent ones not to be; the largest budget that so many draws can certify,"
-        " which also a run that ignores what is changed has; how often no decision was certain; last,"
-        " how far the vectors before the head may move, the median over clips and tags, in their"
-        " lengths."
+        " which also a run that ignores what is changed has; how often no decision was certain;"
+        " last, how far the vectors before the head may move, the median over clips and tags, in"
+        " their lengths."
     )
     named = [Head("row", "word"), Head("σ", "word")]
     return PageTable("Certificates", [*named, *map(Head, heads)], rows, caption)

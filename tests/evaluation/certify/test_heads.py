@@ -40,7 +40,7 @@ def test_a_linear_head_has_its_exact_radius(fusion: str | None, threat: str) -> 
     assert radii is not None
     margins = net.classify(clean) - THRESHOLDS
     dims = [net.shapes[name][0] for name in net.modalities]
-    weights = dict(zip(net.modalities, net.head.weight.split(dims, 1), strict=True))
+    weights = dict(zip(net.modalities, torch.split(net.head.weight, dims, 1), strict=True))
     for k in range(CLASSES):
         joined = torch.cat([weights[name][k] for name in THREATS[threat]])
         for factor, same in ((0.99, True), (1.01, False)):
@@ -107,7 +107,7 @@ def test_behind_a_hidden_layer_the_bound_nears_the_exact_radius_of_a_small_move(
 def test_what_is_not_read_has_no_radius_that_ends() -> None:
     net = spread(model("mid"), 5)
     with torch.no_grad():
-        net.hidden[0].weight[:, : net.shapes["audio"][0]] = 0  # type: ignore[index, operator, union-attr]
+        net.hidden[0].weight[:, : net.shapes["audio"][0]] = 0  # type: ignore[index, union-attr]
     clean = vectors(net, 6)
     deaf = head_radii(net, clean, THRESHOLDS, "A")
     seeing = head_radii(net, clean, THRESHOLDS, "V")
