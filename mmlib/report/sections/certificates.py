@@ -40,11 +40,13 @@ def certificates(inputs: Inputs) -> Section | None:
         return None
     alpha = inputs.params.certify.sampling.alpha
     caption = (
-        "Lower edge, with marks: certified. No attack whatever can go below it, on the mAP but for"
-        f" a chance of {alpha:g} over all clips and classes together, on decisions each but for as"
-        " much. Upper edge: what attacks have reached so far. The truth lies in between. Decisions"
-        " are those that were attacked one by one, among the right and certified ones. Budgets are"
-        " l2, the root-mean-square change; a change of at most ε an element lies within them."
+        "Lower edge, with marks: certified; no attack whatever goes below it. That is wrong with a"
+        f" chance of at most {alpha:g}: for the mAP over all clips and classes together, for"
+        " decisions each. Upper edge: what attacks have reached so far. The truth lies in between."
+        " Decisions are those that were attacked one by one, among the right and certified ones."
+        " Budgets are l2, the root-mean-square change, and hold what changes no element by more"
+        " than ε. Up to the largest that can be certified they are drawn in proportion, beyond it"
+        " on a logarithmic scale."
         f"{scales(inputs.params.attack)}"
     )
     blocks = [
@@ -88,15 +90,20 @@ def _panels(found: Sequence[Certificate]) -> Iterator[Panel]:
                 line for row in found if (line := both_sides(row, threat, below, above)) is not None
             ]
             if lines:
-                ends = np.linspace(0, max(float(line.x[-1]) for line in lines), 4)
+                largest = max(
+                    row.told[threat]["largest_eps"] for row in found if threat in row.told
+                )
+                ticks = [largest * x for x in (0, 0.5, 1, 2, 4, 8)]
+                farthest = max(float(line.x[-1]) for line in lines)
                 svg = figures.curves(
                     lines,
                     x_label="budget ε, thousandths of full scale",
-                    ticks=[(float(x), f"{1000 * x:.1f}") for x in ends],
+                    ticks=[(x, f"{1000 * x:.1f}") for x in ticks if x <= 1.001 * farthest],
                     name=f"certified-{name}-{threat}",
                     label=f"Certified and attacked {y_label}, {threats.NAMES[threat]}",
                     y_label=y_label,
                     every=8,
+                    linear_to=largest,
                 )
                 title = f"{wording.capital(name)}, {threats.NAMES[threat]}"
                 yield Panel(title, svg)
