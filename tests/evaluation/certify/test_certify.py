@@ -99,6 +99,15 @@ def test_pieces_and_batches_change_nothing(root: Path, monkeypatch: pytest.Monke
     assert curve_csv(found) == curve_csv(again)
 
 
+def test_tags_shown_by_rank_are_certified_too_but_not_their_heads(root: Path) -> None:
+    found = certified(root, Decision(rule="top", probability=0.5, top=2), threats="V")
+    (each,) = found.threats
+    assert (each.hits.sum(1) == 2 * SAMPLING.n).all(), "two of five tags at every draw"
+    assert np.isfinite(each.decisions.reach).any()
+    assert rows(heads_csv(found)) == []
+    assert "head" not in figures(found)["V"]
+
+
 def test_what_cannot_be_certified_is_refused(root: Path) -> None:
     f1 = Decision(rule="f1", probability=0.5, top=1)
     with pytest.raises(UserError, match="the split val has no clips to choose thresholds on"):
