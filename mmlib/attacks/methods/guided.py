@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import copysign
 
 import torch
 from torch import Tensor
 
 from mmlib.attacks.core.losses import Loss, of_rows, resolve
-from mmlib.attacks.core.search import Search, Start
+from mmlib.attacks.core.search import Points, Search, Start
 from mmlib.attacks.core.threat import Threat
 from mmlib.attacks.methods.pgd import follow, lengths
 from mmlib.batch import Batch
@@ -35,12 +36,16 @@ def guided(
     seeds: Sequence[int] | int = 0,
     start: Start = None,
 ) -> Batch:
-    """Climb `loss` + `weight` · `term` by the steps of `pgd`; give each clip's point of most loss.
+    """Climb the loss and `term` together by the steps of `pgd`; give each clip its point of most
+    loss.
 
     So the term is a means: a path that it leads astray costs nothing but its steps, and the result
-    competes with other attacks as any does. Without a loss (None) the term alone is climbed, or
-    descended where `weight` is below 0, and each clip gets the point where it went furthest.
-    Returns a new batch; the other settings are those of `pgd`.
+    competes with other attacks as any does. `weight` is its pull at the start as a share of the
+    loss's: by how much each could rise within the budgets if it were linear. So no unit of either
+    matters; below 0 the term is lowered. The two gradients that this takes are the first two of
+    `steps`. Clips whose term has no gradient there climb the loss alone. Without a loss (None) the
+    term alone is raised, or lowered where `weight` is below 0, and each clip gets the point where
+    it went furthest. Returns a new batch; the other settings are those of `pgd`.
 
     >>> import torch
     >>> from mmlib.attacks import Budget, guided
@@ -51,33 +56,50 @@ def guided(
     >>> found["x"][:, 0]
     tensor([0.7000])
     """
-    judged = None if loss is None else resolve(loss)
 
     def outputs(inputs: Batch) -> Tensor:
         features, logits = featured(inputs)
         return torch.cat([logits, term(features)[:, None].to(logits.dtype)], 1)
 
-    kept = _Sum(judged, weight if judged is None else 0.0)
-    search = Search(outputs, batch, labels, threat, kept, seeds, aim=_Sum(judged, weight))
+    direction = torch.full((len(labels),), copysign(1.0, weight), device=labels.device)
+    alone = _Sum(None, direction)
+    kept = alone if loss is None else _Sum(resolve(loss), None)
+    search = Search(outputs, batch, labels, threat, kept, seeds)
+    if loss is not None and weight:
+        points, steps = search.begin(start), max(1, steps - 2)
+        pulls = _pull(search, kept, points), _pull(search, alone, points)
+        ratio = torch.where(pulls[1] > 0, pulls[0] / pulls[1], 0.0)
+        search.aim = resolve(_Sum(kept.loss, weight * ratio))
     path = lengths(steps, step_size)
     follow(search, start, path, restarts=restarts, momentum=momentum)
     return search.result()
 
 
+def _pull(search: Search, aim: Loss, points: Points) -> Tensor:
+    """By how much an aim could rise from the points within the budgets, were it linear, (B,)."""
+    search.aim = resolve(aim)
+    _, gradients = search.gradients(points)
+    corner = search.vertex(gradients)
+    found = [
+        ((corner[name] - search.clean[name]) * gradient).flatten(1).sum(1)
+        for name, gradient in gradients.items()
+    ]
+    return torch.stack(found).sum(0)
+
+
 @dataclass(frozen=True)
 class _Sum:
-    """The loss of the first K columns plus `weight` times the last one, which is the term."""
+    """The loss of the first K columns, and `weight` (B,) times the last one, which is the term."""
 
     loss: Loss | None
-    weight: float
+    weight: Tensor | None
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         logits, term = outputs[:, :-1], outputs[:, -1]
-        if self.loss is None:
-            return self.weight * term
         # Class indices have become one-hot over all columns, the term's among them.
-        found = self.loss(logits, labels[:, : logits.shape[1]])
-        return found + self.weight * term if self.weight else found
+        found = 0 * term if self.loss is None else self.loss(logits, labels[:, : logits.shape[1]])
+        return found if self.weight is None else found + self.weight * term
 
     def rows(self, index: Tensor) -> "_Sum":
-        return _Sum(of_rows(self.loss, index), self.weight)
+        weight = None if self.weight is None else self.weight[index]
+        return _Sum(of_rows(self.loss, index), weight)

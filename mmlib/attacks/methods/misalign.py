@@ -37,7 +37,7 @@ def misalign(
     seeds: Sequence[int] | int = 0,
     start: Start = None,
 ) -> Batch:
-    """Climb the loss while the cosine of two embeddings is lowered: loss - `weight` · cosine.
+    """Climb the loss while the cosine of two embeddings is lowered; `weight` as for `guided`.
 
     `features` gives vectors (B, D) by the two names of `pair`, in one space, and the logits;
     without it the model's own `embed` gives the vectors. UserError where neither is there, or the

@@ -41,7 +41,8 @@ def temporal(
     """Climb the loss while the features' variation over time is raised, or with `raised` False
     lowered.
 
-    The objective is loss ± `weight` · mean over the features of log `variation`. `features` gives
+    The second term is the mean over the features of log `variation`; what `weight` makes of it
+    `guided` says. `features` gives
     (B, T, ...) by name, and the logits; without it the model's own `sequences` does (UserError
     where there is none). Names that the threat does not hold count too: a feature of both
     modalities moves with either. The other settings are those of `pgd`, the result as `guided`
