@@ -9,7 +9,7 @@ from torch.nn.functional import cosine_similarity
 
 from mmlib.attacks.core.losses import bce
 from mmlib.attacks.core.threat import NORMS, Budget, Norm
-from mmlib.attacks.methods.ensemble import strongest
+from mmlib.attacks.methods.ensemble import Member, strongest
 from mmlib.attacks.methods.guided import guided
 from mmlib.attacks.methods.misalign import misalign
 from mmlib.attacks.methods.pgd import pgd
@@ -87,7 +87,7 @@ def test_beside_a_loss_the_point_of_most_loss_is_kept(method: object) -> None:
 def test_all_of_them_compete_for_each_clip() -> None:
     net, batch, tags = Shown(), toys.batch(), toys.labels()
     threat = {name: Budget(0.1) for name in batch}
-    members = [
+    members: list[Member] = [
         (pgd, {"steps": 4}),
         (temporal, {"steps": 4}),
         (temporal, {"steps": 4, "raised": False}),

@@ -1,6 +1,7 @@
 """Frame-sparse attacks: at most k frames, one stretch of sound, the best ones on a linear model."""
 
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ from tests.attacks import toys
 
 EPS = {"linf": 0.2, "l2": 0.9, "l1": 3.0}
 FRAMES, TIMES = 5, 12
+Choice = Literal["gradient", "random"]
+CHOICES: tuple[Choice, ...] = ("gradient", "random")
 
 
 class Heard(torch.nn.Module):
@@ -115,12 +118,12 @@ def test_the_best_stretch_of_sound() -> None:
     norm=st.sampled_from(NORMS),
     frames=st.integers(1, FRAMES - 1),
     times=st.integers(1, TIMES - 1),
-    choose=st.sampled_from(["gradient", "random"]),
+    choose=st.sampled_from(CHOICES),
     steps=st.integers(0, 6),
     seed=st.integers(0, 1000),
 )
 def test_no_more_than_is_allowed(
-    norm: Norm, frames: int, times: int, choose: str, steps: int, seed: int
+    norm: Norm, frames: int, times: int, choose: Choice, steps: int, seed: int
 ) -> None:
     """At most so many frames and one stretch of the sound differ, within the budget and the box."""
     net, batch = Heard(seed), clips(seed)
@@ -141,8 +144,8 @@ def test_no_more_than_is_allowed(
         assert np.linalg.norm(delta, order, axis=1).max() <= EPS[norm]
 
 
-@pytest.mark.parametrize("choose", ["gradient", "random"])
-def test_with_all_frames_it_is_pgd(choose: str) -> None:
+@pytest.mark.parametrize("choose", CHOICES)
+def test_with_all_frames_it_is_pgd(choose: Choice) -> None:
     net, batch, tags = toys.Net(), toys.batch(), toys.labels()
     threat = {"audio": Budget(0.1), "video": Budget(0.1)}
     whole = supports_of(batch, 1.0)
@@ -167,13 +170,14 @@ def test_chosen_frames_beat_drawn_ones_and_clips_are_on_their_own() -> None:
     net, batch, tags = Heard(), clips(count=8), toys.labels(8)
     threat, support = {"video": Budget(0.1)}, {"video": Support(1, 2)}
 
-    def losses(choose: str, rows: slice = slice(None)) -> Tensor:
+    def losses(choose: Choice, rows: slice = slice(None)) -> Tensor:
         part = {name: tensor[rows] for name, tensor in batch.items()}
         found = sparse(
             net, part, tags[rows], threat, supports=support, choose=choose,
             seeds=list(range(8))[rows], loss=toys.first_logit,
         )  # fmt: skip
-        return net(found)[:, 0] - net(part)[:, 0]
+        gained: Tensor = net(found)[:, 0] - net(part)[:, 0]
+        return gained
 
     chosen, drawn = losses("gradient"), losses("random")
     assert bool((chosen >= drawn - 1e-6).all())

@@ -13,10 +13,12 @@ from torch import Tensor
 
 from mmlib.attacks.methods.temporal import variation
 from mmlib.evaluation.attacked.frozen import cached_encoders
+from mmlib.evaluation.methods import methods as stage
 from mmlib.evaluation.methods.features import along_time, comparable, side_by_side
 from mmlib.evaluation.methods.members import Entry, entries
 from mmlib.evaluation.methods.methods import Attacked, Outcome, compare
 from mmlib.evaluation.methods.table import STRONGEST, tables
+from mmlib.evaluation.methods.work import attack_part
 from mmlib.models import checkpoint
 from mmlib.models.build import build
 from mmlib.params.methods import MethodsRun, MethodsSearch
@@ -92,22 +94,24 @@ def test_the_tables_of_a_run(root: Path) -> None:
 def test_a_stopped_stage_resumes_and_gives_the_same(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = compared(root, wanted=MethodsRun(threats="V"))
-    from mmlib.evaluation.methods import methods as module
-
-    made, real = [], module.attack_part
+    whole = compared(root, wanted=MethodsRun(threats=("V",)))
+    made: list[str] = []
 
     def once(part: Any) -> Any:
         if made:
             raise KeyboardInterrupt
         made.append(part.name)
-        return real(part)
+        return attack_part(part)
 
-    monkeypatch.setattr(module, "attack_part", once)
+    def other(part: Any) -> Any:
+        made.append(part.name)
+        return attack_part(part)
+
+    monkeypatch.setattr(stage, "attack_part", once)
     with pytest.raises(KeyboardInterrupt):
-        compared(root, wanted=MethodsRun(threats="V"))
-    monkeypatch.setattr(module, "attack_part", lambda part: made.append(part.name) or real(part))
-    resumed = compared(root, wanted=MethodsRun(threats="V"))
+        compared(root, wanted=MethodsRun(threats=("V",)))
+    monkeypatch.setattr(stage, "attack_part", other)
+    resumed = compared(root, wanted=MethodsRun(threats=("V",)))
     assert len(made) == 2
     for key, logits in whole.attacked[0].logits.items():
         assert np.array_equal(resumed.attacked[0].logits[key], logits)
@@ -122,7 +126,7 @@ def test_one_modality_has_nothing_to_misalign(
     assert list(outcome.attacked[0].logits) == ["noise", "pgd", "restart", "temporal_raise 1"]
     assert "methods audio: misalign 1 left out under A: the run has no" in capsys.readouterr().err
     with pytest.raises(UserError, match=r"methods\.runs\.audio\.threats names V, but"):
-        compared(root, "audio", MethodsRun(threats="V"))
+        compared(root, "audio", MethodsRun(threats=("V",)))
 
 
 class Silent(torch.nn.Module):
@@ -133,7 +137,8 @@ class Silent(torch.nn.Module):
         self.encoder, self.dim = encoder, encoder.dim
 
     def forward(self, x: Tensor) -> Tensor:
-        return 0 * self.encoder(torch.zeros_like(x))
+        deaf: Tensor = 0 * self.encoder(torch.zeros_like(x))
+        return deaf
 
 
 def test_a_model_that_ignores_sound_is_untouched_by_every_sound_method(
@@ -149,7 +154,7 @@ def test_a_model_that_ignores_sound_is_untouched_by_every_sound_method(
         return net
 
     monkeypatch.setattr(domain, "load_model", deaf)
-    outcome = compared(root, wanted=MethodsRun(threats="A"), multiples=[1.0])
+    outcome = compared(root, wanted=MethodsRun(threats=("A",)), multiples=[1.0])
     (attacked,) = outcome.attacked
     for logits in attacked.logits.values():
         assert np.array_equal(logits[0], attacked.clean)
@@ -163,7 +168,7 @@ def test_waveforms_begin_above_silence(tmp_path: Path, monkeypatch: pytest.Monke
     project(tmp_path, waveforms(7))
     attack = settings(domain="waveform", eps=0.01, batch_size=7)
     outcome = compared(
-        tmp_path, wanted=MethodsRun(threats="A"), attack=attack, multiples=[1.0], steps=2,
+        tmp_path, wanted=MethodsRun(threats=("A",)), attack=attack, multiples=[1.0], steps=2,
         methods=["sparse"],
     )  # fmt: skip
     left = outcome.attacked[0].logits

@@ -1,9 +1,11 @@
 """What rows of params.yaml say of one another: what is retrained, and runs that are named."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from mmlib.params.checks import Alone
+from mmlib.params.goals import GoalsRun
+from mmlib.params.methods import MethodsRun
 from mmlib.params.retraining import AdversarialRun
 from mmlib.params.training import Parts
 from mmlib.threats import MODALITIES, THREATS
@@ -76,7 +78,10 @@ def _threatened(params: "Params") -> Iterable[str]:
     What a row of models reads, only its net knows: its stage refuses it.
     """
     rows = params.transfer.rows
-    runs = {"goals.runs": params.goals.runs, "methods.runs": params.methods.runs}
+    runs: dict[str, Mapping[str, GoalsRun | MethodsRun]] = {
+        "goals.runs": params.goals.runs,
+        "methods.runs": params.methods.runs,
+    }
     named = [(key, run) for key, found in runs.items() for run in found]
     for name, matrix in rows.items():
         named += [(f"transfer.rows.{name}.runs", run) for run in matrix.named]
