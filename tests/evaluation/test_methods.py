@@ -229,6 +229,33 @@ def test_every_fusion_shows_features(fusion: str) -> None:
     assert not any(module._forward_hooks for module in net.modules())
 
 
+class Theirs:
+    """A user's net as the pipeline holds it: no layers are known, and it may split or not."""
+
+    foreign, modalities, encoders = True, ("audio", "video"), torch.nn.ModuleDict()
+
+    def __init__(self, splits: bool) -> None:
+        self.splits = splits
+
+    def classify(self, vectors: Any) -> Tensor:
+        return torch.cat([each.flatten(1) for each in vectors.values()], 1)
+
+
+def test_a_users_net_has_vectors_where_it_splits_into_some_of_one_size() -> None:
+    clips = inputs(2)
+    nets: list[Any] = [Theirs(splits=False), Theirs(splits=True)]
+    assert all(along_time(net, lambda x: x, ("audio",)) is None for net in nets)
+    assert side_by_side(nets[0], lambda x: x) is None
+    whole = side_by_side(nets[1], lambda x: x)
+    alike = side_by_side(
+        nets[1], lambda x: {name: each[:, :1].flatten(1)[:, :4] for name, each in x.items()}
+    )
+    assert whole is not None
+    assert alike is not None
+    assert not comparable(whole, clips)
+    assert comparable(alike, clips)
+
+
 def test_cnn14_has_steps_in_time() -> None:
     cnn14 = {"name": "cnn14", "width": 1, "dropout": 0.0}
     manifest = {

@@ -148,6 +148,13 @@ def _effect(table: Columns, row: int) -> str:
     return f"{wording.signed(float(table['added'][row]))} ({wording.interval(lo, hi, sign=True)})"
 
 
+def _added(table: Columns, row: int) -> Cell:
+    """What a method adds; without an interval where it is stronger on no clip, and adds nothing."""
+    if table["method"][row] == PGD:
+        return Cell(wording.MISSING)
+    return Cell(_effect(table, row) if table["better"][row] > 0 else "0")
+
+
 def _table(each: Compared, inputs: Inputs) -> Table:
     scores, optima = each.scores, each.optimality
     names = labels(scores)
@@ -160,7 +167,7 @@ def _table(each: Compared, inputs: Inputs) -> Table:
             _cell(optima, "loss_optimality", optimum),
             _cell(optima, "optimality", optimum),
             _cell(scores, "mAP", row),
-            Cell(_effect(scores, row)),
+            _added(scores, row),
             Cell(wording.percent(float(scores["better"][row]))),
             Cell(wording.count(float(scores["gradients"][row]))),
         ]
