@@ -53,7 +53,6 @@ def compared(root: Path, run: str = "mid", wanted: MethodsRun = ALL, **changes: 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MMLIB_WORKERS", "1")
     tags = np.random.default_rng(3).random((7, len(NAMES))) < 0.4
     project(tmp_path, tags=tags.astype(np.uint8))
     return tmp_path
@@ -164,7 +163,6 @@ def test_a_model_that_ignores_sound_is_untouched_by_every_sound_method(
 
 def test_waveforms_begin_above_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MMLIB_WORKERS", "1")
     project(tmp_path, waveforms(7))
     attack = settings(domain="waveform", eps=0.01, batch_size=7)
     outcome = compared(
