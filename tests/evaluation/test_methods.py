@@ -86,8 +86,6 @@ def test_the_tables_of_a_run(root: Path) -> None:
         assert share == 1 if row["method"] == STRONGEST else 0 <= share <= 1
     assert found.figures["AV"].keys() == {*keys, STRONGEST} - {"noise"}
     json.dumps(found.figures, allow_nan=False)
-    again = tables(compared(root), "bce", 0.05, 0.95)
-    assert again == found
 
 
 def test_a_stopped_stage_resumes_and_gives_the_same(
