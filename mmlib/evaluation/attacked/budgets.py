@@ -1,6 +1,7 @@
 """The budgets that section attack gives to a threat, and the threats that a run can meet."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from mmlib.attacks.core.threat import Threat, build_threat
 from mmlib.batch import Batch
@@ -23,11 +24,12 @@ def threat_at(
     return build_threat(eps, settings.norm, shapes)
 
 
-def threats_met(wanted: Sequence[str], inputs: Sequence[str], key: str) -> list[str]:
-    """The threats of a row of params.yaml that its run can meet, single ones first.
+def threats_met(
+    wanted: Literal["all"] | Sequence[str], inputs: Sequence[str], key: str
+) -> list[str]:
+    """The threats that a row of params.yaml wants, of a run that reads `inputs`; single ones first.
 
-    `wanted`: "all", or their names; `inputs`: the modalities that the run reads; `key`: the row's
-    place. UserError where it names a threat that the run cannot meet.
+    UserError where it names one that the run cannot meet; `key` is the row's.
     """
     possible = threat_names(inputs)
     if wanted == "all":

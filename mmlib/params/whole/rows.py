@@ -78,15 +78,21 @@ def _named_runs(params: "Params") -> Iterable[str]:
 
 
 def _threatened(params: "Params") -> Iterable[str]:
-    """Runs of goals and transfer that are not there, threats they cannot meet, budgets not swept.
+    """Runs of goals, methods, transfer that are not there, unmet threats, budgets not swept.
 
     What a row of models reads, only its net knows: its stage refuses it.
     """
-    goals, rows = params.goals.runs, params.transfer.rows
-    met = [(f"goals.runs.{run}", run, row.threats) for run, row in goals.items()]
-    for name, certified in params.certify.rows.items():
-        met.append((f"certify.rows.{name}", certified.run, certified.threats))
-    named = [("goals.runs", run) for run in goals]
+    rows = params.transfer.rows
+    met = [
+        *((f"goals.runs.{run}", run, row.threats) for run, row in params.goals.runs.items()),
+        *((f"methods.runs.{run}", run, row.threats) for run, row in params.methods.runs.items()),
+        *(
+            (f"certify.rows.{name}", row.run, row.threats)
+            for name, row in params.certify.rows.items()
+        ),
+    ]
+    named = [("goals.runs", run) for run in params.goals.runs]
+    named += [("methods.runs", run) for run in params.methods.runs]
     for name, matrix in rows.items():
         named += [(f"transfer.rows.{name}.runs", run) for run in matrix.named]
     named += [(f"certify.rows.{name}.run", row.run) for name, row in params.certify.rows.items()]
