@@ -7,6 +7,7 @@ import numpy as np
 
 from mmlib.report.inputs import Inputs
 from mmlib.report.sections.goals import HEADINGS, mean_success, read_goals
+from mmlib.report.sections.survival import read_survival
 from mmlib.report.sections.transfer import read_matrices
 from mmlib.report.stressed import Stressed
 from mmlib.runtime.storage import Table, csv_text, significant
@@ -21,6 +22,7 @@ def tables(inputs: Inputs) -> dict[str, str]:
         "goals.csv": goals_csv(inputs),
         "transfer.csv": transfer_csv(inputs),
         "stress.csv": stress_csv(inputs),
+        "survival.csv": survival_csv(inputs),
     }
 
 
@@ -103,6 +105,24 @@ def stress_csv(inputs: Inputs) -> str:
         for point in zip(line.x, line.y, strict=True)
     ]
     return csv_text(["run", "threat", "severity", "mAP"], rows)
+
+
+def survival_csv(inputs: Inputs) -> str:
+    """plots/survival.csv: what is left of a drop, one row per run, attack and what came after.
+
+    The header alone where stage survival is off.
+    """
+    columns = ("threat", "method", "regard", "kind", "level", "drop")
+    rows = [
+        (run.name, *cells)
+        for run, table in read_survival(inputs)
+        for cells in _rows(table, *columns)
+    ]
+    named = [
+        (run, threat, f"{method}, {regard}", f"{kind} {level}".strip(), drop)
+        for run, threat, method, regard, kind, level, drop in rows
+    ]
+    return csv_text(["run", "threat", "attack", "after", "drop"], named)
 
 
 def _rows(table: Table, *columns: str) -> Iterator[tuple[str, ...]]:

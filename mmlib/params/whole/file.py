@@ -21,6 +21,7 @@ from mmlib.params.score import Score
 from mmlib.params.shard import Shard
 from mmlib.params.stress import Stress
 from mmlib.params.study import Study
+from mmlib.params.survival import Survival
 from mmlib.params.training import Augment, Blend, ModelRow, ModelSizes, Optimiser, TrainRun
 from mmlib.params.transfer import Transfer
 from mmlib.params.whole import guides, named, names, rows, sections, starts
@@ -53,6 +54,7 @@ class Params(Section):
     goals: Goals
     transfer: Transfer
     stress: Stress
+    survival: Survival
     report: Report
     study: Study
 

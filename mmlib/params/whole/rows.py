@@ -71,26 +71,28 @@ def _named_runs(params: "Params") -> Iterable[str]:
 
 
 def _threatened(params: "Params") -> Iterable[str]:
-    """Runs of goals and transfer that are not there, threats they cannot meet, budgets not swept.
+    """Runs of goals, survival and transfer that are not there, threats that they cannot meet.
 
-    What a row of models reads, only its net knows: its stage refuses it.
+    Budgets that are not swept too. What a row of models reads, only its net knows: its stage
+    refuses it.
     """
-    goals, rows = params.goals.runs, params.transfer.rows
-    named = [("goals.runs", run) for run in goals]
-    for name, matrix in rows.items():
+    met = [("goals.runs", run, row.threats) for run, row in params.goals.runs.items()]
+    met += [("survival.runs", run, row.threats) for run, row in params.survival.runs.items()]
+    named = [(section, run) for section, run, _ in met]
+    for name, matrix in params.transfer.rows.items():
         named += [(f"transfer.rows.{name}.runs", run) for run in matrix.named]
     for key, run in named:
         if run not in params.runs:
             yield f"{key} names {run!r}, which has no row in train, retrain or models"
-    for run, row in goals.items():
-        reads, threats = params.modalities(run), () if row.threats == "all" else row.threats
-        for threat in threats:
+    for section, run, threats in met:
+        reads = params.modalities(run)
+        for threat in () if threats == "all" else threats:
             if reads is not None and not set(THREATS[threat]) <= set(reads):
                 yield (
-                    f"goals.runs.{run}.threats names {threat}, but the run reads "
+                    f"{section}.{run}.threats names {threat}, but the run reads "
                     f"{' and '.join(reads)} only"
                 )
-    for name, matrix in rows.items():
+    for name, matrix in params.transfer.rows.items():
         unswept = set(matrix.multiples) - set(params.attack.sweep)
         if matrix.perturbation == "per_clip" and unswept:
             yield (

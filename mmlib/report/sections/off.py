@@ -54,6 +54,8 @@ def _of_project(inputs: Inputs, shown: Collection[str]) -> Iterator[Off]:
         yield Off("Comparison over several seeds", STUDY)
     if "stress" not in shown and inputs.runs:
         yield Off("Noise, codecs and timing", _stress(inputs))
+    if "survival" not in shown and inputs.runs:
+        yield Off("Attacks that survive encoding", _survival(inputs))
     if "checks" not in shown and inputs.runs:
         yield Off("Checks", _not_there("metrics/checks.json", "check"))
     if "clips" not in shown:
@@ -73,6 +75,15 @@ def _stress(inputs: Inputs) -> str:
     return (
         "What corruption, re-encoding and bad timing do without an attacker was not measured,"
         " because stress.runs in params.yaml is empty: “make profile NAME=stress” names all runs."
+    )
+
+
+def _survival(inputs: Inputs) -> str:
+    if inputs.params.survival.runs:
+        return _not_there("metrics/survival/<run>.csv", "survival")
+    return (
+        "Whether attacks survive encoding was not measured, because survival.runs in params.yaml is"
+        " empty: “make profile NAME=survival” names some runs."
     )
 
 
