@@ -13,7 +13,10 @@ from tests.report.pages import ids, made, sound
 from tests.report.test_goals import switch_on
 
 MET = {"threats": "all"}
-AFTER = {"as written": ("", 0.30, 0.25), "h264_aac": ("H264 CRF 45, AAC 20 kbit/s", 0.05, 0.15)}
+ENDS = ("", "_lo", "_hi")
+LEVELS = {"as written": "", "h264_aac": "H264 CRF 45, AAC 20 kbit/s"}
+DROPS = {"as written": (0.30, 0.25), "h264_aac": (0.05, 0.15)}
+"""Of the plain and of the aware attack."""
 
 
 @pytest.fixture
@@ -25,16 +28,18 @@ def write(root: Path) -> None:
     rows = []
     for threat in ("A", "AV"):
         for place, regard in enumerate(("plain", "aware")):
-            for kind, (level, *drops) in AFTER.items():
-                row = {"threat": threat, "method": "pgd", "regard": regard, "kind": kind}
-                row |= {"level": level, "clean": 0.6, "mAP": 0.6 - drops[place]}
-                for name, value in (
-                    ("drop", drops[place]),
-                    ("survival", drops[place] / AFTER["as written"][1 + place]),
-                    ("times", drops[1] / drops[0] if regard == "aware" else ""),
-                ):
-                    row |= {f"{name}{end}": value for end in ("", "_lo", "_hi")}
-                rows.append(row)
+            for kind, level in LEVELS.items():
+                own = DROPS[kind]
+                values = {
+                    "drop": f"{own[place]}",
+                    "survival": f"{own[place] / DROPS['as written'][place]}",
+                    "times": f"{own[1] / own[0]}" if regard == "aware" else "",
+                }
+                rows.append(
+                    {"threat": threat, "method": "pgd", "regard": regard, "kind": kind}
+                    | {"level": level, "clean": "0.6", "mAP": f"{0.6 - own[place]}"}
+                    | {f"{name}{end}": at for name, at in values.items() for end in ENDS}
+                )
     publish_csv(records_csv(rows), root / "metrics/survival/mid.csv")
     switch_on(root, "survival", "runs", {"mid": MET})
 

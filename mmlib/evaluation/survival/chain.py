@@ -99,10 +99,10 @@ class Chain:
         black = np.zeros((video["frames"], self._side, self._side, 3), np.uint8)
         found: Batch = {}
         if "audio" in self.reads:
-            sound = np.stack([each.get("audio", silent) for each in tracks])
+            sound: Ints16 = np.stack([each.get("audio", silent) for each in tracks])
             found["audio"] = sound_to_tensor(sound)
         if "video" in self.reads:
-            pictures = np.stack([each.get("video", black) for each in tracks])
+            pictures: Bytes = np.stack([each.get("video", black) for each in tracks])
             found["video"] = pictures_to_tensor(pictures)
         for name in self.reads:
             if not canvas.present[name].all():

@@ -41,11 +41,13 @@ class SoundBands:
 
     def analysed(self, x: Tensor) -> Tensor:
         """The Fourier transform of the whole clip, (B, N / 2 + 1)."""
-        return torch.fft.rfft(x)
+        found: Tensor = torch.fft.rfft(x)
+        return found
 
     def composed(self, coefficients: Tensor, like: Tensor) -> Tensor:
         """Back to (B, N)."""
-        return torch.fft.irfft(coefficients, n=like.shape[-1])
+        found: Tensor = torch.fft.irfft(coefficients, n=like.shape[-1])
+        return found
 
     def index(self, coefficients: Tensor) -> Tensor:
         """(N / 2 + 1,)."""
@@ -58,7 +60,9 @@ class PictureBands:
 
     def analysed(self, x: Tensor) -> Tensor:
         """Grey and two colours, each transformed over time and both axes."""
-        return torch.fft.fftn(torch.einsum("kc,bcthw->bkthw", _colours(x), x), dim=(-3, -2, -1))
+        planes = torch.einsum("kc,bcthw->bkthw", _colours(x), x)
+        found: Tensor = torch.fft.fftn(planes, dim=(-3, -2, -1))
+        return found
 
     def composed(self, coefficients: Tensor, like: Tensor) -> Tensor:
         """Back to (B, 3, T, H, W)."""
@@ -98,7 +102,8 @@ def weighed(bands: Bands, x: Tensor, gains: Tensor) -> Tensor:
 
 def _colours(like: Tensor) -> Tensor:
     rows = torch.tensor(_COLOURS, dtype=like.dtype, device=like.device)
-    return rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    found: Tensor = rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    return found
 
 
 @lru_cache(maxsize=4)

@@ -52,7 +52,7 @@ def room(sound: Tensor, level: float, seeds: Sequence[int], rate_hz: int) -> Ten
         responses.append(tail / 2**0.5)
     size = sound.shape[-1] + length
     spectrum = torch.fft.rfft(torch.stack(responses).to(sound), n=size)
-    heard = torch.fft.irfft(torch.fft.rfft(sound, n=size) * spectrum, n=size)
+    heard: Tensor = torch.fft.irfft(torch.fft.rfft(sound, n=size) * spectrum, n=size)
     return heard[..., : sound.shape[-1]].clamp(-1, 1)
 
 
@@ -82,7 +82,8 @@ def _scaled(video: Tensor, side: int) -> Tensor:
     scaled = functional.interpolate(
         flat, size=(side, side), mode="bilinear", antialias=True, align_corners=False
     )
-    return scaled.unflatten(0, (video.shape[0], video.shape[2])).transpose(1, 2)
+    count, channels, frames = video.shape[:3]
+    return scaled.view(count, frames, channels, side, side).transpose(1, 2)
 
 
 SIGNALS: Mapping[str, tuple[str, Signal]] = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ from mmlib.batch import Batch, to_device
 from mmlib.evaluation.survival.canvas import Canvas
 from mmlib.evaluation.survival.chain import Chain, Quality
 from mmlib.evaluation.survival.gains import BANDS, measured, weighed
-from mmlib.evaluation.survival.signals import SIGNALS
+from mmlib.evaluation.survival.signals import SIGNALS, Signal
 from mmlib.models.factory import function_in
 from mmlib.models.users_code import contained, users_code
 from mmlib.params.survival import RANGES, AnyTransform, Own, Plain
@@ -114,7 +114,7 @@ def _of(transform: AnyTransform, code: Path, rate_hz: int) -> Iterator[Condition
                 transform.kind,
                 f"{level:g} {RANGES[transform.kind][2]}",
                 modality=modality,
-                change=lambda x, seeds, level=level: signal(x, level, seeds, rate_hz),
+                change=partial(_at, signal, level, rate_hz),
             )
     elif isinstance(transform, Own):
         for level in transform.levels:
@@ -128,6 +128,10 @@ def _of(transform: AnyTransform, code: Path, rate_hz: int) -> Iterator[Condition
                 f"{picture} CRF {crf}, {sound} {kbps} kbit/s",
                 Quality(_CONTAINERS[transform.kind], crf, kbps),
             )
+
+
+def _at(signal: Signal, level: float, rate_hz: int, clips: Tensor, seeds: Sequence[int]) -> Tensor:
+    return signal(clips, level, seeds, rate_hz)
 
 
 class UsersTransform:

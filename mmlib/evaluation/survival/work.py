@@ -194,7 +194,7 @@ def attacked(
 def _method(name: str, search: SurvivalAttack) -> Callable[..., Batch]:
     if name == "pgd":
         return partial(pgd, steps=search.steps, momentum=search.momentum)
-    return partial({"apgd": apgd, "mim": mim}[name], steps=search.steps)
+    return partial(apgd if name == "apgd" else mim, steps=search.steps)
 
 
 def _seen(
