@@ -92,13 +92,15 @@ def _rows(scored: Scored) -> Iterator[dict[str, str]]:
 
 
 def _share(scored: Scored, arm: Arm, place: int, of: Arm, before: int) -> Interval:
-    """A drop as a share of another; nan where that one is none."""
+    """A drop as a share of another: nan where that one is none, without ends where it may be."""
     value, pseudo = scored.drop(arm, place)
     whole, below = scored.drop(of, before)
     if whole <= 0:
         return Interval(float("nan"), float("nan"), float("nan"))
     if (arm, place) == (of, before):
         return Interval(1.0, 1.0, 1.0)
+    if jackknife_interval(below, whole, scored.confidence).lo <= 0:
+        return Interval(value / whole, float("nan"), float("nan"))
     return jackknife_interval(ratio(pseudo, below), value / whole, scored.confidence)
 
 
