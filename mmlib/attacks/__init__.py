@@ -16,16 +16,20 @@ if TYPE_CHECKING:
     from mmlib.attacks.methods.ensemble import strongest
     from mmlib.attacks.methods.fgsm import fgsm
     from mmlib.attacks.methods.goals import hide, inject, swap
+    from mmlib.attacks.methods.guided import guided
     from mmlib.attacks.methods.joint import shared
     from mmlib.attacks.methods.mim import mim
     from mmlib.attacks.methods.minimal import minimal, minimal_radius
+    from mmlib.attacks.methods.misalign import misalign
     from mmlib.attacks.methods.noise import noise
     from mmlib.attacks.methods.on_tensor import on_tensor
     from mmlib.attacks.methods.pgd import pgd
     from mmlib.attacks.methods.ranked import ranked
     from mmlib.attacks.methods.rechecked import rechecked
     from mmlib.attacks.methods.several import several
+    from mmlib.attacks.methods.sparse import Support, sparse, supports_of
     from mmlib.attacks.methods.square import square
+    from mmlib.attacks.methods.temporal import temporal
     from mmlib.attacks.methods.transfer import transfer
     from mmlib.attacks.methods.universal import universal
 
@@ -35,13 +39,16 @@ __all__ = [
     "ByThreshold",
     "Crossing",
     "Expectation",
+    "Support",
     "apgd",
     "fgsm",
+    "guided",
     "hide",
     "inject",
     "mim",
     "minimal",
     "minimal_radius",
+    "misalign",
     "noise",
     "on_tensor",
     "pgd",
@@ -49,9 +56,12 @@ __all__ = [
     "rechecked",
     "several",
     "shared",
+    "sparse",
     "square",
     "strongest",
+    "supports_of",
     "swap",
+    "temporal",
     "transfer",
     "universal",
 ]
@@ -62,13 +72,16 @@ _HOMES = {
     "ByThreshold": "methods.decisions",
     "Crossing": "methods.decisions",
     "Expectation": "core.expectation",
+    "Support": "methods.sparse",
     "apgd": "methods.apgd",
     "fgsm": "methods.fgsm",
+    "guided": "methods.guided",
     "hide": "methods.goals",
     "inject": "methods.goals",
     "mim": "methods.mim",
     "minimal": "methods.minimal",
     "minimal_radius": "methods.minimal",
+    "misalign": "methods.misalign",
     "noise": "methods.noise",
     "on_tensor": "methods.on_tensor",
     "pgd": "methods.pgd",
@@ -76,9 +89,12 @@ _HOMES = {
     "rechecked": "methods.rechecked",
     "several": "methods.several",
     "shared": "methods.joint",
+    "sparse": "methods.sparse",
     "square": "methods.square",
     "strongest": "methods.ensemble",
+    "supports_of": "methods.sparse",
     "swap": "methods.goals",
+    "temporal": "methods.temporal",
     "transfer": "methods.transfer",
     "universal": "methods.universal",
 }

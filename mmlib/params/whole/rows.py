@@ -1,10 +1,13 @@
 """What rows of params.yaml say of one another: what is retrained, and runs that are named."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from mmlib.params.checks import Alone
+from mmlib.params.goals import GoalsRun
+from mmlib.params.methods import MethodsRun
 from mmlib.params.retraining import AdversarialRun
+from mmlib.params.survival import SurvivalRun
 from mmlib.params.training import Parts
 from mmlib.threats import MODALITIES, THREATS
 
@@ -71,28 +74,33 @@ def _named_runs(params: "Params") -> Iterable[str]:
 
 
 def _threatened(params: "Params") -> Iterable[str]:
-    """Runs of goals, survival and transfer that are not there, threats that they cannot meet.
+    """Runs of goals, methods, survival and transfer that are not there, or cannot meet a threat.
 
     Budgets that are not swept too. What a row of models reads, only its net knows: its stage
     refuses it.
     """
-    met = [("goals.runs", run, row.threats) for run, row in params.goals.runs.items()]
-    met += [("survival.runs", run, row.threats) for run, row in params.survival.runs.items()]
-    named = [(section, run) for section, run, _ in met]
-    for name, matrix in params.transfer.rows.items():
+    rows = params.transfer.rows
+    runs: dict[str, Mapping[str, GoalsRun | MethodsRun | SurvivalRun]] = {
+        "goals.runs": params.goals.runs,
+        "methods.runs": params.methods.runs,
+        "survival.runs": params.survival.runs,
+    }
+    named = [(key, run) for key, found in runs.items() for run in found]
+    for name, matrix in rows.items():
         named += [(f"transfer.rows.{name}.runs", run) for run in matrix.named]
     for key, run in named:
         if run not in params.runs:
             yield f"{key} names {run!r}, which has no row in train, retrain or models"
-    for section, run, threats in met:
-        reads = params.modalities(run)
-        for threat in () if threats == "all" else threats:
-            if reads is not None and not set(THREATS[threat]) <= set(reads):
-                yield (
-                    f"{section}.{run}.threats names {threat}, but the run reads "
-                    f"{' and '.join(reads)} only"
-                )
-    for name, matrix in params.transfer.rows.items():
+    for key, found in runs.items():
+        for run, row in found.items():
+            reads = params.modalities(run)
+            for threat in () if row.threats == "all" else row.threats:
+                if reads is not None and not set(THREATS[threat]) <= set(reads):
+                    yield (
+                        f"{key}.{run}.threats names {threat}, but the run reads "
+                        f"{' and '.join(reads)} only"
+                    )
+    for name, matrix in rows.items():
         unswept = set(matrix.multiples) - set(params.attack.sweep)
         if matrix.perturbation == "per_clip" and unswept:
             yield (
