@@ -8,7 +8,7 @@ from torch.nn import functional
 from torchaudio.functional import melscale_fbanks
 
 from mmlib.params.shard import Mel
-from mmlib.runtime.arrays import Bytes, Floats, Floats32, Ints16, Reals
+from mmlib.runtime.arrays import Bytes, Floats, Floats32, Indices, Ints16, Reals
 
 PCM_FULL_SCALE = 32768.0
 # Bands a matrix product: few enough to skip most of the zeros, enough to fill a vector register.
@@ -171,6 +171,14 @@ def clip_frames(
     `rate_hz` it is so many frames a second instead, around the middle of the clip. Pictures that
     are not square lose their longer side's edges; scaling is bilinear with antialiasing.
     """
+    nearest = picked_frames(times, seconds=seconds, count=count, rate_hz=rate_hz)
+    return _scale(_square(frames[nearest]), size)
+
+
+def picked_frames(
+    times: Reals, *, seconds: float, count: int, rate_hz: float | None = None
+) -> Indices:
+    """Which of frames at these times `clip_frames` takes, (count,)."""
     inside = max(1, int(np.searchsorted(times, seconds)))
     middles: Reals
     if rate_hz is None:
@@ -179,8 +187,7 @@ def clip_frames(
         # Where a part begins, as frames do; a little before, so that a wanted time half-way between
         # two frames is never rounded now to one and now to the other.
         middles = seconds / 2 + (np.arange(count) - _EARLIER - count / 2) / rate_hz
-    nearest = np.abs(times[None, :inside] - middles[:, None]).argmin(1)
-    return _scale(_square(frames[nearest]), size)
+    return np.asarray(np.abs(times[None, :inside] - middles[:, None]).argmin(1))
 
 
 def _square(frames: Bytes) -> Bytes:

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mmlib.attacks.core.expectation import Expectation
     from mmlib.attacks.core.threat import Budget
     from mmlib.attacks.methods.apgd import apgd
     from mmlib.attacks.methods.decisions import AmongTop, ByThreshold, Crossing
@@ -37,6 +38,7 @@ __all__ = [
     "Budget",
     "ByThreshold",
     "Crossing",
+    "Expectation",
     "Support",
     "apgd",
     "fgsm",
@@ -69,6 +71,7 @@ _HOMES = {
     "Budget": "core.threat",
     "ByThreshold": "methods.decisions",
     "Crossing": "methods.decisions",
+    "Expectation": "core.expectation",
     "Support": "methods.sparse",
     "apgd": "methods.apgd",
     "fgsm": "methods.fgsm",

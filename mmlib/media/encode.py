@@ -10,16 +10,25 @@ from mmlib.runtime.arrays import Bytes, Ints16
 
 LIMITS = Limits(timeout_s=300.0, memory_mb=4000)
 Options = dict[str, str | int]
+LOSSLESS = "mkv"
+"""The container in which every bit of pictures and sound is kept."""
 VIDEO: dict[str, Options] = {
     "mp4": {"vcodec": "libx264", "preset": "veryfast", "crf": 23, "x264-params": "threads=1"},
     "webm": {"vcodec": "libvpx-vp9", "crf": 33, "b:v": 0, "deadline": "good", "cpu-used": 5},
+    LOSSLESS: {"vcodec": "ffv1"},
 }
-AUDIO: dict[str, Options] = {"mp4": {"acodec": "aac"}, "webm": {"acodec": "libopus"}}
+AUDIO: dict[str, Options] = {
+    "mp4": {"acodec": "aac"},
+    "webm": {"acodec": "libopus"},
+    LOSSLESS: {"acodec": "pcm_s16le"},
+}
 REPEATABLE: Options = {"map_metadata": -1, "fflags": "+bitexact", "threads": 1}
 CONTAINER: dict[str, Options] = {
     "mp4": {"f": "mp4", "movflags": "+faststart"},
     "webm": {"f": "webm"},
+    LOSSLESS: {"f": "matroska"},
 }
+_PIXELS = {LOSSLESS: "bgr0"}
 
 
 def encode(
@@ -29,13 +38,15 @@ def encode(
     fps: float = 25.0,
     sample_rate_hz: int = 16000,
     container: str = "mp4",
+    crf: int | None = None,
     audio_kbps: int = 64,
 ) -> bytes:
     """Encode one clip; the same input gives the same bytes.
 
     `frames` is (T, H, W, 3) RGB with even H and W, `pcm` is (N,) mono or (N, C) interleaved; one of
     them may be None, for a file without that track. `container` is "mp4" (H.264 + AAC) or "webm"
-    (VP9 + Opus). Sample 0 and frame 0 share time 0. MediaError when ffmpeg fails.
+    (VP9 + Opus), with the pictures' `crf` and the sound's kbit/s, or "mkv" (FFV1 + PCM), of which
+    nothing is lost. Sample 0 and frame 0 share time 0. MediaError when ffmpeg fails.
     """
     if container not in CONTAINER:
         raise ValueError(f"container {container!r}: known are {', '.join(CONTAINER)}")
@@ -49,7 +60,7 @@ def encode(
             size = "{1}x{0}".format(*frames.shape[1:3])
             raw = {"f": "rawvideo", "pix_fmt": "rgb24", "s": size, "r": fps}
             inputs.append(ffmpeg.input(url(pictures), **raw))
-            options |= {**VIDEO[container], "pix_fmt": "yuv420p", "flags:v": "+bitexact"}
+            options |= _pictures(container, crf)
         if pcm is not None:
             raw = {"f": "s16le", "ar": sample_rate_hz, "ac": 1 if pcm.ndim == 1 else pcm.shape[1]}
             inputs.append(ffmpeg.input(url(sound), **raw))
@@ -65,6 +76,12 @@ def encode(
             refuse_failure(status, log)
             result.seek(0)
             return result.read()
+
+
+def _pictures(container: str, crf: int | None) -> Options:
+    quality: Options = {} if crf is None or container == LOSSLESS else {"crf": crf}
+    pixels = _PIXELS.get(container, "yuv420p")
+    return {**VIDEO[container], **quality, "pix_fmt": pixels, "flags:v": "+bitexact"}
 
 
 def refuse_failure(status: int, log: Log) -> None:

@@ -59,13 +59,22 @@ def find(row: ModelRow) -> Callable[..., Any]:
         with users_code(f"importing {row.module}"):
             module = importlib.import_module(row.module)
     else:
-        module = _imported(row.file)
-    function = getattr(module, row.function, None)
+        module = _imported(row.file, "factory")
+    return _function(module, row.function, f"factory {row.factory}")
+
+
+def function_in(file: Path, name: str, key: str) -> Callable[..., Any]:
+    """A function of a user's file, which the param `key` names; UserError where it is not there."""
+    return _function(_imported(file, key), name, f"{key} {file}")
+
+
+def _function(module: Any, name: str, where: str) -> Callable[..., Any]:
+    function = getattr(module, name, None)
     if not callable(function):
         known = [name for name, _ in inspect.getmembers(module, inspect.isfunction)]
         more = " and more" if len(known) > _NAMED else ""
         raise UserError(
-            f"factory {row.factory}: there is no function {row.function!r}, only "
+            f"{where}: there is no function {name!r}, only "
             f"{', '.join(known[:_NAMED]) or 'none'}{more}"
         )
     found: Callable[..., Any] = function
@@ -100,17 +109,17 @@ def neighbours(file: Path, modules: Iterable[str]) -> list[Path]:
     )
 
 
-def _imported(file: Path) -> Any:
+def _imported(file: Path, key: str) -> Any:
     """Import a file, which may import others beside it."""
     if not file.is_file():
-        raise UserError(f"factory: {file} is no file")
+        raise UserError(f"{key}: {file} is no file")
     place = str(file.resolve())
     name = f"own_{file.stem}_{hashlib.sha256(place.encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, place)
     if spec is None or spec.loader is None:
-        raise UserError(f"factory: {file} is no Python file")
+        raise UserError(f"{key}: {file} is no Python file")
     module = importlib.util.module_from_spec(spec)
     folder = Path(place).parent
     _forget_namesakes(folder)

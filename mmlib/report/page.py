@@ -30,6 +30,7 @@ from mmlib.report.sections.results import robustness, scores
 from mmlib.report.sections.stress import stress
 from mmlib.report.sections.study import study
 from mmlib.report.sections.surface import surface
+from mmlib.report.sections.survival import survival
 from mmlib.report.sections.theorem import theorem
 from mmlib.report.sections.training import retraining, training
 from mmlib.report.sections.transfer import transfer
@@ -62,6 +63,7 @@ def render(inputs: Inputs, findings: Findings, answers: Sequence[Answer]) -> str
         transfer(inputs),
         stress(inputs),
         certificates(inputs),
+        survival(inputs),
         classes(inputs, findings),
         retraining(inputs),
         blend(inputs),

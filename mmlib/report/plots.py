@@ -9,6 +9,7 @@ from mmlib.report.inputs import Inputs
 from mmlib.report.sections.certificates import read_certificates
 from mmlib.report.sections.goals import HEADINGS, mean_success, read_goals
 from mmlib.report.sections.methods import labels, read_methods
+from mmlib.report.sections.survival import read_survival
 from mmlib.report.sections.transfer import read_matrices
 from mmlib.report.stressed import Stressed
 from mmlib.runtime.storage import Table, csv_text, significant
@@ -25,6 +26,7 @@ def tables(inputs: Inputs) -> dict[str, str]:
         "transfer.csv": transfer_csv(inputs),
         "stress.csv": stress_csv(inputs),
         "certify.csv": certify_csv(inputs),
+        "survival.csv": survival_csv(inputs),
     }
 
 
@@ -135,6 +137,24 @@ def certify_csv(inputs: Inputs) -> str:
         if value
     ]
     return csv_text(["run", "bound", "threat", "eps", "mAP"], rows)
+
+
+def survival_csv(inputs: Inputs) -> str:
+    """plots/survival.csv: what is left of a drop, one row per run, attack and what came after.
+
+    The header alone where stage survival is off.
+    """
+    columns = ("threat", "method", "regard", "kind", "level", "drop")
+    rows = [
+        (run.name, *cells)
+        for run, table in read_survival(inputs)
+        for cells in _rows(table, *columns)
+    ]
+    named = [
+        (run, threat, f"{method}, {regard}", f"{kind} {level}".strip(), drop)
+        for run, threat, method, regard, kind, level, drop in rows
+    ]
+    return csv_text(["run", "threat", "attack", "after", "drop"], named)
 
 
 def _rows(table: Table, *columns: str) -> Iterator[tuple[str, ...]]:

@@ -19,6 +19,7 @@ def written(folder: Path, **values: str) -> Params:
         "common_with": params["score"],
         "video_start": params["train"]["mid"],
         "guide": params["train"]["gblend"],
+        "code": params["survival"]["trial"],
     }
     for key, value in values.items():
         places[key][key] = value
@@ -33,6 +34,7 @@ def written(folder: Path, **values: str) -> Params:
         ("watch", "~/clips/labels.csv", "data.watch is ~/.* write HOME/clips/labels.csv"),
         ("common_with", "~/theirs.csv", "score.common_with is ~/.* write HOME/theirs.csv"),
         ("video_start", "~/a.safetensors", "train.mid.video_start is ~/.*write HOME/a.safetensors"),
+        ("code", "mine.py", "survival.trial.code names mine.py, which is no file"),
         ("watch", "labels.csv ", "data.watch names 'labels.csv ', .*blanks"),
         ("watch", "labels.csv", "data.watch names labels.csv, which is no file"),
     ],

@@ -19,6 +19,7 @@ from tests.conftest import ROOT
 AUDIO = "data/models/audio.safetensors"
 MET = {"threats": "all"}
 GOALS = {"threats": "all", "hide": "each", "inject": [], "swap": []}
+CODEC = {"kind": "h264_aac", "crf": [30], "kbps": [24]}
 MATRIX = {"perturbation": "per_clip", "runs": "all", "threats": "all", "multiples": 1.0}
 SMOOTHED = {"run": "mid", "threats": "A", "sigma": {"audio": 0.1, "video": 0.1}}
 NOISY = {
@@ -254,6 +255,31 @@ def load_changed(tmp_path: Path, changes: dict[str, Any]) -> Params:
             {"retrain.mixup": {**NOISY, "init": "audio", "sigma": {"audio": 0, "video": 1}}},
             "retrain.mixup.sigma is 0 for audio, which is all that its init 'audio' reads",
         ),
+        ({"survival.runs": {"mdi": MET}}, "survival.runs names 'mdi', which has no row in train"),
+        (
+            {"survival.runs": {"video": {"threats": "A"}}},
+            "runs.video.threats names A, but",
+        ),
+        ({"survival.runs": {"x y": MET}}, "survival.runs: 'x y' cannot name a row"),
+        (
+            {"survival.trial.score": [{**CODEC, "crf": [44]}]},
+            "survival: trial.score holds h264_aac CRF 44, and attack.survive does too",
+        ),
+        (
+            {"survival.attack.survive": [{**CODEC, "kbps": [20]}]},
+            "survival: trial.score holds h264_aac kbit/s 20, and attack.survive does too",
+        ),
+        ({"survival.trial.score": [{**CODEC, "crf": [30, 31]}]}, "crf has 2 values and kbps 1"),
+        ({"survival.trial.score": [{"kind": "vp8", "levels": 1}]}, "survival.trial.score.0: "),
+        (
+            {"survival.trial.score": [{"kind": "crop", "levels": [0.1, 1.0]}]},
+            "levels of crop are 0 to 0.9 of the side cut off, not 1",
+        ),
+        (
+            {"survival.attack.survive": [{"kind": "gain", "levels": 3.0}] * 2},
+            "survival.attack: survive holds gain 3 twice",
+        ),
+        ({"survival.trial.pictures.side": 95}, "survival.trial.pictures.side: "),
         ({"stress.runs": ["midd"]}, "stress.runs names 'midd', which has no row in train, retrain"),
         ({"stress.runs": ["mid", "mid"]}, "stress: runs holds 'mid' twice"),
         ({"stress.runs": "mid", "stress.shifts_s": [3.0]}, "stress.shifts_s holds 3, but clips"),

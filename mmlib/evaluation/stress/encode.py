@@ -1,6 +1,6 @@
 """Clips whose stored media were encoded again, and decoded as the pipeline decodes."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -9,23 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from mmlib.evaluation.encoded.cut import Row, Tracks, cut, stored_media
 from mmlib.evaluation.stress.clips import Altered, Clips
 from mmlib.evaluation.stress.conditions import CONTAINERS, Condition
-from mmlib.features import clip_frames
-from mmlib.media.decode import decode
 from mmlib.media.ffmpeg import Limits, MediaError
 from mmlib.media.graph import Form
 from mmlib.media.recode import Rung, recode
 from mmlib.runtime import stores
-from mmlib.runtime.arrays import Bytes, Ints16
-from mmlib.runtime.errors import UserError
-from mmlib.runtime.parquet import Reader
-from mmlib.shards.read import jpeg
-from mmlib.shards.rows.clips import shard_paths
-
-_COLUMNS = ("clip_id", "media", "path", "start_s", "end_s")
-Row = Mapping[str, Any]
-Tracks = dict[str, Ints16 | Bytes]
 
 
 @dataclass(frozen=True)
@@ -84,43 +74,4 @@ class Recoder:
         held = row["media"]
         with nullcontext(held) if held is not None else stores.local(row["path"]) as source:
             files = recode(source, container, rungs, self.limits, **section)
-        return [self._cut(file) for file in files]
-
-    def _cut(self, file: bytes) -> Tracks:
-        decoded = decode(file, self.form, self.limits)
-        found: Tracks = {}
-        mel, video = self.manifest["mel"], self.manifest["video"]
-        if decoded.pcm is not None:
-            pcm = decoded.pcm[: mel["frames"] * mel["hop"]]
-            found["audio"] = np.pad(pcm, (0, mel["frames"] * mel["hop"] - len(pcm)))
-        if decoded.frames is not None:
-            pictures = clip_frames(
-                decoded.frames,
-                np.arange(len(decoded.frames), dtype=np.float32) / np.float32(self.form.fps),
-                seconds=self.manifest["seconds"],
-                count=video["frames"],
-                size=video["height"],
-                rate_hz=video.get("rate_hz"),
-            )
-            if quality := video.get("jpeg_quality"):
-                shape = pictures.shape
-                pictures = jpeg.decode([jpeg.encode(pictures, quality)], [""], shape)[0]
-            found["video"] = pictures
-        return found
-
-
-def stored_media(folder: Path, clip_ids: Collection[str]) -> dict[str, Row]:
-    """The rows of data/clips of these eval clips, by id; only the row groups that hold them."""
-    found: dict[str, Row] = {}
-    for path in shard_paths(folder):
-        if not path.name.startswith("eval-"):
-            continue
-        file = Reader(path, "a shard of clips")
-        for group in range(len(file.sizes)):
-            names = file.read(["clip_id"], [group])["clip_id"].to_pylist()
-            if not set(names).isdisjoint(clip_ids):
-                rows = file.read(_COLUMNS, [group]).to_pylist()
-                found |= {row["clip_id"]: row for row in rows if row["clip_id"] in clip_ids}
-    if lost := set(clip_ids) - found.keys():
-        raise UserError(f"{folder}: no clip {min(lost)!r}, which data/shards holds; `dvc repro`")
-    return found
+        return [cut(file, self.manifest, self.form, self.limits) for file in files]

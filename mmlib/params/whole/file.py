@@ -23,6 +23,7 @@ from mmlib.params.score import Score
 from mmlib.params.shard import Shard
 from mmlib.params.stress import Stress
 from mmlib.params.study import Study
+from mmlib.params.survival import Survival
 from mmlib.params.training import Augment, Blend, ModelRow, ModelSizes, Optimiser, TrainRun
 from mmlib.params.transfer import Transfer
 from mmlib.params.whole import guides, named, names, rows, sections, starts
@@ -57,6 +58,7 @@ class Params(Section):
     transfer: Transfer
     stress: Stress
     certify: Certify
+    survival: Survival
     report: Report
     study: Study
 

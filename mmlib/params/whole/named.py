@@ -17,6 +17,7 @@ def files(params: "Params") -> Mapping[str, str]:
     return {
         "data.watch": params.data.watch,
         "score.common_with": params.score.common_with,
+        "survival.trial.code": params.survival.trial.code,
         **{
             f"train.{name}.{modality}_start": str(file)
             for name, row in params.train.items()

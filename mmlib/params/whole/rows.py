@@ -1,10 +1,13 @@
 """What rows of params.yaml say of one another: what is retrained, and runs that are named."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from mmlib.params.checks import Alone
+from mmlib.params.goals import GoalsRun
+from mmlib.params.methods import MethodsRun
 from mmlib.params.retraining import AdversarialRun, SmoothedRun
+from mmlib.params.survival import SurvivalRun
 from mmlib.params.training import Parts
 from mmlib.threats import MODALITIES, THREATS
 
@@ -78,21 +81,26 @@ def _named_runs(params: "Params") -> Iterable[str]:
 
 
 def _threatened(params: "Params") -> Iterable[str]:
-    """Runs of goals, methods, transfer that are not there, unmet threats, budgets not swept.
+    """Runs of goals, methods, survival and transfer that are not there, or cannot meet a threat.
 
-    What a row of models reads, only its net knows: its stage refuses it.
+    Budgets that are not swept too. What a row of models reads, only its net knows: its stage
+    refuses it.
     """
     rows = params.transfer.rows
+    runs: dict[str, Mapping[str, GoalsRun | MethodsRun | SurvivalRun]] = {
+        "goals.runs": params.goals.runs,
+        "methods.runs": params.methods.runs,
+        "survival.runs": params.survival.runs,
+    }
     met = [
-        *((f"goals.runs.{run}", run, row.threats) for run, row in params.goals.runs.items()),
-        *((f"methods.runs.{run}", run, row.threats) for run, row in params.methods.runs.items()),
-        *(
-            (f"certify.rows.{name}", row.run, row.threats)
-            for name, row in params.certify.rows.items()
-        ),
+        (f"{key}.{run}", run, row.threats)
+        for key, found in runs.items()
+        for run, row in found.items()
     ]
-    named = [("goals.runs", run) for run in params.goals.runs]
-    named += [("methods.runs", run) for run in params.methods.runs]
+    met += [
+        (f"certify.rows.{name}", row.run, row.threats) for name, row in params.certify.rows.items()
+    ]
+    named = [(key, run) for key, found in runs.items() for run in found]
     for name, matrix in rows.items():
         named += [(f"transfer.rows.{name}.runs", run) for run in matrix.named]
     named += [(f"certify.rows.{name}.run", row.run) for name, row in params.certify.rows.items()]

@@ -58,6 +58,8 @@ def _of_project(inputs: Inputs, shown: Collection[str]) -> Iterator[Off]:
         yield Off("Noise, codecs and timing", _stress(inputs))
     if "certificates" not in shown and inputs.runs:
         yield Off("What no attack can do", _certificates(inputs))
+    if "survival" not in shown and inputs.runs:
+        yield Off("Attacks that survive encoding", _survival(inputs))
     if "checks" not in shown and inputs.runs:
         yield Off("Checks", _not_there("metrics/checks.json", "check"))
     if "clips" not in shown:
@@ -86,6 +88,15 @@ def _certificates(inputs: Inputs) -> str:
     return (
         "Nothing is certified, and all robustness on this page is what attacks have left, because"
         " certify.rows in params.yaml is empty: “make profile NAME=certify” lays some."
+    )
+
+
+def _survival(inputs: Inputs) -> str:
+    if inputs.params.survival.runs:
+        return _not_there("metrics/survival/<run>.csv", "survival")
+    return (
+        "Whether attacks survive encoding was not measured, because survival.runs in params.yaml is"
+        " empty: “make profile NAME=survival” names some runs."
     )
 
 

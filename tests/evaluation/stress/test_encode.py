@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmlib.evaluation.encoded.cut import cut, stored_media
 from mmlib.evaluation.stress import encode as module
 from mmlib.evaluation.stress.clips import read_clips
 from mmlib.evaluation.stress.conditions import ENCODING, Condition
 from mmlib.evaluation.stress.corruptions.mixing import snr_db
 from mmlib.evaluation.stress.corruptions.pixels import psnr_db
-from mmlib.evaluation.stress.encode import Recoder, stored_media
+from mmlib.evaluation.stress.encode import Recoder
 from mmlib.media.decode import decode
 from mmlib.media.ffmpeg import Limits, MediaError
 from mmlib.media.graph import Form
@@ -39,10 +40,11 @@ def conditions(kind: str) -> list[Condition]:
 def test_the_stored_file_itself_gives_the_clip_of_the_shards(project: Project) -> None:
     """The known answer of cutting: without encoding again, not a bit differs."""
     split = ShardSet(project.places.shards, "eval")
-    clips = read_clips(split, read_manifest(project.places.shards), np.arange(CLIPS))
+    manifest = read_manifest(project.places.shards)
+    clips = read_clips(split, manifest, np.arange(CLIPS))
     rows = stored_media(project.places.media, clips.clip_ids)
     for place, clip_id in enumerate(clips.clip_ids):
-        tracks = recoder(project)._cut(rows[clip_id]["media"])
+        tracks = cut(rows[clip_id]["media"], manifest, FORM, Limits())
         assert ("audio" in tracks, "video" in tracks) == (place != MUTE, place != BLIND)
         if "audio" in tracks:
             assert np.array_equal(tracks["audio"], clips.pcm[place])

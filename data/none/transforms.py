@@ -1,0 +1,1 @@
+"""No transforms of one's own: what survival.code names while there are none."""

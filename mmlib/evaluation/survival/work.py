@@ -1,0 +1,243 @@
+"""One chunk of eval clips: attacked with and without regard to codecs, then put through them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from safetensors.numpy import load, save_file
+from torch import Tensor
+
+from mmlib.attacks.core.expectation import Change, Expectation, Transform
+from mmlib.attacks.core.region import Region
+from mmlib.attacks.core.threat import build_threat
+from mmlib.attacks.methods.apgd import apgd
+from mmlib.attacks.methods.mim import mim
+from mmlib.attacks.methods.pgd import pgd
+from mmlib.attacks.methods.quantise import quantise
+from mmlib.batch import Batch, to_device
+from mmlib.evaluation.attacked.budgets import shapes_of
+from mmlib.evaluation.attacked.domain import load_model
+from mmlib.evaluation.attacked.frozen import frozen
+from mmlib.evaluation.survival.canvas import (
+    Canvas,
+    Reader,
+    pictures_to_tensor,
+    sound_to_tensor,
+    to_pcm,
+    to_pictures,
+)
+from mmlib.evaluation.survival.chain import AS_WRITTEN, Chain
+from mmlib.evaluation.survival.transforms import Condition, Faced, conditions
+from mmlib.media.ffmpeg import Limits
+from mmlib.media.graph import Form
+from mmlib.models import devices
+from mmlib.models.base import Model
+from mmlib.params.survival import SurvivalAttack, Trial
+from mmlib.runtime import sealed
+from mmlib.runtime.arrays import Array, Floats32
+from mmlib.runtime.scratch import Scratch
+from mmlib.runtime.seeds import derive
+from mmlib.runtime.storage import reading
+from mmlib.shards.read.loader import ShardSet
+from mmlib.shards.read.manifest import read_manifest
+from mmlib.threats import THREATS
+
+SPLIT = "eval"
+CHUNK = 16
+"""Clips a chunk: results do not depend on how many processes share them."""
+CLEAN = "clean"
+PLAIN, AWARE = "plain", "aware"
+"""An attack on the model as it is, and one on its expectation over what it is to survive."""
+
+
+class Arm(NamedTuple):
+    """Clips as one attack left them; all three are `CLEAN` for those that none touched."""
+
+    threat: str
+    method: str
+    regard: str
+
+    def key(self, place: int) -> str:
+        """Under which its scores of a condition are kept; as it was written: place -1."""
+        return f"{self.threat} {self.method} {self.regard} {place}"
+
+
+UNTOUCHED = Arm(CLEAN, CLEAN, CLEAN)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every chunk is put to: a run, under threats, as section survival says."""
+
+    model: Path
+    shards: Path
+    media: Path
+    attack: SurvivalAttack
+    trial: Trial
+    threats: tuple[str, ...]
+    loss: str
+    form: Form
+    limits: Limits
+    seed: int
+    scratch: Scratch
+    threads: int = 1
+
+    @property
+    def arms(self) -> list[Arm]:
+        """All that is scored."""
+        methods = self.attack.methods
+        attacked = [Arm(t, m, r) for t in self.threats for m in methods for r in (PLAIN, AWARE)]
+        return [UNTOUCHED, *attacked]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Clips at some places of the eval split."""
+
+    number: int
+    rows: tuple[int, ...]
+    job: Job
+
+    @property
+    def name(self) -> str:
+        """The name of its piece in scratch."""
+        return f"{self.number:06d}.safetensors"
+
+    def read(self) -> dict[str, Array]:
+        """The logits (B, K) of each arm under each condition, by `Arm.key`."""
+        path = self.job.scratch.path(self.name)
+        with reading(path, "a chunk's progress"):
+            return load(sealed.content(path))
+
+
+class Loaded(NamedTuple):
+    """What a process loads once for all its chunks."""
+
+    split: ShardSet
+    manifest: Mapping[str, Any]
+    net: Model
+    survive: list[Condition]
+    score: list[Condition]
+    device: torch.device
+
+
+def survive_chunk(chunk: Chunk) -> None:
+    """Attack the chunk's clips, put them through every condition, and keep what the run says."""
+    job, at = chunk.job, _loaded(chunk.job)
+    pictures = job.trial.pictures
+    reader = Reader(
+        job.media, at.manifest, job.form, job.limits, pictures.side, pictures.fps, job.threads
+    )
+    canvas = reader.read(at.split, np.array(chunk.rows))
+    chain = Chain(at.manifest, job.form, job.limits, at.net.modalities, job.threads)
+    read = {name: tensor for name, tensor in canvas.inputs().items() if _of(name, chain.reads)}
+    inputs = to_device(read, at.device)
+    model = frozen(at.net, chain.front({name: one[:1] for name, one in inputs.items()}))
+    labels = torch.from_numpy(at.split.labels[list(chunk.rows)]).float().to(at.device)
+    base = inputs if job.attack.gradient == "measured" else None
+    faced = [Faced(condition, canvas, chain, base) for condition in at.survive]
+    found: dict[str, Floats32] = {}
+    for arm in job.arms:
+        points = inputs
+        if arm is not UNTOUCHED:
+            transforms = faced if arm.regard == AWARE else [Smooth(chain)]
+            points = attacked(job, arm, model, transforms, canvas.clip_ids, inputs, labels)
+        for place, seen in enumerate(_seen(job, at.score, canvas, chain, points), start=-1):
+            with torch.no_grad():
+                logits = model(to_device(seen, at.device))
+            found[arm.key(place)] = logits.float().cpu().numpy()
+    _write(chunk, found)
+
+
+@dataclass(frozen=True)
+class Smooth:
+    """Nothing but what the pipeline does to every clip, as the identity among transforms."""
+
+    chain: Chain
+
+    def draw(self, batch: Batch, seeds: Sequence[int]) -> Change:
+        """The same for all clips and draws."""
+        return self.chain.front
+
+
+def attacked(
+    job: Job,
+    arm: Arm,
+    model: Callable[[Batch], Tensor],
+    transforms: Sequence[Transform],
+    clip_ids: Sequence[str],
+    inputs: Batch,
+    labels: Tensor,
+) -> Batch:
+    """The inputs after an arm's attack on the expectation over the transforms, as they are stored.
+
+    The budget holds for what is stored: samples and grey levels are rounded within it.
+    """
+    settings = job.attack
+    eps = {name: getattr(settings.eps, name) for name in THREATS[arm.threat]}
+    threat = build_threat(eps, settings.norm, shapes_of(inputs))
+    seeds = [derive(job.seed, "survival", clip_id, arm.threat) for clip_id in clip_ids]
+    behind = Expectation(model, transforms, seeds=seeds, draws=settings.draws)
+    method = _method(arm.method, settings)
+    found = method(behind, inputs, labels, threat, loss=job.loss, seeds=seeds)
+    regions = {
+        name: Region(inputs[name], budget, inputs.get(f"{name}_present"), name)
+        for name, budget in threat.items()
+    }
+    return {**inputs, **quantise(regions, found)}
+
+
+def _method(name: str, search: SurvivalAttack) -> Callable[..., Batch]:
+    if name == "pgd":
+        return partial(pgd, steps=search.steps, momentum=search.momentum)
+    return partial(apgd if name == "apgd" else mim, steps=search.steps)
+
+
+def _seen(
+    job: Job, scored: Sequence[Condition], canvas: Canvas, chain: Chain, points: Batch
+) -> Iterator[Batch]:
+    """What the nets see of the points: as they were written, then under each condition."""
+    pcm, frames = canvas.written(points)
+    yield chain.through(canvas, pcm, frames, AS_WRITTEN)
+    for place, condition in enumerate(scored):
+        if condition.quality is not None:
+            yield chain.through(canvas, pcm, frames, condition.quality)
+            continue
+        seeds = [derive(job.seed, "survival", clip, "score", place) for clip in canvas.clip_ids]
+        whole = {"audio": sound_to_tensor(pcm), "video": pictures_to_tensor(frames)}
+        with torch.no_grad():
+            heard = condition.changed(whole, seeds)
+        yield chain.through(canvas, to_pcm(heard["audio"]), to_pictures(heard["video"]), AS_WRITTEN)
+
+
+def _of(name: str, reads: Sequence[str]) -> bool:
+    return name.removesuffix("_present") in reads
+
+
+def _write(chunk: Chunk, arrays: Mapping[str, Floats32]) -> None:
+    def write(path: Path) -> None:
+        save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, path)
+        sealed.append(path)
+
+    chunk.job.scratch.write(chunk.name, write)
+
+
+@lru_cache(maxsize=1)
+def _loaded_once(
+    model: Path, shards: Path, attack: SurvivalAttack, trial: Trial, rate_hz: int
+) -> Loaded:
+    device = devices.select_in_worker()
+    net = load_model(model, device, shards, "waveform")
+    survive, score = (
+        conditions(listed, net.modalities, Path(trial.code), rate_hz)
+        for listed in (attack.survive, trial.score)
+    )
+    return Loaded(ShardSet(shards, SPLIT), read_manifest(shards), net, survive, score, device)
+
+
+def _loaded(job: Job) -> Loaded:
+    return _loaded_once(job.model, job.shards, job.attack, job.trial, job.form.sample_rate_hz)
