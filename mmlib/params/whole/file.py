@@ -15,6 +15,7 @@ from mmlib.params.data import Data
 from mmlib.params.decode import Decode
 from mmlib.params.geometry import Embed, Geometry
 from mmlib.params.goals import Goals
+from mmlib.params.music import Music
 from mmlib.params.report import Report
 from mmlib.params.retraining import RetrainRun, Temperature
 from mmlib.params.score import Score
@@ -53,6 +54,7 @@ class Params(Section):
     goals: Goals
     transfer: Transfer
     stress: Stress
+    music: Music
     report: Report
     study: Study
 

@@ -7,6 +7,7 @@ from typing import Any
 ROWS = (
     *("train", "models", "retrain", "study.rows"),
     *("blend.guides", "temperature.guides", "theorem.fused", "goals.runs", "transfer.rows"),
+    "music.runs",
 )
 """Where params.yaml holds rows that have names of their own choice."""
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmlib.evaluation.mixing import snr_db
 from mmlib.evaluation.stress import encode as module
 from mmlib.evaluation.stress.clips import read_clips
 from mmlib.evaluation.stress.conditions import ENCODING, Condition
-from mmlib.evaluation.stress.corruptions.mixing import snr_db
 from mmlib.evaluation.stress.corruptions.pixels import psnr_db
 from mmlib.evaluation.stress.encode import Recoder, stored_media
 from mmlib.media.decode import decode
