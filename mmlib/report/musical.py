@@ -3,15 +3,16 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from mmlib.metrics.intervals import Interval
 from mmlib.report.figures import Line
 from mmlib.report.inputs import Inputs, Run
 from mmlib.report.stressed import Row, number
-from mmlib.runtime.arrays import Bytes, Floats32, Ints16
+from mmlib.runtime.arrays import Array, Bytes, Floats32, Ints16
 from mmlib.runtime.parquet import Reader, numbers_of
 from mmlib.runtime.storage import read_csv
 
@@ -100,12 +101,9 @@ def read_heard(path: Path) -> Iterator[Heard]:
         return
     file = Reader(path)
     table, facts = file.read(), file.facts()
+    kinds = facts["kinds"]
     for place, clip_id in enumerate(table["clip_id"].to_pylist()):
         row = table.slice(place, 1)
-
-        def of_kinds(what: str, dtype: type, row: object = row) -> Mapping[str, np.ndarray]:
-            return {kind: numbers_of(row[f"{what}_{kind}"], dtype)[0] for kind in facts["kinds"]}
-
         yield Heard(
             clip_id,
             facts["classes"],
@@ -114,7 +112,11 @@ def read_heard(path: Path) -> Iterator[Heard]:
             facts["rate_hz"],
             numbers_of(row["clean"], np.int16)[0],
             numbers_of(row["scores_clean"], np.float32)[0],
-            of_kinds("mixed", np.int16),
-            of_kinds("music", np.int16),
-            of_kinds("scores", np.float32),
+            _of_kinds(row, kinds, "mixed", np.int16),
+            _of_kinds(row, kinds, "music", np.int16),
+            _of_kinds(row, kinds, "scores", np.float32),
         )
+
+
+def _of_kinds(row: pa.Table, kinds: Sequence[str], what: str, dtype: Any) -> dict[str, Array]:
+    return {kind: numbers_of(row[f"{what}_{kind}"], dtype)[0] for kind in kinds}

@@ -217,7 +217,7 @@ def load_changed(tmp_path: Path, changes: dict[str, Any]) -> Params:
         ({"music.runs": {"video": MUSIC}}, "music.runs names 'video', a run of video, which hears"),
         (
             {"music.runs": {"mid": {"pieces": "one"}}},
-            "music.runs.mid.pieces.0: Input should be 'per_clip' or",
+            "music.runs.mid.pieces: Input should be 'per_clip' or 'universal'",
         ),
         (
             {"music.runs": {"mid": {"pieces": ["per_clip", "per_clip"]}}},

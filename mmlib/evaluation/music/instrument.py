@@ -63,10 +63,12 @@ class Instrument:
         slope = -_SIXTY_DB / (notes.decay_s[..., None] * self.rate_hz)
         within = torch.exp(slope * self._steps)
         among = torch.exp(slope * self.grid * self._cells + _DB * notes.level_db[..., None])
-        pitched = (notes.pitch @ self.strings).unflatten(-1, (self.places, self.grid))
+        cells = (*notes.decay_s.shape, self.places, self.grid)
+        pitched = (notes.pitch @ self.strings).reshape(cells)
         sounding = (pitched * within[:, :, None]).flatten(1, 2)
         moved = self._delays(notes.onset) * among[:, :, None]
-        return (moved.transpose(1, 2).flatten(2) @ sounding).flatten(1)[:, : self.samples]
+        pieces = moved.transpose(1, 2).flatten(2) @ sounding
+        return pieces.flatten(1)[:, : self.samples]
 
     def _delays(self, onset: Tensor) -> Tensor:
         """A matrix for each note that delays by its onset: (G, I, O, O), place a from place b."""

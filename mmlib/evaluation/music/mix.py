@@ -41,7 +41,8 @@ def snrs_db(pcm: Ints16, changed: Ints16) -> Floats:
     clean = pcm.astype(np.float64)
     added = np.mean(np.square(changed - clean), axis=1)
     with np.errstate(divide="ignore"):
-        return 10 * np.log10(np.array([reference(one) for one in clean]) / added)
+        powers = np.array([reference(one) for one in clean])
+        return np.asarray(10 * np.log10(powers / added))
 
 
 def waveform(pcm: Ints16) -> Tensor:
@@ -57,4 +58,5 @@ def samples(sound: Tensor) -> Ints16:
 def stored(music: Floats32, peak: float) -> Ints16:
     """Music (B, N) to be heard alone: each piece with this peak, as int16."""
     most = np.abs(music).max(axis=1, keepdims=True)
-    return np.rint(music / np.maximum(most, _SILENCE) * peak * FULL_SCALE).astype(np.int16)
+    scaled = music / np.maximum(most, _SILENCE) * peak * FULL_SCALE
+    return np.asarray(np.rint(scaled), np.int16)

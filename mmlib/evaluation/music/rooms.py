@@ -43,4 +43,5 @@ def heard_in(sound: Tensor, rooms: Tensor) -> Tensor:
     samples = sound.shape[-1]
     size = next_fast_len(samples + rooms.shape[-1] - 1, real=True)
     spectra = torch.fft.rfft(sound, size) * torch.fft.rfft(rooms, size)[:, None]
-    return torch.fft.irfft(spectra, size)[..., :samples]
+    heard: Tensor = torch.fft.irfft(spectra, size)[..., :samples]
+    return heard

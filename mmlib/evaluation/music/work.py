@@ -77,7 +77,7 @@ def _for_all(plan: Plan) -> dict[str, Array]:
     judges = [stand.judge(rows[first : first + size.batch_size]) for first in cuts]
     search = stand.search(judges, how.steps, shared=True)
     names = [[f"{UNIVERSAL} {number}"] for number in range(size.restarts)]
-    found = {}
+    found: dict[str, Array] = {}
     for snr_db, score in _composed(search, [stand.random(*name) for name in names], plan.snrs):
         parts = score._asdict().items()
         found |= {key(name, UNIVERSAL, snr_db): part.cpu().numpy() for name, part in parts}
