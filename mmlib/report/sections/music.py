@@ -61,7 +61,8 @@ def _intro(inputs: Inputs, found: Musical) -> str:
         f" {piece.notes} notes a piece, at the same levels. Which strings are plucked, when, how"
         " loud and for how long was found by gradients of the model,"
         f" {settings.search.steps} steps a level {through}. The level is that of the clip over that"
-        " of the music, as it arrives."
+        " of the music, as it arrives. Where plucked strings are tags of the set, hearing them is a"
+        " false alarm, under random music as well: what is beyond random is not that alone."
     )
 
 
