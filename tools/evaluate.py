@@ -33,7 +33,7 @@ from tools.fitted import signals
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = Path("evaluations")
 CODE = ("mmlib", "stages", "profiles", "dvc.yaml", ".dvcignore", ".dvc/plots", "data/none")
-EMPTY = ("data/models", "data/embeddings", "data/attacks", "data/theorem")
+EMPTY = ("data/models", "data/embeddings", "data/attacks", "data/theorem", "data/music")
 CONFIG = """[core]
     no_scm = true
     analytics = false

@@ -98,25 +98,37 @@ def card(example: Example, *, task: str, mel: Mel, seconds: float) -> Card:
     return Card(
         title=f"Clip {example.clip_id}",
         truth=f"True {'tag' if len(names) == 1 else 'tags'}: {wording.listed(names)}.",
-        tags=_tags(example, task),
+        tags=tag_lists(
+            example.classes,
+            example.labels,
+            {
+                "Predicted on the clean clip": example.clean_scores,
+                "Predicted on the perturbed clip": example.adversarial_scores,
+            },
+            task,
+        ),
         pictures=pictures,
         sounds=heard,
     )
 
 
-def _tags(example: Example, task: str, most: int = 4) -> list[TagList]:
+def tag_lists(
+    classes: Sequence[str],
+    labels: Bytes,
+    scores_by_title: Mapping[str, Floats32],
+    task: str,
+    most: int = 4,
+) -> list[TagList]:
+    """The highest tags of each of some logits (K,), the true ones always among them."""
     lists = []
-    for title, scores in (
-        ("Predicted on the clean clip", example.clean_scores),
-        ("Predicted on the perturbed clip", example.adversarial_scores),
-    ):
+    for title, scores in scores_by_title.items():
         share = _probabilities(scores, task)
         order = np.argsort(-share, kind="stable")
-        chosen = [k for place, k in enumerate(order) if place < most or example.labels[k]]
+        chosen = [k for place, k in enumerate(order) if place < most or labels[k]]
         rows = [
             Tag(
-                example.classes[k],
-                bool(example.labels[k]),
+                classes[k],
+                bool(labels[k]),
                 wording.number(float(share[k]), 2),
                 f"{100 * share[k]:.1f}",
             )

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from mmlib.report.inputs import Inputs
+from mmlib.report.musical import ROOMS, Musical
 from mmlib.report.sections.certificates import read_certificates
 from mmlib.report.sections.goals import HEADINGS, mean_success, read_goals
 from mmlib.report.sections.methods import labels, read_methods
@@ -25,6 +26,7 @@ def tables(inputs: Inputs) -> dict[str, str]:
         "methods.csv": methods_csv(inputs),
         "transfer.csv": transfer_csv(inputs),
         "stress.csv": stress_csv(inputs),
+        "music.csv": music_csv(inputs),
         "certify.csv": certify_csv(inputs),
         "survival.csv": survival_csv(inputs),
     }
@@ -121,6 +123,22 @@ def stress_csv(inputs: Inputs) -> str:
         for point in zip(line.x, line.y, strict=True)
     ]
     return csv_text(["run", "threat", "severity", "mAP"], rows)
+
+
+def music_csv(inputs: Inputs) -> str:
+    """plots/music.csv: mAP in unseen rooms, one row per run, kind of music and level in dB.
+
+    Only the header is there while stage music is off.
+    """
+    found = Musical.read(inputs)
+    rows = [
+        (run.name, kind, level, _cell(value.estimate))
+        for run in found.runs
+        for kind in found.kinds
+        for level in found.levels
+        if (value := found.value(run, kind, ROOMS, level))
+    ]
+    return csv_text(["run", "music", "snr_db", "mAP"], rows)
 
 
 def certify_csv(inputs: Inputs) -> str:

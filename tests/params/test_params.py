@@ -20,6 +20,7 @@ AUDIO = "data/models/audio.safetensors"
 MET = {"threats": "all"}
 GOALS = {"threats": "all", "hide": "each", "inject": [], "swap": []}
 CODEC = {"kind": "h264_aac", "crf": [30], "kbps": [24]}
+MUSIC = {"pieces": "per_clip"}
 MATRIX = {"perturbation": "per_clip", "runs": "all", "threats": "all", "multiples": 1.0}
 SMOOTHED = {"run": "mid", "threats": "A", "sigma": {"audio": 0.1, "video": 0.1}}
 NOISY = {
@@ -231,6 +232,29 @@ def load_changed(tmp_path: Path, changes: dict[str, Any]) -> Params:
         ),
         ({"transfer.rows": {"x": {**MATRIX, "multiples": 0.0}}}, "multiples must be above 0"),
         ({"transfer.rows": {"x y": MATRIX}}, "transfer.rows: 'x y' cannot name a row"),
+        ({"music.runs": {"midd": MUSIC}}, "music.runs names 'midd', which has no row in train"),
+        ({"music.runs": {"video": MUSIC}}, "music.runs names 'video', a run of video, which hears"),
+        (
+            {"music.runs": {"mid": {"pieces": "one"}}},
+            "music.runs.mid.pieces: Input should be 'per_clip' or 'universal'",
+        ),
+        (
+            {"music.runs": {"mid": {"pieces": ["per_clip", "per_clip"]}}},
+            "music.runs.mid: pieces holds 'per_clip' twice",
+        ),
+        (
+            {"music.runs": {"mid": {"pieces": "all"}}},
+            "music.runs.mid.pieces asks for universal, which is composed on the sound of the split "
+            "val, and shard.waveforms keeps that of eval alone: set it to all",
+        ),
+        ({"music.snr_db": [80.0]}, "music: snr_db holds 80: give levels from -10 to 60"),
+        ({"music.snr_db": [3.0, 3.0]}, "music: snr_db holds 3 twice"),
+        ({"music.piece.lowest": 77}, "music.piece: lowest (77) is above highest (76)"),
+        ({"music.piece.decay_s": [0.5, 0.1]}, "music.piece: decay_s must rise"),
+        ({"music.piece.decay_s": [0.0, 0.1]}, "music.piece: decay_s must be above 0"),
+        ({"music.piece.grid_s": 3.0}, "music.piece.grid_s is 3, but clips are shard.seconds (3)"),
+        ({"music.rooms.rt60_s": [0.0, 0.1]}, "music.rooms: rt60_s begins below 0.05 s"),
+        ({"music.rooms.direct_db": [3.0, 0.0]}, "music.rooms: direct_db must rise"),
         (
             {"certify.rows": {"x": {**SMOOTHED, "run": "mdi"}}},
             "certify.rows.x.run names 'mdi', which has no row in train",

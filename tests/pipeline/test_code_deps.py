@@ -10,8 +10,8 @@ from tests.conftest import ROOT
 from tools import code_deps
 
 MOST_UNITS = {
-    "study": 25, "survival": 25, "stress": 22, "check": 18, "transfer": 21, "methods": 20,
-    "certify": 19,
+    "study": 25, "survival": 25, "stress": 23, "check": 18, "transfer": 21, "methods": 20,
+    "certify": 19, "music": 22,
 }  # fmt: skip
 """Units that a stage may name at most; 15 where nothing is said."""
 
@@ -28,8 +28,8 @@ def test_every_stage_of_dvc_yaml_has_a_script_and_a_description() -> None:
     assert stems == scripts
     assert all(stage.get("do", stage)["desc"] for stage in stages.values())
     # A map to take in at a glance; admit and goals to study are off by default.
-    assert len(scripts) <= 25
-    assert len((ROOT / "dvc.yaml").read_text(encoding="utf-8").splitlines()) <= 900
+    assert len(scripts) <= 24
+    assert len((ROOT / "dvc.yaml").read_text(encoding="utf-8").splitlines()) <= 860
 
 
 def test_a_stage_names_few_units() -> None:

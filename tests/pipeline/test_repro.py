@@ -49,6 +49,7 @@ STALE = {
     ("methods.search.steps", "3"): set(),
     ("transfer.universal.steps", "3"): set(),
     ("survival.attack.steps", "3"): set(),
+    ("music.search.steps", "3"): set(),
     ("attack.domain", "waveform"): each("attack") | {"check", "theorem@mid"},
     ("model.csn.width", "8"): TRAIN | {"blend@blend"},
     ("blend.to_epoch", "1"): {"blend@blend"},

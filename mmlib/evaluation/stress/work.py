@@ -11,6 +11,7 @@ import numpy as np
 from safetensors.numpy import load, save_file
 
 from mmlib.evaluation.attacked.domain import front_end
+from mmlib.evaluation.mixing import snr_db
 from mmlib.evaluation.stress import timing
 from mmlib.evaluation.stress.clips import Altered, Clips, read_clips
 from mmlib.evaluation.stress.conditions import (
@@ -21,7 +22,6 @@ from mmlib.evaluation.stress.conditions import (
     ladder,
 )
 from mmlib.evaluation.stress.corrupt import corrupted
-from mmlib.evaluation.stress.corruptions.mixing import snr_db
 from mmlib.evaluation.stress.corruptions.pixels import psnr_db
 from mmlib.evaluation.stress.encode import Recoder
 from mmlib.evaluation.stress.nets import Nets

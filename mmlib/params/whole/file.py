@@ -17,6 +17,7 @@ from mmlib.params.decode import Decode
 from mmlib.params.geometry import Embed, Geometry
 from mmlib.params.goals import Goals
 from mmlib.params.methods import Methods
+from mmlib.params.music import Music
 from mmlib.params.report import Report
 from mmlib.params.retraining import RetrainRun, Temperature
 from mmlib.params.score import Score
@@ -57,6 +58,7 @@ class Params(Section):
     methods: Methods
     transfer: Transfer
     stress: Stress
+    music: Music
     certify: Certify
     survival: Survival
     report: Report

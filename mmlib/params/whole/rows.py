@@ -75,6 +75,11 @@ def _named_runs(params: "Params") -> Iterable[str]:
             yield f"{key} names {run!r}, which has no row in train, retrain or models"
         elif (found := params.modalities(run)) not in (None, modalities):
             yield _unlike(key, run, found or (), modalities)
+    for run in params.music.runs:
+        if run not in params.runs:
+            yield f"music.runs names {run!r}, which has no row in train, retrain or models"
+        elif "audio" not in (params.modalities(run) or MODALITIES):
+            yield f"music.runs names {run!r}, a run of video, which hears no music: leave it out"
     for run in params.stress.named:
         if run not in params.runs:
             yield f"stress.runs names {run!r}, which has no row in train, retrain or models"

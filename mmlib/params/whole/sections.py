@@ -17,6 +17,7 @@ TASK_LOSSES = {
 def faults(params: "Params") -> Iterable[str]:
     """Whatever does not fit, a line each that begins with the key."""
     yield from _signals(params)
+    yield from _music(params)
     yield from _epochs(params)
     mel = params.shard.mel
     for name, row in params.train.items():
@@ -40,6 +41,22 @@ def faults(params: "Params") -> Iterable[str]:
             yield (
                 f"stress.shifts_s holds {shift:g}, but clips are shard.seconds "
                 f"({params.shard.seconds:g}) long: nothing would be left of the sound; leave it out"
+            )
+
+
+def _music(params: "Params") -> Iterable[str]:
+    music, kept = params.music, params.shard.waveforms
+    if music.piece.grid_s >= params.shard.seconds:
+        yield (
+            f"music.piece.grid_s is {music.piece.grid_s:g}, but clips are shard.seconds "
+            f"({params.shard.seconds:g}) long: every note would begin with the clip"
+        )
+    for name, row in music.runs.items():
+        if "universal" in row.kinds and kept != "all":
+            yield (
+                f"music.runs.{name}.pieces asks for universal, which is composed on the sound of "
+                f"the split {music.universal.fit_on}, and shard.waveforms keeps that of {kept} "
+                "alone: set it to all, or pieces to per_clip"
             )
 
 

@@ -56,6 +56,8 @@ def _of_project(inputs: Inputs, shown: Collection[str]) -> Iterator[Off]:
         yield Off("Comparison over several seeds", STUDY)
     if "stress" not in shown and inputs.runs:
         yield Off("Noise, codecs and timing", _stress(inputs))
+    if "music" not in shown and inputs.runs:
+        yield Off("Music that hides what is heard", _music(inputs))
     if "certificates" not in shown and inputs.runs:
         yield Off("What no attack can do", _certificates(inputs))
     if "survival" not in shown and inputs.runs:
@@ -79,6 +81,15 @@ def _stress(inputs: Inputs) -> str:
     return (
         "What corruption, re-encoding and bad timing do without an attacker was not measured,"
         " because stress.runs in params.yaml is empty: “make profile NAME=stress” names all runs."
+    )
+
+
+def _music(inputs: Inputs) -> str:
+    if inputs.params.music.runs:
+        return _not_there("metrics/music/<run>.csv", "music")
+    return (
+        "Adversarial music was not composed, because music.runs in params.yaml is empty: “make"
+        " profile NAME=music” names runs that hear."
     )
 
 

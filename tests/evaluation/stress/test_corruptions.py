@@ -7,14 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmlib.evaluation.stress.corruptions import ambience, fields, mixing, noises, pixels
+from mmlib.evaluation import mixing
+from mmlib.evaluation.mixing import snr_db
+from mmlib.evaluation.stress.corruptions import ambience, fields, noises, pixels
 from mmlib.evaluation.stress.corruptions.kinds import (
     KINDS,
     SEVERITIES,
     corrupted_pictures,
     corrupted_sound,
 )
-from mmlib.evaluation.stress.corruptions.mixing import snr_db
 from mmlib.evaluation.stress.corruptions.pixels import psnr_db
 from mmlib.params.stress import Corruption
 from mmlib.runtime.arrays import Bytes, Ints16

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from mmlib.evaluation.encoded.cut import cut, stored_media
+from mmlib.evaluation.mixing import snr_db
 from mmlib.evaluation.stress import encode as module
 from mmlib.evaluation.stress.clips import read_clips
 from mmlib.evaluation.stress.conditions import ENCODING, Condition
-from mmlib.evaluation.stress.corruptions.mixing import snr_db
 from mmlib.evaluation.stress.corruptions.pixels import psnr_db
 from mmlib.evaluation.stress.encode import Recoder
 from mmlib.media.decode import decode

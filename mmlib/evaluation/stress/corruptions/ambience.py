@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from scipy.signal import butter, sosfilt
 
-from mmlib.evaluation.stress.corruptions.mixing import FULL_SCALE, mixed
+from mmlib.evaluation.mixing import FULL_SCALE, mixed
 from mmlib.runtime.arrays import Ints16
 from mmlib.sources.events.waves import Wave, at, band_noise, burst, convolve, damped, harmonics
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from scipy.fft import dct, idct
 
-from mmlib.evaluation.stress.corruptions.mixing import FULL_SCALE, mixed, reference
+from mmlib.evaluation.mixing import FULL_SCALE, mixed, reference
 from mmlib.runtime.arrays import Floats, Ints16
 
 Shape = Callable[[np.random.Generator, Floats], Floats]
