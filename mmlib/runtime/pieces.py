@@ -73,6 +73,7 @@ def results(
     whole: bool = False,
     device: bool = False,
     finished: Callable[[int], bool] = lambda place: True,
+    last: bool = True,
 ) -> list[Result]:
     """As `map_ordered`, with results that are kept in pieces of these `names`, and shared.
 
@@ -88,6 +89,7 @@ def results(
         workers=workers,
         whole=whole,
         device=device,
+        last=last,
     )
     return [_kept(scratch.path(name)) for name in names]
 
