@@ -3,8 +3,8 @@
 Hashes are made up (`made_hashes`): 2.06 million clips of split train against 20,000 of split eval,
 of which a hundredth of the earlier clips are copies. The search runs as in stage shard, in a
 process of its own; copies that are near by the rule are known from comparing each by itself.
-Smaller sizes: --earlier, --later. With --peers, what sieves the vectors of the sound, beside faiss
-(flat, and IVF over the later clips): processor time, and how many of the near copies it lets pass.
+Smaller sizes: --earlier, --later. With --peers, only what sieves the vectors of the sound, on 8,192
+clips against the later ones, beside faiss (flat, and IVF over the later clips).
 """
 
 import argparse
@@ -19,11 +19,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from bench import leak_peers
 from bench.made_hashes import Made, World
 from bench.peaks import measured
 from bench.tables import table
 from mmlib.runtime import parquet
-from mmlib.runtime.arrays import Bools
+from mmlib.runtime.arrays import Bools, Indices
 from mmlib.runtime.parquet import binary_column
 from mmlib.runtime.scratch import Scratch
 from mmlib.shards.make.leaks.audit import KINDS, Audited, audit
@@ -82,7 +83,7 @@ def write(folder: Path, earlier: int, later: int, distinct: int) -> None:
 
 
 def _near(
-    made: Made, later: Made, of: np.ndarray, name: str, start: int, earlier: int
+    made: Made, later: Made, of: Indices, name: str, start: int, earlier: int
 ) -> list[tuple[int, int]]:
     there = (made.heard, later.heard) if name == "sound" else (made.seen, later.seen)
     places = np.flatnonzero((of >= 0) & there[0] & there[1][of])
@@ -143,6 +144,9 @@ def main() -> None:
     parser.add_argument("--peers", action="store_true")
     parser.add_argument("--search", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.peers:
+        leak_peers.beside(min(options.earlier, 8192), options.later, alone)
+        return
     if options.search:
         rows, driver, worker = measured(lambda: search(options.search))
         own, below = (

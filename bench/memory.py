@@ -2,11 +2,12 @@
 
 A project of its own for each number, in --folder or a temporary one: clips of a quarter of a second
 of noise and two small pictures, 20 classes, eight in ten for training, one for val and one for
-eval; small nets, one epoch, one budget. Every stage runs in a process of its own with MMLIB_WORKERS
-(2), nothing cached (MMLIB_CACHE_GB=0); "driver" is that process, "worker" the largest of its
-workers and decoders. Bytes a clip are the slope from the number of clips before, of both together:
-what a stage keeps of each clip. Of a stage with several rows the largest counts. --ffmpeg also runs
-decode, which otherwise is left out, its rows made up. What a --folder holds is not done again.
+eval; small nets, one epoch, one budget. Every stage runs in a process of its own, forked from one
+that has imported what all need, with MMLIB_WORKERS (2) and nothing cached (MMLIB_CACHE_GB=0);
+"driver" is that process, "worker" the largest below it. Bytes a clip are the slope from the number
+of clips before, of both together: what a stage keeps of each clip. Of a stage with several rows the
+largest counts. --stages runs some alone. --ffmpeg also runs decode, which otherwise is left out,
+its rows made up. What a --folder holds is not done again.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ import numpy as np
 from bench.peaks import measured
 from bench.tables import table
 from mmlib.runtime.code import ROOT
+from mmlib.shards.read import loader
 from mmlib.shards.rows.clips import (
     DECODED_SCHEMA,
     OK,
@@ -68,6 +71,7 @@ _SAMPLES = 2000
 _WAV_HEAD = 44
 _SHARD_CLIPS = 64
 _FRAMES, _SIZE = 2, 16
+_SHUFFLE_BYTES = 1 << 20
 
 
 class Requests(Computed[Request]):
@@ -108,7 +112,7 @@ def run_stage(stage: str, row: list[str], clips: int) -> None:
         # Here, since most stages do without it.
         from mmlib.sources.download import download
 
-        listed = ClipList("noise", CLASSES, "single_label", Requests(clips), fetch)
+        listed = ClipList("noise", CLASSES, "multi_label", Requests(clips), fetch)
         download(listed, Path("data/clips"), shard_clips=_SHARD_CLIPS, max_failed_share=0.0)
     else:
         importlib.import_module(f"stages.{stage}").main(row)
@@ -121,7 +125,7 @@ def write_decoded(clips: int, out: Path) -> None:
     for index in range(clips):
         by_split[requests[index].split].append(index)
     out.mkdir(parents=True)
-    write_vocabulary(out / VOCABULARY_NAME, Vocabulary(CLASSES, "single_label"))
+    write_vocabulary(out / VOCABULARY_NAME, Vocabulary(CLASSES, "multi_label"))
     for split, places in by_split.items():
         for number, begin in enumerate(range(0, len(places), _SHARD_CLIPS)):
             rows = (_decoded(requests[place]) for place in places[begin : begin + _SHARD_CLIPS])
@@ -145,34 +149,54 @@ def _decoded(request: Request) -> DecodedClip:
 def begin(folder: Path) -> None:
     """A project with the params of this measurement, laid over those of the root."""
     laid = folder / "profiles"
-    laid.mkdir(parents=True)
+    laid.mkdir(parents=True, exist_ok=True)
     for source in (ROOT / "profiles/tiny.yaml", PARAMS):
         shutil.copy(source, laid)
     shutil.copy(ROOT / "params.yaml", folder)
+    shutil.copytree(ROOT / "data/none", folder / "data/none", dirs_exist_ok=True)
+    (folder / "data/guides").mkdir(exist_ok=True)
+    shutil.copy(ROOT / "data/guides/none.json", folder / "data/guides")
     profiles.apply("tiny memory", laid, folder / "params.yaml")
 
 
-def measure(clips: int, folder: Path, *, ffmpeg: bool) -> dict[str, tuple[int, int]]:
-    """Peaks of each stage in KiB: driver, largest worker; kept in the folder as they come."""
+def measure(clips: int, folder: Path, stages: list[str]) -> dict[str, Any]:
+    """Peaks of each stage in KiB, (driver, largest worker); kept in the folder as they come."""
     kept = folder / "peaks.json"
     if not kept.exists():
         begin(folder)
         kept.write_text("{}", encoding="utf-8")
-    peaks: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
+    if "decode" not in stages and not (folder / "data/decoded").exists():
+        write_decoded(clips, folder / "data/decoded")
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     environment = {"MMLIB_WORKERS": "2", "MMLIB_CACHE_GB": "0", **os.environ, "PYTHONPATH": path}
-    for stage in STAGES:
-        if stage == "decode" and not ffmpeg:
-            if not (folder / "data/decoded").exists():
-                write_decoded(clips, folder / "data/decoded")
-        elif stage not in peaks:
-            command = [sys.executable, "-m", "bench.memory", "--stage", str(clips), *stage.split()]
-            done = subprocess.run(
-                command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True
-            )
-            peaks[stage] = tuple(map(int, done.stdout.split()[-2:]))
-            kept.write_text(json.dumps(peaks), encoding="utf-8")
-    return peaks
+    command = [sys.executable, "-m", "bench.memory", "--within", str(clips), *stages]
+    subprocess.run(command, cwd=folder, env=environment, check=True)
+    found: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
+    return found
+
+
+def within(clips: int, stages: list[str]) -> None:
+    """Run the stages in the project of the working directory, each in a fork of its own.
+
+    What they all import is imported once, before: torch alone takes seconds.
+    """
+    kept = Path("peaks.json")
+    # What the loader shuffles at once, and no more than a limit, is no growth.
+    loader._SHUFFLE_BYTES = _SHUFFLE_BYTES
+    for name in {stage.split()[0] for stage in STAGES}:
+        importlib.import_module(f"stages.{name}")
+    for stage in stages:
+        peaks = json.loads(kept.read_text(encoding="utf-8"))
+        if stage in peaks:
+            continue
+        if (child := os.fork()) == 0:
+            name, *row = stage.split()
+            _, driver, worker = measured(partial(run_stage, name, row, clips))
+            kept.write_text(json.dumps({**peaks, stage: (driver, worker)}), encoding="utf-8")
+            sys.stdout.flush()
+            os._exit(0)
+        if os.waitpid(child, 0)[1]:
+            raise SystemExit(f"stage {stage} failed")
 
 
 def rows_of(clips: int, peaks: dict[str, Any], before: tuple[int, dict[str, Any]] | None) -> Any:
@@ -185,7 +209,7 @@ def rows_of(clips: int, peaks: dict[str, Any], before: tuple[int, dict[str, Any]
             grown = max(
                 sum(pair) - sum(before[1][name])
                 for name, pair in peaks.items()
-                if name.split()[0] == stage
+                if name.split()[0] == stage and name in before[1]
             )
             slope = f"{1024 * grown / (clips - before[0]):.0f}"
         yield stage, str(clips), f"{driver / 1024:.0f}", f"{worker / 1024:.0f}", slope
@@ -197,19 +221,20 @@ def main() -> None:
     parser.add_argument("--clips", type=int, nargs="+", default=[1000, 10000])
     parser.add_argument("--folder", type=Path, help="keep the projects here")
     parser.add_argument("--ffmpeg", action="store_true")
-    parser.add_argument("--stage", nargs="+", help=argparse.SUPPRESS)
+    parser.add_argument("--stages", nargs="+", metavar="STAGE", help='these alone, as "train mid"')
+    parser.add_argument("--within", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.stage:
-        clips, stage, *row = arguments.stage
-        _, driver, worker = measured(lambda: run_stage(stage, row, int(clips)))
-        print(driver, worker)
+    if arguments.within:
+        within(int(arguments.within[0]), arguments.within[1:])
         return
+    wanted = arguments.stages or STAGES
+    chosen = [s for s in STAGES if s in wanted and (arguments.ffmpeg or s != "decode")]
     rows: list[Any] = []
     before: tuple[int, dict[str, Any]] | None = None
     with tempfile.TemporaryDirectory() as temporary:
         for clips in arguments.clips:
             folder = (arguments.folder or Path(temporary)) / str(clips)
-            peaks = measure(clips, folder.resolve(), ffmpeg=arguments.ffmpeg)
+            peaks = measure(clips, folder.resolve(), chosen)
             rows += rows_of(clips, peaks, before)
             before = clips, peaks
     head = ("stage", "clips", "driver, MiB", "worker, MiB", "bytes a clip")

@@ -89,11 +89,11 @@ class _Steps:
     def of(self, first: int) -> tuple[Words64, Words64]:
         """Codes and masks; what is missing at the end counts as not sure."""
         if first not in self._made:
-            words = (self._clips.codes, self._clips.masks)
-            if first:
-                words = tuple(np.pad(each[:, first:], ((0, 0), (0, first))) for each in words)
-            code, mask = (np.ascontiguousarray(each.view(np.uint64).T) for each in words)
-            self._made[first] = code, mask
+            made: list[Words64] = []
+            for words in (self._clips.codes, self._clips.masks):
+                steps = np.pad(words[:, first:], ((0, 0), (0, first))) if first else words
+                made.append(np.ascontiguousarray(steps.view(np.uint64).T))
+            self._made[first] = made[0], made[1]
         return self._made[first]
 
 
@@ -206,8 +206,10 @@ def _near(rows: Kind, second: Kind, sieve: Sieve, distance: float) -> Iterator[P
                 one, two = one[kept], two[kept]
                 alike = (moved[place][one] * others[two]).sum(1) >= rows.cosine
                 keys.append(one[alike] * len(others) + two[alike])
-        one, two = np.divmod(np.unique(np.concatenate(keys)), len(others))
-        yield Pairs(one, two, rows.rows(one).distances(second.rows(two)))
+        ones, twos = np.divmod(np.unique(np.concatenate(keys)), len(others))
+        for start in range(0, len(ones), _PAIRS):
+            one, two = ones[start : start + _PAIRS], twos[start : start + _PAIRS]
+            yield Pairs(one, two, rows.rows(one).distances(second.rows(two)))
 
 
 def flat(vectors: Floats32) -> Floats32:
