@@ -164,13 +164,15 @@ def weights(
     intervals: Sequence[Sequence[float]],
     name: str,
     label: str,
+    x_label: str = "weight of the head's loss",
 ) -> Markup:
     """The weight of each head: first bar ours, in ink, the second to compare, in grey.
 
-    `intervals`: the ends, head by head, of a line across the first bars.
+    `intervals`: the ends, head by head, of a line across the first bars. Whatever has a share each
+    may stand for heads.
     """
     with theme.style():
-        figure = theme.new_figure(WIDE, 2.1)
+        figure = theme.new_figure(WIDE, max(2.1, 0.7 + 0.2 * len(heads)))
         axes = figure.subplots()
         height = 0.8 / len(bars)
         places = np.arange(len(heads))
@@ -190,7 +192,7 @@ def weights(
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
         axes.margins(x=0.16)
-        axes.set_xlabel("weight of the head's loss")
+        axes.set_xlabel(x_label)
         return theme.to_svg(figure, name, label)
 
 

@@ -23,6 +23,7 @@ from mmlib.report.sections.closing import (
 )
 from mmlib.report.sections.goals import goals
 from mmlib.report.sections.measured import lede, measured
+from mmlib.report.sections.methods import methods
 from mmlib.report.sections.off import off
 from mmlib.report.sections.results import robustness, scores
 from mmlib.report.sections.stress import stress
@@ -55,6 +56,7 @@ def render(inputs: Inputs, findings: Findings, answers: Sequence[Answer]) -> str
         scores(inputs),
         surface(inputs),
         theorem(inputs),
+        methods(inputs),
         goals(inputs),
         transfer(inputs),
         stress(inputs),

@@ -7,6 +7,7 @@ import numpy as np
 
 from mmlib.report.inputs import Inputs
 from mmlib.report.sections.goals import HEADINGS, mean_success, read_goals
+from mmlib.report.sections.methods import labels, read_methods
 from mmlib.report.sections.transfer import read_matrices
 from mmlib.report.stressed import Stressed
 from mmlib.runtime.storage import Table, csv_text, significant
@@ -19,6 +20,7 @@ def tables(inputs: Inputs) -> dict[str, str]:
         "training.csv": training_csv(inputs),
         "drop.csv": drop_csv(inputs),
         "goals.csv": goals_csv(inputs),
+        "methods.csv": methods_csv(inputs),
         "transfer.csv": transfer_csv(inputs),
         "stress.csv": stress_csv(inputs),
     }
@@ -74,6 +76,18 @@ def goals_csv(inputs: Inputs) -> str:
         for eps, success in zip(line.x, line.y, strict=True)
     ]
     return csv_text(["run", "goal", "threat", "eps", "success"], rows)
+
+
+def methods_csv(inputs: Inputs) -> str:
+    """plots/methods.csv: mAP, one row per run, threat, method and eps; header alone where off."""
+    rows = [
+        (each.run.name, method, *cells)
+        for each in read_methods(inputs)
+        for method, cells in zip(
+            labels(each.scores), _rows(each.scores, "threat", "eps", "mAP"), strict=True
+        )
+    ]
+    return csv_text(["run", "method", "threat", "eps", "mAP"], rows)
 
 
 def transfer_csv(inputs: Inputs) -> str:

@@ -17,6 +17,7 @@ from mmlib.runtime.errors import UserError
 from tests.conftest import ROOT
 
 AUDIO = "data/models/audio.safetensors"
+MET = {"threats": "all"}
 GOALS = {"threats": "all", "hide": "each", "inject": [], "swap": []}
 MATRIX = {"perturbation": "per_clip", "runs": "all", "threats": "all", "multiples": 1.0}
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -202,6 +203,18 @@ def load_changed(tmp_path: Path, changes: dict[str, Any]) -> Params:
             "goals.runs.mid.swap.0.inject: Field required",
         ),
         ({"goals.runs": {"mid": {**GOALS, "hide": [["x"]]}}}, "goals.runs.mid.hide.0: Input sh"),
+        ({"methods.runs": {"mdi": MET}}, "methods.runs names 'mdi', which has no row in train"),
+        (
+            {"methods.runs": {"audio": {"threats": "AV"}}},
+            "methods.runs.audio.threats names AV, but the run reads audio only",
+        ),
+        ({"methods.search.multiples": [2.0]}, "methods.search: multiples must hold 1.0"),
+        ({"methods.search.shares": []}, "methods.search: shares is empty: say which shares"),
+        ({"methods.search.shares": [1.0]}, "methods.search.shares.0: "),
+        ({"methods.search.weights": []}, "methods.search: weights is empty: say how much"),
+        ({"methods.search.methods": ["pgd"]}, "methods.search.methods.0: "),
+        ({"methods.search.methods": ["mim", "mim"]}, "methods.search: methods holds 'mim' twice"),
+        ({"methods.runs": {"all-surface": MET}}, "the name 'all-surface' is taken"),
         ({"goals.search.multiples": [0.5]}, "goals.search: multiples must hold 1.0"),
         ({"goals.search.multiples": [0, 1]}, "goals.search: multiples must be above 0"),
         ({"goals.decision.rule": "f2"}, "goals.decision.rule: "),

@@ -9,7 +9,8 @@ import pytest
 from mmlib.params.whole.file import load
 from tests.pipeline.project import Project
 
-pytestmark = pytest.mark.slow
+# One process runs them all, for the project that they share.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("repro")]
 
 RUNS = ("audio", "video", "mid", "gblend", "mixup", "adversarial")
 UPSTREAM = {"download", "decode", "shard"}
@@ -44,6 +45,7 @@ STALE = {
     ("report.title", "x"): set(),
     ("study.seeds", "2"): set(),
     ("goals.search.steps", "3"): set(),
+    ("methods.search.steps", "3"): set(),
     ("transfer.universal.steps", "3"): set(),
     ("attack.domain", "waveform"): each("attack") | {"check", "theorem@mid"},
     ("model.csn.width", "8"): TRAIN | {"blend@blend"},

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmlib.evaluation.attacked.budgets import threats_met
 from mmlib.evaluation.attacked.run import SPLIT
 from mmlib.evaluation.goals.aims import Aim, Stake, aims_of, stake
 from mmlib.evaluation.goals.attack import Part, Plan, Turned, clean_margins, turn_part
@@ -24,7 +25,7 @@ from mmlib.runtime.storage import read_json
 from mmlib.runtime.workers import map_ordered
 from mmlib.shards.read.loader import ShardSet
 from mmlib.shards.read.manifest import read_manifest
-from mmlib.threats import THREATS, threat_names
+from mmlib.threats import THREATS
 
 
 def try_goals(
@@ -45,7 +46,7 @@ def try_goals(
     """
     key = f"goals.runs.{model.name}"
     description = checkpoint.read_description(model)
-    threats = _threats(wanted, tuple(description["inputs"]), key)
+    threats = threats_met(wanted.threats, tuple(description["inputs"]), key)
     clips = ShardSet(shards, SPLIT)
     checkpoint.check_classes(model, description, clips.classes, shards)
     rule = _decider(decision, clips, shards, embeddings)
@@ -73,20 +74,6 @@ def try_goals(
         tuple(tried),
         tuple(table),
     )
-
-
-def _threats(wanted: GoalsRun, inputs: tuple[str, ...], key: str) -> list[str]:
-    """The threats of a row that its run can meet; UserError where it names another."""
-    possible = threat_names(inputs)
-    if wanted.threats == "all":
-        return possible
-    for threat in wanted.threats:
-        if threat not in possible:
-            raise UserError(
-                f"{key}.threats names {threat}, but the run reads {' and '.join(inputs)} only: "
-                f"it can meet {', '.join(possible)}"
-            )
-    return [threat for threat in possible if threat in wanted.threats]
 
 
 def _decider(decision: Decision, clips: ShardSet, shards: Path, embeddings: Path) -> Decider:

@@ -15,6 +15,7 @@ from mmlib.params.data import Data
 from mmlib.params.decode import Decode
 from mmlib.params.geometry import Embed, Geometry
 from mmlib.params.goals import Goals
+from mmlib.params.methods import Methods
 from mmlib.params.report import Report
 from mmlib.params.retraining import RetrainRun, Temperature
 from mmlib.params.score import Score
@@ -51,6 +52,7 @@ class Params(Section):
     checks: Checks
     theorem: Theorem
     goals: Goals
+    methods: Methods
     transfer: Transfer
     stress: Stress
     report: Report

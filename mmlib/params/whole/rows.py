@@ -1,9 +1,11 @@
 """What rows of params.yaml say of one another: what is retrained, and runs that are named."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from mmlib.params.checks import Alone
+from mmlib.params.goals import GoalsRun
+from mmlib.params.methods import MethodsRun
 from mmlib.params.retraining import AdversarialRun
 from mmlib.params.training import Parts
 from mmlib.threats import MODALITIES, THREATS
@@ -71,25 +73,30 @@ def _named_runs(params: "Params") -> Iterable[str]:
 
 
 def _threatened(params: "Params") -> Iterable[str]:
-    """Runs of goals and transfer that are not there, threats they cannot meet, budgets not swept.
+    """Runs of goals, methods, transfer that are not there, unmet threats, budgets not swept.
 
     What a row of models reads, only its net knows: its stage refuses it.
     """
-    goals, rows = params.goals.runs, params.transfer.rows
-    named = [("goals.runs", run) for run in goals]
+    rows = params.transfer.rows
+    runs: dict[str, Mapping[str, GoalsRun | MethodsRun]] = {
+        "goals.runs": params.goals.runs,
+        "methods.runs": params.methods.runs,
+    }
+    named = [(key, run) for key, found in runs.items() for run in found]
     for name, matrix in rows.items():
         named += [(f"transfer.rows.{name}.runs", run) for run in matrix.named]
     for key, run in named:
         if run not in params.runs:
             yield f"{key} names {run!r}, which has no row in train, retrain or models"
-    for run, row in goals.items():
-        reads, threats = params.modalities(run), () if row.threats == "all" else row.threats
-        for threat in threats:
-            if reads is not None and not set(THREATS[threat]) <= set(reads):
-                yield (
-                    f"goals.runs.{run}.threats names {threat}, but the run reads "
-                    f"{' and '.join(reads)} only"
-                )
+    for key, found in runs.items():
+        for run, row in found.items():
+            reads = params.modalities(run)
+            for threat in () if row.threats == "all" else row.threats:
+                if reads is not None and not set(THREATS[threat]) <= set(reads):
+                    yield (
+                        f"{key}.{run}.threats names {threat}, but the run reads "
+                        f"{' and '.join(reads)} only"
+                    )
     for name, matrix in rows.items():
         unswept = set(matrix.multiples) - set(params.attack.sweep)
         if matrix.perturbation == "per_clip" and unswept:

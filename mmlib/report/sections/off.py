@@ -46,6 +46,8 @@ def _of_project(inputs: Inputs, shown: Collection[str]) -> Iterator[Off]:
         yield Off("Gradient-Blending weights", _blend(inputs))
     if not inputs.params.temperature.guides:
         yield Off("Mixup's guide", _no_row("temperature", "temperature.guides"))
+    if "methods" not in shown and inputs.runs:
+        yield Off("Several attacks on the same clips", _methods(inputs))
     if "goals" not in shown and inputs.runs:
         yield Off("Which tags can be hidden or injected", _goals(inputs))
     if "transfer" not in shown and inputs.runs:
@@ -93,6 +95,15 @@ def _goals(inputs: Inputs) -> str:
             " NAME=goals” switches them on."
         )
     return _not_there("metrics/goals/<run>.csv", "goals")
+
+
+def _methods(inputs: Inputs) -> str:
+    if not inputs.params.methods.runs:
+        return (
+            "What other attacks add to PGD was not measured, because methods.runs in params.yaml is"
+            " empty: “make profile NAME=methods” switches it on."
+        )
+    return _not_there("metrics/methods/<run>.csv", "methods")
 
 
 def _transfer(inputs: Inputs) -> str:
