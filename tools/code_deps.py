@@ -30,6 +30,7 @@ UNITS = (
     "params/score.py",
     "params/study.py",
     "params/stress.py",
+    "params/certify.py",
     "params/report.py",
     "params/whole",
     "batch.py",
@@ -44,6 +45,7 @@ UNITS = (
     "sources",
     "metrics/ranking.py",
     "metrics/intervals.py",
+    "metrics/smoothing.py",
     "metrics/stored.py",
     "metrics/geometry",
     "metrics/scores",
@@ -63,6 +65,7 @@ UNITS = (
     "evaluation/transfer",
     "evaluation/stress",
     "evaluation/checks",
+    "evaluation/certify",
     "evaluation/study",
     "report",
 )

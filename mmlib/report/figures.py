@@ -93,17 +93,27 @@ def curves(
     ticks: Sequence[tuple[float, str]],
     name: str,
     label: str,
+    y_label: str = "mAP",
+    every: int = 1,
+    linear_to: float | None = None,
 ) -> Markup:
-    """mAP against anything, one line per run with its band; `ticks` are places on x and texts."""
+    """mAP or another share against anything, one line per run with its band.
+
+    `ticks` are places on x and texts; a mark stands on one point of `every`. Beyond `linear_to`
+    x is logarithmic.
+    """
     with theme.style():
         figure = theme.new_figure(NARROW, 2.5)
         axes = figure.subplots()
         for line in lines:
-            _draw(axes, line)
+            _draw(axes, line, every)
+        if linear_to is not None:
+            axes.set_xscale("symlog", linthresh=linear_to)
+            axes.minorticks_off()
         axes.set_xticks([place for place, _ in ticks], [text for _, text in ticks])
         axes.set_ylim(0, _ceiling(lines))
         axes.set_xlabel(x_label)
-        axes.set_ylabel("mAP")
+        axes.set_ylabel(y_label)
         return theme.to_svg(figure, name, label)
 
 

@@ -13,6 +13,7 @@ from mmlib.report.questions.answer import Answer
 from mmlib.report.sections.answers import answer_box
 from mmlib.report.sections.blending import blend
 from mmlib.report.sections.blocks import Section
+from mmlib.report.sections.certificates import certificates
 from mmlib.report.sections.checks import checks
 from mmlib.report.sections.classes import classes
 from mmlib.report.sections.clips import clips
@@ -60,6 +61,7 @@ def render(inputs: Inputs, findings: Findings, answers: Sequence[Answer]) -> str
         goals(inputs),
         transfer(inputs),
         stress(inputs),
+        certificates(inputs),
         classes(inputs, findings),
         retraining(inputs),
         blend(inputs),

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from mmlib.report.inputs import Inputs
+from mmlib.report.sections.certificates import read_certificates
 from mmlib.report.sections.goals import HEADINGS, mean_success, read_goals
 from mmlib.report.sections.methods import labels, read_methods
 from mmlib.report.sections.transfer import read_matrices
@@ -23,6 +24,7 @@ def tables(inputs: Inputs) -> dict[str, str]:
         "methods.csv": methods_csv(inputs),
         "transfer.csv": transfer_csv(inputs),
         "stress.csv": stress_csv(inputs),
+        "certify.csv": certify_csv(inputs),
     }
 
 
@@ -117,6 +119,22 @@ def stress_csv(inputs: Inputs) -> str:
         for point in zip(line.x, line.y, strict=True)
     ]
     return csv_text(["run", "threat", "severity", "mAP"], rows)
+
+
+def certify_csv(inputs: Inputs) -> str:
+    """plots/certify.csv: bounds of the smoothed mAP by row of params.certify (`run`), threat, eps.
+
+    `bound` is certified (from below) or attacked (from above, where it was attacked).
+    """
+    columns = {"certified": "mAP_lo", "attacked": "mAP_attacked"}
+    rows = [
+        (row.name, bound, threat, eps, value)
+        for row in read_certificates(inputs)
+        for bound, column in columns.items()
+        for threat, eps, value in _rows(row.table, "threat", "eps", column)
+        if value
+    ]
+    return csv_text(["run", "bound", "threat", "eps", "mAP"], rows)
 
 
 def _rows(table: Table, *columns: str) -> Iterator[tuple[str, ...]]:

@@ -78,7 +78,7 @@ def results(
     """As `map_ordered`, with results that are kept in pieces of these `names`, and shared.
 
     Results are pickled, and small. `finished` tells what else must be there of the item at a place
-    for its piece to count. Ends the stage where `finish` does.
+    for its piece to count. Ends the stage where `finish` does, of pieces that are the `last`.
     """
     named = list(zip(names, items, strict=True))
     finish(

@@ -1,4 +1,4 @@
-"""The budgets that section attack gives to a threat, in the attack's domain."""
+"""The budgets that section attack gives to a threat, and the threats that a run can meet."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal

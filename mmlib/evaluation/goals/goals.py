@@ -10,21 +10,25 @@ from mmlib.evaluation.attacked.budgets import threats_met
 from mmlib.evaluation.attacked.run import SPLIT
 from mmlib.evaluation.goals.aims import Aim, Stake, aims_of, stake
 from mmlib.evaluation.goals.attack import Part, Plan, Turned, clean_margins, turn_part
-from mmlib.evaluation.goals.deciding import Decider, decider, decisions_table, needs_val
+from mmlib.evaluation.goals.deciding import (
+    Decider,
+    decider,
+    decisions_table,
+    needs_val,
+    refuse_without_val,
+)
 from mmlib.evaluation.goals.table import Outcome, Tried
 from mmlib.metrics.stored import read_embeddings
 from mmlib.models import checkpoint, devices
 from mmlib.params.attacks import Attack
 from mmlib.params.goals import Decision, GoalsRun, GoalsSearch
 from mmlib.runtime.arrays import Bools
-from mmlib.runtime.errors import UserError
 from mmlib.runtime.paths import checkpoint_files
 from mmlib.runtime.scratch import Scratch, fingerprint
 from mmlib.runtime.seeds import derive, drawn
 from mmlib.runtime.storage import read_json
 from mmlib.runtime.workers import map_ordered
 from mmlib.shards.read.loader import ShardSet
-from mmlib.shards.read.manifest import read_manifest
 from mmlib.threats import THREATS
 
 
@@ -80,11 +84,7 @@ def _decider(decision: Decision, clips: ShardSet, shards: Path, embeddings: Path
     """The rule, its thresholds chosen on val where it has such; UserError without val clips."""
     val = None
     if needs_val(decision, clips.task):
-        if not read_manifest(shards)["clips"].get("val", {}).get("count"):
-            raise UserError(
-                f"{shards}: the split val has no clips to choose thresholds on; set "
-                "goals.decision.rule to probability or top"
-            )
+        refuse_without_val(shards)
         found = read_embeddings(embeddings, "val", ())
         val = found.labels, found.logits
     return decider(decision, clips.task, len(clips.classes), val)

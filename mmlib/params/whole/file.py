@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import model_validator
 
 from mmlib.params.attacks import Attack
+from mmlib.params.certify import Certify
 from mmlib.params.checks import Checks, Theorem
 from mmlib.params.data import Data
 from mmlib.params.decode import Decode
@@ -55,6 +56,7 @@ class Params(Section):
     methods: Methods
     transfer: Transfer
     stress: Stress
+    certify: Certify
     report: Report
     study: Study
 

@@ -1,12 +1,10 @@
 """What rows of params.yaml say of one another: what is retrained, and runs that are named."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from mmlib.params.checks import Alone
-from mmlib.params.goals import GoalsRun
-from mmlib.params.methods import MethodsRun
-from mmlib.params.retraining import AdversarialRun
+from mmlib.params.retraining import AdversarialRun, SmoothedRun
 from mmlib.params.training import Parts
 from mmlib.threats import MODALITIES, THREATS
 
@@ -41,6 +39,13 @@ def _retraining(params: "Params") -> Iterable[str]:
                         f"{key}.threat is {row.threat}, but its init {row.init!r} reads "
                         f"{' and '.join(has)} only"
                     )
+            elif isinstance(row, SmoothedRun) and not any(
+                getattr(row.sigma, name) for name in init.modalities
+            ):
+                yield (
+                    f"{key}.sigma is 0 for {' and '.join(init.modalities)}, which is all that its "
+                    f"init {row.init!r} reads"
+                )
 
 
 def _named_runs(params: "Params") -> Iterable[str]:
@@ -78,25 +83,29 @@ def _threatened(params: "Params") -> Iterable[str]:
     What a row of models reads, only its net knows: its stage refuses it.
     """
     rows = params.transfer.rows
-    runs: dict[str, Mapping[str, GoalsRun | MethodsRun]] = {
-        "goals.runs": params.goals.runs,
-        "methods.runs": params.methods.runs,
-    }
-    named = [(key, run) for key, found in runs.items() for run in found]
+    met = [
+        *((f"goals.runs.{run}", run, row.threats) for run, row in params.goals.runs.items()),
+        *((f"methods.runs.{run}", run, row.threats) for run, row in params.methods.runs.items()),
+        *(
+            (f"certify.rows.{name}", row.run, row.threats)
+            for name, row in params.certify.rows.items()
+        ),
+    ]
+    named = [("goals.runs", run) for run in params.goals.runs]
+    named += [("methods.runs", run) for run in params.methods.runs]
     for name, matrix in rows.items():
         named += [(f"transfer.rows.{name}.runs", run) for run in matrix.named]
+    named += [(f"certify.rows.{name}.run", row.run) for name, row in params.certify.rows.items()]
     for key, run in named:
         if run not in params.runs:
             yield f"{key} names {run!r}, which has no row in train, retrain or models"
-    for key, found in runs.items():
-        for run, row in found.items():
-            reads = params.modalities(run)
-            for threat in () if row.threats == "all" else row.threats:
-                if reads is not None and not set(THREATS[threat]) <= set(reads):
-                    yield (
-                        f"{key}.{run}.threats names {threat}, but the run reads "
-                        f"{' and '.join(reads)} only"
-                    )
+    for key, run, wanted in met:
+        reads, threats = params.modalities(run), () if wanted == "all" else wanted
+        for threat in threats:
+            if reads is not None and not set(THREATS[threat]) <= set(reads):
+                yield (
+                    f"{key}.threats names {threat}, but the run reads {' and '.join(reads)} only"
+                )
     for name, matrix in rows.items():
         unswept = set(matrix.multiples) - set(params.attack.sweep)
         if matrix.perturbation == "per_clip" and unswept:

@@ -56,6 +56,8 @@ def _of_project(inputs: Inputs, shown: Collection[str]) -> Iterator[Off]:
         yield Off("Comparison over several seeds", STUDY)
     if "stress" not in shown and inputs.runs:
         yield Off("Noise, codecs and timing", _stress(inputs))
+    if "certificates" not in shown and inputs.runs:
+        yield Off("What no attack can do", _certificates(inputs))
     if "checks" not in shown and inputs.runs:
         yield Off("Checks", _not_there("metrics/checks.json", "check"))
     if "clips" not in shown:
@@ -75,6 +77,15 @@ def _stress(inputs: Inputs) -> str:
     return (
         "What corruption, re-encoding and bad timing do without an attacker was not measured,"
         " because stress.runs in params.yaml is empty: “make profile NAME=stress” names all runs."
+    )
+
+
+def _certificates(inputs: Inputs) -> str:
+    if inputs.params.certify.rows:
+        return _not_there("metrics/certify/<row>.csv", "certify")
+    return (
+        "Nothing is certified, and all robustness on this page is what attacks have left, because"
+        " certify.rows in params.yaml is empty: “make profile NAME=certify” lays some."
     )
 
 
