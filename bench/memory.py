@@ -1,28 +1,34 @@
-"""Peak memory of download, decode and shard against the number of clips: it should stay flat.
+"""Peak memory of every stage against the number of clips: it should stay flat.
 
-Clips are a quarter of a second of noise each, made on the fly. Every stage runs in a process of its
-own with two workers; "driver" is that process, "worker" the largest of its workers and decoders.
-Bytes a clip are the slope between two rows: what the driver keeps of each clip. `--no-ffmpeg` makes
-the decoded rows up, which is faster: then stage decode is left out.
+A project of its own for each number, in --folder or a temporary one: clips of a quarter of a second
+of noise and two small pictures, 20 classes, eight in ten for training, one for val and one for
+eval; small nets, one epoch, one budget. Every stage runs in a process of its own, forked from one
+that has imported what all need, with MMLIB_WORKERS (2) and nothing cached (MMLIB_CACHE_GB=0);
+"driver" is that process, "worker" the largest below it. Bytes a clip are the slope from the number
+of clips before, of both together: what a stage keeps of each clip. Of a stage with several rows the
+largest counts. --stages runs some alone. --ffmpeg also runs decode, which otherwise is left out,
+its rows made up. What a --folder holds is not done again.
 """
 
 import argparse
-import contextlib
 import hashlib
+import importlib
+import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
-import threading
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from bench.peaks import measured
 from bench.tables import table
-from mmlib.media.ffmpeg import Limits
-from mmlib.media.graph import Form
-from mmlib.params.whole import file as whole
-from mmlib.shards.decode import decode_clips
+from mmlib.runtime.code import ROOT
+from mmlib.shards.read import loader
 from mmlib.shards.rows.clips import (
     DECODED_SCHEMA,
     OK,
@@ -35,15 +41,37 @@ from mmlib.shards.rows.clips import (
     write_vocabulary,
 )
 from mmlib.sources.base import ClipList, Fetched, Request
-from mmlib.sources.download import download
 from mmlib.sources.lazy import Computed
+from tools import profiles
 
-STAGES = ("download", "decode", "shard")
+RUNS = ("audio", "video", "mid", "mixup")
+TRAINED = RUNS[:3]
+STAGES = (
+    "download",
+    "decode",
+    "shard",
+    *(f"train {run}" for run in TRAINED),
+    *(f"{stage} {run}" for run in TRAINED for stage in ("embed", "geometry")),
+    "temperature temperature",
+    "retrain mixup",
+    "embed mixup",
+    "geometry mixup",
+    *(f"{stage} {run}" for run in RUNS for stage in ("attack", "score")),
+    "check",
+    "theorem mid",
+    "goals mid",
+    "transfer per_clip",
+    "stress",
+    "report",
+)
 CLASSES = tuple(f"class {number}" for number in range(20))
+PARAMS = Path(__file__).parent / "memory.yaml"
 _RATE_HZ = 8000
 _SAMPLES = 2000
 _WAV_HEAD = 44
 _SHARD_CLIPS = 64
+_FRAMES, _SIZE = 2, 16
+_SHUFFLE_BYTES = 1 << 20
 
 
 class Requests(Computed[Request]):
@@ -78,83 +106,26 @@ def _wav(samples: bytes) -> bytes:
     return b"RIFF" + total + b"WAVEfmt " + head + b"data" + size.to_bytes(4, "little") + samples
 
 
-def run_stage(stage: str, clips: int, root: Path) -> None:
-    """One stage in the folder, after those before it."""
-    scratch = root / "scratch"
+def run_stage(stage: str, row: list[str], clips: int) -> None:
+    """One stage in the project of the working directory, after those before it."""
     if stage == "download":
-        listed = ClipList("noise", CLASSES, "single_label", Requests(clips), fetch)
-        download(
-            listed,
-            root / "clips",
-            shard_clips=_SHARD_CLIPS,
-            max_failed_share=0.0,
-            scratch_root=scratch,
-        )
-    elif stage == "decode":
-        form = Form(_RATE_HZ, fps=2.0, size=32)
-        decode_clips(
-            root / "clips", root / "decoded", form, Limits(),
-            max_failed_share=0.0, scratch_root=scratch,
-        )  # fmt: skip
+        # Here, since most stages do without it.
+        from mmlib.sources.download import download
+
+        listed = ClipList("noise", CLASSES, "multi_label", Requests(clips), fetch)
+        download(listed, Path("data/clips"), shard_clips=_SHARD_CLIPS, max_failed_share=0.0)
     else:
-        # Here, since torch, which it brings, is no part of the other stages.
-        from mmlib.shards.make.shard import make_shards
-
-        shard = whole.load().shard
-        mel = shard.mel.model_copy(update={"sample_rate_hz": _RATE_HZ, "max_hz": _RATE_HZ / 2})
-        mel = mel.model_copy(update={"window": 512, "n_fft": 512, "hop": 400, "frames": 20})
-        settings = shard.model_copy(update={"mel": mel, "seconds": 1.0})
-        make_shards(root / "decoded", root / "shards", settings, scratch_root=scratch)
-
-
-def measured(stage: str, clips: int, root: Path) -> tuple[int, int]:
-    """Run a stage and return the peaks of resident memory in KiB: driver, largest worker."""
-    largest = 0
-    over = threading.Event()
-
-    def watch() -> None:
-        nonlocal largest
-        # Not the rusage of children: it counts the driver's own pages, which a fork shares.
-        while not over.wait(0.2):
-            largest = max([largest, *map(_peak, _below(os.getpid()))])
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        run_stage(stage, clips, root)
-    finally:
-        over.set()
-        watcher.join()
-    return _peak(os.getpid()), largest
-
-
-def _below(pid: int) -> list[int]:
-    """All processes that the process started, and those that they did."""
-    found = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            for child in map(int, task.read_text(encoding="utf-8").split()):
-                found += [child, *_below(child)]
-    return found
-
-
-def _peak(pid: int) -> int:
-    try:
-        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    except OSError:
-        return 0
-    lines = [line.split() for line in status.splitlines() if line.startswith("VmHWM:")]
-    return int(lines[0][1]) if lines else 0
+        importlib.import_module(f"stages.{stage}").main(row)
 
 
 def write_decoded(clips: int, out: Path) -> None:
-    """Rows as stage decode would leave them."""
+    """Rows as stage decode would leave them, with pictures."""
     requests = Requests(clips)
     by_split: dict[str, list[int]] = {split: [] for split in SPLITS}
     for index in range(clips):
         by_split[requests[index].split].append(index)
-    out.mkdir()
-    write_vocabulary(out / VOCABULARY_NAME, Vocabulary(CLASSES, "single_label"))
+    out.mkdir(parents=True)
+    write_vocabulary(out / VOCABULARY_NAME, Vocabulary(CLASSES, "multi_label"))
     for split, places in by_split.items():
         for number, begin in enumerate(range(0, len(places), _SHARD_CLIPS)):
             rows = (_decoded(requests[place]) for place in places[begin : begin + _SHARD_CLIPS])
@@ -164,56 +135,109 @@ def write_decoded(clips: int, out: Path) -> None:
 def _decoded(request: Request) -> DecodedClip:
     media = fetch(request).media
     assert media is not None
+    shape = (_FRAMES, _SIZE, _SIZE, 3)
+    rng = np.random.default_rng(int(str(request.locator["number"])))
+    frames = rng.integers(256, size=shape, dtype=np.uint8).tobytes()
     length = _SAMPLES / _RATE_HZ
     return DecodedClip(
         request.clip_id, request.source_id, request.split, request.labels, media[_WAV_HEAD:],
-        None, 0, (), 32, 32, 2.0, _RATE_HZ, length, None, None, True, False,
+        frames, _FRAMES, (0.0, 0.125), _SIZE, _SIZE, 8.0, _RATE_HZ, length, length, 0.0, True, True,
         hashlib.sha256(media).hexdigest(), "noise", OK, None, None, 1,
     )  # fmt: skip
 
 
-def measure(clips: int, ffmpeg: bool) -> dict[str, tuple[int, int]]:
-    """Peaks of each stage in KiB: driver, largest worker."""
-    peaks = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for stage in STAGES:
-            if stage == "decode" and not ffmpeg:
-                write_decoded(clips, Path(folder) / "decoded")
-                continue
-            command = [sys.executable, "-m", "bench.memory", "--stage", stage, folder, str(clips)]
-            environment = os.environ | {"MMLIB_WORKERS": "2"}
-            done = subprocess.run(
-                command, env=environment, stdout=subprocess.PIPE, text=True, check=True
+def begin(folder: Path) -> None:
+    """A project with the params of this measurement, laid over those of the root."""
+    laid = folder / "profiles"
+    laid.mkdir(parents=True, exist_ok=True)
+    for source in (ROOT / "profiles/tiny.yaml", PARAMS):
+        shutil.copy(source, laid)
+    shutil.copy(ROOT / "params.yaml", folder)
+    shutil.copytree(ROOT / "data/none", folder / "data/none", dirs_exist_ok=True)
+    (folder / "data/guides").mkdir(exist_ok=True)
+    shutil.copy(ROOT / "data/guides/none.json", folder / "data/guides")
+    profiles.apply("tiny memory", laid, folder / "params.yaml")
+
+
+def measure(clips: int, folder: Path, stages: list[str]) -> dict[str, Any]:
+    """Peaks of each stage in KiB, (driver, largest worker); kept in the folder as they come."""
+    kept = folder / "peaks.json"
+    if not kept.exists():
+        begin(folder)
+        kept.write_text("{}", encoding="utf-8")
+    if "decode" not in stages and not (folder / "data/decoded").exists():
+        write_decoded(clips, folder / "data/decoded")
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    environment = {"MMLIB_WORKERS": "2", "MMLIB_CACHE_GB": "0", **os.environ, "PYTHONPATH": path}
+    command = [sys.executable, "-m", "bench.memory", "--within", str(clips), *stages]
+    subprocess.run(command, cwd=folder, env=environment, check=True)
+    found: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
+    return found
+
+
+def within(clips: int, stages: list[str]) -> None:
+    """Run the stages in the project of the working directory, each in a fork of its own.
+
+    What they all import is imported once, before: torch alone takes seconds.
+    """
+    kept = Path("peaks.json")
+    # What the loader shuffles at once, and no more than a limit, is no growth.
+    loader._SHUFFLE_BYTES = _SHUFFLE_BYTES
+    for name in {stage.split()[0] for stage in STAGES}:
+        importlib.import_module(f"stages.{name}")
+    for stage in stages:
+        peaks = json.loads(kept.read_text(encoding="utf-8"))
+        if stage in peaks:
+            continue
+        if (child := os.fork()) == 0:
+            name, *row = stage.split()
+            _, driver, worker = measured(partial(run_stage, name, row, clips))
+            kept.write_text(json.dumps({**peaks, stage: (driver, worker)}), encoding="utf-8")
+            sys.stdout.flush()
+            os._exit(0)
+        if os.waitpid(child, 0)[1]:
+            raise SystemExit(f"stage {stage} failed")
+
+
+def rows_of(clips: int, peaks: dict[str, Any], before: tuple[int, dict[str, Any]] | None) -> Any:
+    """A row a stage: the largest of its runs."""
+    for stage in dict.fromkeys(name.split()[0] for name in peaks):
+        found = [pair for name, pair in peaks.items() if name.split()[0] == stage]
+        driver, worker = (max(pair[place] for pair in found) for place in (0, 1))
+        slope = ""
+        if before:
+            grown = max(
+                sum(pair) - sum(before[1][name])
+                for name, pair in peaks.items()
+                if name.split()[0] == stage and name in before[1]
             )
-            driver, worker = map(int, done.stdout.split()[-2:])
-            peaks[stage] = (driver, worker)
-    return peaks
+            slope = f"{1024 * grown / (clips - before[0]):.0f}"
+        yield stage, str(clips), f"{driver / 1024:.0f}", f"{worker / 1024:.0f}", slope
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", type=int, nargs="+", default=[1000, 10000])
-    parser.add_argument("--no-ffmpeg", action="store_true")
-    parser.add_argument("--stage", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help="keep the projects here")
+    parser.add_argument("--ffmpeg", action="store_true")
+    parser.add_argument("--stages", nargs="+", metavar="STAGE", help='these alone, as "train mid"')
+    parser.add_argument("--within", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.stage:
-        stage, folder, clips = arguments.stage
-        print(*measured(stage, int(clips), Path(folder)))
+    if arguments.within:
+        within(int(arguments.within[0]), arguments.within[1:])
         return
-    rows = []
-    before: tuple[int, dict[str, tuple[int, int]]] | None = None
-    for clips in arguments.clips:
-        peaks = measure(clips, not arguments.no_ffmpeg)
-        for stage, (driver, worker) in peaks.items():
-            slope = ""
-            if before:
-                grown = driver - before[1][stage][0]
-                slope = f"{1024 * grown / (clips - before[0]):.0f}"
-            cells = (f"{driver / 1024:.0f}", f"{worker / 1024:.0f}", slope)
-            rows.append((stage, str(clips), *cells))
-        before = clips, peaks
-    head = ("stage", "clips", "driver, MiB", "worker, MiB", "driver, bytes a clip")
+    wanted = arguments.stages or STAGES
+    chosen = [s for s in STAGES if s in wanted and (arguments.ffmpeg or s != "decode")]
+    rows: list[Any] = []
+    before: tuple[int, dict[str, Any]] | None = None
+    with tempfile.TemporaryDirectory() as temporary:
+        for clips in arguments.clips:
+            folder = (arguments.folder or Path(temporary)) / str(clips)
+            peaks = measure(clips, folder.resolve(), chosen)
+            rows += rows_of(clips, peaks, before)
+            before = clips, peaks
+    head = ("stage", "clips", "driver, MiB", "worker, MiB", "bytes a clip")
     print(table(head, rows))
 
 

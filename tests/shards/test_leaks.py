@@ -120,7 +120,8 @@ def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     hashes = [sound_hash(speech(seed % 12), RATE) for seed in range(20)]
     found = sounds(stored(hashes, SOUND))
     whole = near_pairs(found, found, 0.15)
-    monkeypatch.setattr("mmlib.shards.make.leaks.search._BLOCK", 7)
+    monkeypatch.setattr("mmlib.shards.make.leaks.search._ROWS", 7)
+    monkeypatch.setattr("mmlib.shards.make.leaks.sieve._COLUMNS", 5)
     monkeypatch.setattr("mmlib.shards.make.leaks.search._PAIRS", 3)
     parts = near_pairs(found, found, 0.15)
     assert len(whole.first) == 20 + 2 * 8

@@ -8,6 +8,7 @@ import numpy as np
 from mmlib.params.shard import Shard
 from mmlib.runtime.arrays import Bools, Ints8, Ints32
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.scratch import Scratch
 from mmlib.shards.make.leaks.audit import (
     PARAMS,
     Audited,
@@ -56,8 +57,8 @@ class Selection:
         return Counter({n: int(c) for n, c in zip(self.classes, counts, strict=True) if c})
 
 
-def select(listed: Listed, vocabulary: Vocabulary, settings: Shard) -> Selection:
-    """Decide about every clip.
+def select(listed: Listed, vocabulary: Vocabulary, settings: Shard, scratch: Scratch) -> Selection:
+    """Decide about every clip; `scratch` holds the pieces of the search for leaks.
 
     A clip is dropped for a missing track, then for a leak, then for a class without training clips,
     as the params say. UserError where they say stop.
@@ -73,6 +74,7 @@ def select(listed: Listed, vocabulary: Vocabulary, settings: Shard) -> Selection
         ),
         sound_distance=settings.leaks.sound_distance,
         picture_distance=settings.leaks.picture_distance,
+        scratch=scratch,
     )
     warnings = _act_on_leaks(listed, leaks, reasons, settings)
     selection = Selection(listed, reasons, vocabulary.classes, listed.labels, leaks, (*warnings,))

@@ -100,7 +100,7 @@ def make_shards(
     seen = Phase(paths, lambda place: surveys.has(paths[place].name))
     finish(partial(_survey, surveys), [seen], surveys, label="hash", last=False)
     listed = read_list([surveys.path(path.name) for path in paths], vocabulary)
-    selection = select(listed, vocabulary, settings)
+    selection = select(listed, vocabulary, settings, surveys)
     vocabulary = replace(vocabulary, classes=selection.classes)
     failed, examples = failures(selection)
     facts = split_facts(selection, failed)

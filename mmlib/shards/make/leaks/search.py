@@ -1,4 +1,8 @@
-"""Which clips of two sets are near-duplicates, by their perceptual hashes."""
+"""Which clips of two sets are near-duplicates, by their perceptual hashes.
+
+The vectors of all pairs are compared, and of those whose vectors may be alike the finer parts. No
+index stands between, so that nothing is missed.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -6,12 +10,13 @@ from typing import ClassVar, NamedTuple, Self, TypeVar
 
 import numpy as np
 
-from mmlib.runtime.arrays import Bools, Floats32, Indices, Ints8, Records, Words
+from mmlib.runtime.arrays import Bools, Floats32, Indices, Ints8, Records, Words, Words64
+from mmlib.shards.make.leaks.sieve import Sieve
 
-# Clips a block of either side: their similarities take 64 MB.
-_BLOCK = 4096
-# Pairs that are compared in full at once.
-_PAIRS = 4096
+# Clips of the first set that are compared with all of the second at once.
+_ROWS = 256
+# Pairs whose finer parts are compared at once, at most.
+_PAIRS = 512
 # What has to be common to two clips for a comparison.
 _SURE_BITS = 64
 _MOVING_STEPS = 2
@@ -21,8 +26,8 @@ _MOVING_STEPS = 2
 class Sounds:
     """Hashes of the sound of N clips: vectors (N, 16, 8), codes and masks (N, 64).
 
-    Clips may be shifted against one another by up to half a second. `cosine`: least similarity of
-    the vectors at the best shift.
+    Clips may be shifted against one another by up to half a second. `cosine`: how alike the
+    vectors are at least, at a shift.
     """
 
     vectors: Floats32
@@ -38,19 +43,58 @@ class Sounds:
             self, vectors=self.vectors[rows], codes=self.codes[rows], masks=self.masks[rows]
         )
 
-    def distances(self, other: Self) -> Floats32:
-        """Share of differing bits of each pair at the best shift; 1 where fewer than 64 count."""
+    def moved(self) -> list[Floats32]:
+        """The vectors at each shift, a tenth of a second apart."""
+        return [_moved(self.vectors, shift) for shift in range(-self.shifts, self.shifts + 1)]
+
+    def comparable(self) -> Bools:
+        """Which clips (N,) can be near another at all; silence cannot."""
+        sure = np.bitwise_count(self.masks).sum(1, dtype=np.int32)
+        return np.asarray((sure >= _SURE_BITS) & np.any(self.vectors, axis=(1, 2)))
+
+    def distances(self, other: Self, place: int | None = None) -> Floats32:
+        """Share of differing bits of each pair at the best shift; 1 where fewer than 64 count.
+
+        With `place`, only at the shift of `moved()[place]` and half of its step to either side.
+        """
         best = np.ones(len(self.codes), np.float32)
-        steps = self.codes.shape[1]
-        for shift in range(-2 * self.shifts, 2 * self.shifts + 1):
-            one = slice(max(shift, 0), steps + min(shift, 0))
-            two = slice(max(-shift, 0), steps - max(shift, 0))
-            both = self.masks[:, one] & other.masks[:, two]
-            wrong = (self.codes[:, one] ^ other.codes[:, two]) & both
-            counted = np.bitwise_count(both).sum(1, dtype=np.float32)
-            share = np.bitwise_count(wrong).sum(1, dtype=np.float32) / np.maximum(counted, 1)
+        mine, theirs = _Steps(self), _Steps(other)
+        farthest = 2 * self.shifts
+        near = range(-farthest, farthest + 1)
+        if place is not None:
+            middle = 2 * (place - self.shifts)
+            near = range(max(middle - 1, -farthest), min(middle + 1, farthest) + 1)
+        for shift in near:
+            late, early = (mine, theirs) if shift >= 0 else (theirs, mine)
+            half, odd = divmod(abs(shift), 2)
+            (code, mask), (other_code, other_mask) = late.of(odd), early.of(0)
+            both = mask[half:] & other_mask[: len(mask) - half]
+            wrong = (code[half:] ^ other_code[: len(code) - half]) & both
+            counted = np.bitwise_count(both).sum(0, dtype=np.uint16)
+            share = np.bitwise_count(wrong).sum(0, dtype=np.uint16) / np.maximum(counted, 1)
             best = np.where(counted >= _SURE_BITS, np.minimum(best, share), best)
-        return best
+        return np.asarray(best, np.float32)
+
+
+class _Steps:
+    """Codes and masks of N clips as (32, N) words of two steps, from step 0 or step 1 on.
+
+    Clips lie along the last axis: sums over steps are then sums of rows.
+    """
+
+    def __init__(self, clips: Sounds) -> None:
+        self._clips = clips
+        self._made: dict[int, tuple[Words64, Words64]] = {}
+
+    def of(self, first: int) -> tuple[Words64, Words64]:
+        """Codes and masks; what is missing at the end counts as not sure."""
+        if first not in self._made:
+            made: list[Words64] = []
+            for words in (self._clips.codes, self._clips.masks):
+                steps = np.pad(words[:, first:], ((0, 0), (0, first))) if first else words
+                made.append(np.ascontiguousarray(steps.view(np.uint64).T))
+            self._made[first] = made[0], made[1]
+        return self._made[first]
 
 
 @dataclass(frozen=True)
@@ -64,15 +108,24 @@ class Pictures:
     changes: Ints8
 
     cosine: ClassVar[float] = 0.98
-    shifts: ClassVar[int] = 0
 
     def rows(self, rows: slice | Indices) -> Self:
         """Some of the clips."""
         return replace(self, vectors=self.vectors[rows], changes=self.changes[rows])
 
-    def distances(self, other: Self) -> Floats32:
+    def moved(self) -> list[Floats32]:
+        """The vectors, which are not shifted."""
+        return [self.vectors]
+
+    def comparable(self) -> Bools:
+        """Which clips (N,) can be near another at all; black pictures and stills cannot."""
+        moving = np.any(self.changes, axis=2).sum(1)
+        return np.asarray((moving >= _MOVING_STEPS) & np.any(self.vectors, axis=(1, 2)))
+
+    def distances(self, other: Self, place: int | None = None) -> Floats32:
         """1 less the cosine of each pair's changes, over the steps that both have; 1 to 2 where
-        they contradict one another, 1 where fewer than two steps are common."""
+        they contradict one another, 1 where fewer than two steps are common. There is one shift."""
+        del place
         one, two = self.changes.astype(np.float32), other.changes.astype(np.float32)
         moving: Bools = np.any(one, axis=2) & np.any(two, axis=2)
         one, two = one * moving[..., None], two * moving[..., None]
@@ -103,39 +156,65 @@ def pictures(stored: Records) -> Pictures:
     return Pictures(stored["vector"].astype(np.float32), stored["changes"])
 
 
-def near_pairs(first: Kind, second: Kind, distance: float) -> Pairs:
+def near_pairs(first: Kind, second: Kind, distance: float, most: int | None = None) -> Pairs:
     """All pairs of a clip of `first` and one of `second` at most `distance` apart, in their order.
 
-    Memory is that of one block and of the result; time grows with the product of the sizes.
+    They are so at a shift at which their vectors are alike; the distance is that at the best shift.
+    With `most`, only so many of each clip of `first`, the nearest; then memory does not depend on
+    how many clips are alike. Time grows with the product of the sizes.
     """
-    found = [Pairs(np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0, np.float32))]
-    for start in range(0, len(first.vectors), _BLOCK):
-        one = first.rows(slice(start, start + _BLOCK))
-        shifts = range(-one.shifts, one.shifts + 1)
-        moved = [_moved(one.vectors, shift).reshape(len(one.vectors), -1) for shift in shifts]
-        for other in range(0, len(second.vectors), _BLOCK):
-            two = second.rows(slice(other, other + _BLOCK))
-            for rows, columns in _alike(moved, two.vectors, one.cosine):
-                distances = one.rows(rows).distances(two.rows(columns))
-                near = distances <= distance
-                found.append(Pairs(rows[near] + start, columns[near] + other, distances[near]))
-    joined = [np.concatenate(parts) for parts in zip(*found, strict=True)]
-    order = np.lexsort((joined[1], joined[0]))
-    return Pairs(*(part[order] for part in joined))
+    places = np.flatnonzero(first.comparable()), np.flatnonzero(second.comparable())
+    first, second = first.rows(places[0]), second.rows(places[1])
+    found = [joined([])]
+    sieve = Sieve(flat(second.vectors))
+    for start in range(0, len(places[0]), _ROWS):
+        rows = first.rows(slice(start, start + _ROWS))
+        near = nearest(joined(list(_near(rows, second, sieve, distance))), most)
+        found.append(near._replace(first=near.first + start))
+    pairs = joined(found)
+    return Pairs(places[0][pairs.first], places[1][pairs.second], pairs.distances)
 
 
-def _alike(
-    moved: Sequence[Floats32], vectors: Floats32, cosine: float
-) -> Iterator[tuple[Indices, Indices]]:
-    """Pairs whose vectors are alike at some shift, some thousands at a time."""
-    flat = vectors.reshape(len(vectors), -1).T
-    passed = np.zeros((len(moved[0]), len(vectors)), np.bool_)
-    for one in moved:
-        passed |= one @ flat >= cosine
-    places = np.flatnonzero(passed)
-    for start in range(0, len(places), _PAIRS):
-        rows, columns = np.divmod(places[start : start + _PAIRS], len(vectors))
-        yield rows, columns
+def nearest(pairs: Pairs, most: int | None) -> Pairs:
+    """The pairs in their order; with `most`, only so many of each clip of the first set."""
+    if most is not None:
+        order = np.lexsort((pairs.second, pairs.distances, pairs.first))
+        firsts = pairs.first[order]
+        starts = np.flatnonzero(np.diff(firsts, prepend=-1))
+        rank = np.arange(len(firsts))
+        rank -= np.repeat(starts, np.diff(np.append(starts, len(firsts))))
+        pairs = Pairs(*(part[order[rank < most]] for part in pairs))
+    order = np.lexsort((pairs.second, pairs.first))
+    return Pairs(*(part[order] for part in pairs))
+
+
+def joined(parts: Sequence[Pairs]) -> Pairs:
+    """The pairs one after another."""
+    none = Pairs(np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0, np.float32))
+    return Pairs(*(np.concatenate(part) for part in zip(none, *parts, strict=True)))
+
+
+def _near(rows: Kind, second: Kind, sieve: Sieve, distance: float) -> Iterator[Pairs]:
+    """Near pairs of a few clips and all of the second set, in any order."""
+    moved, others = [flat(vectors) for vectors in rows.moved()], flat(second.vectors)
+    for places in sieve.alike(moved, rows.cosine):
+        keys = [np.empty(0, np.intp)]
+        for place, (ones, twos) in enumerate(places):
+            for start in range(0, len(ones), _PAIRS):
+                one, two = ones[start : start + _PAIRS], twos[start : start + _PAIRS]
+                kept = rows.rows(one).distances(second.rows(two), place) <= distance
+                one, two = one[kept], two[kept]
+                alike = (moved[place][one] * others[two]).sum(1) >= rows.cosine
+                keys.append(one[alike] * len(others) + two[alike])
+        ones, twos = np.divmod(np.unique(np.concatenate(keys)), len(others))
+        for start in range(0, len(ones), _PAIRS):
+            one, two = ones[start : start + _PAIRS], twos[start : start + _PAIRS]
+            yield Pairs(one, two, rows.rows(one).distances(second.rows(two)))
+
+
+def flat(vectors: Floats32) -> Floats32:
+    """Vectors (N, rows, columns) as (N, rows * columns)."""
+    return vectors.reshape(len(vectors), vectors.shape[1] * vectors.shape[2])
 
 
 def _moved(vectors: Floats32, shift: int) -> Floats32:
