@@ -26,8 +26,9 @@ from mmlib.retraining.guide import Guide
 from mmlib.retraining.mixup import MixupBatches
 from mmlib.runtime.scratch import Scratch
 from mmlib.training.history import History
-from mmlib.training.loop import TrainSettings, fit
+from mmlib.training.loop import fit
 from mmlib.training.objectives import BlendedObjective, Objective, plain
+from mmlib.training.settings import TrainSettings
 from tests.memory_clips import MemoryClips
 from tests.models.examples import SMALL_CNN14, describe, manifest, small
 from tests.training.together import together
@@ -108,6 +109,8 @@ def cnn14() -> Model:
     return build(describe(SMALL_CNN14), 5, manifest())
 
 
+ACCUMULATED = "accumulated"
+"""Both batches make one step."""
 SINGLE = " in float32"
 EPOCHS = {"missing": 2, "fgsm_rs": 2, "blended": 3}
 """More than one where the next epoch depends on the history; online weights follow from two."""
@@ -116,6 +119,7 @@ WAYS: dict[str, Way] = {
     "plain": (small, lambda: plain("multi_label"), 1),
     "cnn14": (cnn14, lambda: plain("multi_label"), 2),
     "missing": (small, lambda: plain("multi_label"), 9),
+    ACCUMULATED: (small, lambda: plain("multi_label"), 3),
     "early": (lambda: small("early"), lambda: plain("multi_label"), 3),
     "blended": (
         lambda: small("gated", heads=True),
@@ -136,6 +140,7 @@ def train(way: str, folder: Path, *, stop: int | None = None) -> tuple[Model, Hi
         model.double()  # what is normalised by numbers in float64 is in float64
     epochs = EPOCHS.get(way.removesuffix(SINGLE), 1)
     clips, val = SomeClips(30, every=every), SomeClips(22, 1)
+    accumulation = STEPS if way == ACCUMULATED else 1
 
     def on_epoch(history: History) -> dict[str, float]:
         if len(history.rows) == stop:
@@ -145,9 +150,9 @@ def train(way: str, folder: Path, *, stop: int | None = None) -> tuple[Model, Hi
 
     history = fit(
         model,
-        settings=TrainSettings(epochs, BATCH, 1e-3, OPTIMISER, AUGMENT),
+        settings=TrainSettings(epochs, BATCH, 1e-3, OPTIMISER, AUGMENT, accumulation),
         batches=mixed(clips, model) if way == "mixup" else shuffled(clips, model),
-        steps_per_epoch=STEPS,
+        steps_per_epoch=STEPS // accumulation,
         train=clips,
         val=val,
         objective=objective,

@@ -21,7 +21,7 @@ from mmlib.params.score import Score
 from mmlib.params.shard import Shard
 from mmlib.params.stress import Stress
 from mmlib.params.study import Study
-from mmlib.params.training import Augment, Blend, ModelRow, ModelSizes, Optimiser, TrainRun
+from mmlib.params.training import Augment, Batches, Blend, ModelRow, ModelSizes, Optimiser, TrainRun
 from mmlib.params.transfer import Transfer
 from mmlib.params.whole import guides, named, names, rows, sections, starts
 from mmlib.runtime.errors import UserError
@@ -39,6 +39,7 @@ class Params(Section):
     model: ModelSizes
     optimiser: Optimiser
     augment: Augment
+    batches: Batches
     train: dict[str, TrainRun]
     models: dict[str, ModelRow]
     blend: Blend
