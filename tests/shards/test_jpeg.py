@@ -85,7 +85,7 @@ def test_the_quick_way_gives_the_pixels_of_the_other(
     (frame,) = shaded(1, height, width, seed)
     (picture,) = jpeg.encode(frame[None], quality)
     quick, slow = np.empty_like(frame), np.empty_like(frame)
-    assert jpeg._decoded_plainly(quick, picture)
+    assert jpeg._decoded_plainly(quick, picture, Image.new("RGB", (width, height), "red"))
     jpeg._decode(slow, picture)
     assert np.array_equal(quick, slow)
 
@@ -96,7 +96,7 @@ def test_other_kinds_of_jpeg_take_the_other_way() -> None:
         stream = io.BytesIO()
         Image.fromarray(frame).save(stream, "JPEG", quality=95, **options)
         found, expected = np.empty_like(frame), np.empty_like(frame)
-        quick = jpeg._decoded_plainly(found, stream.getvalue())
+        quick = jpeg._decoded_plainly(found, stream.getvalue(), Image.new("RGB", (20, 24)))
         assert quick == ("subsampling" in options)
         jpeg.decode_into(found[None, None], [jpeg.Pictures("a", [stream.getvalue()])])
         jpeg._decode(expected, stream.getvalue())
