@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench.shard_read import GROUP, JPEG_QUALITY, LAYOUT, measure, smooth, write_ours
+from bench.shard_read import GROUP, JPEG_QUALITY, LAYOUT, smooth, write_ours
 from bench.tables import quartiles, table
 from mmlib.runtime.arrays import Floats
 from mmlib.shards.read import jpeg
 from mmlib.shards.read.format import Layout, Payload
 from mmlib.shards.read.loader import ShardSet
 
+OURS, THEIRS, ROUNDS = "ours", "torchvision's decode_jpeg alone", 11
 # The demo's pictures and log-mel, and the paper's.
 SIZES = {
     "4 x 32 x 32": LAYOUT.model_copy(
@@ -52,7 +53,13 @@ def decoders(clips: int, layout: Layout) -> dict[str, Floats]:
         for one in raw:
             decode_jpeg(one)
 
-    return measure({"ours": ours, "torchvision's decode_jpeg alone": theirs}, 11, time.process_time)
+    seconds: dict[str, list[float]] = {OURS: [], THEIRS: []}
+    for _ in range(ROUNDS + 1):
+        for name, decode in ((OURS, ours), (THEIRS, theirs)):
+            begin = time.process_time()
+            decode()
+            seconds[name].append(time.process_time() - begin)
+    return {name: np.array(values[1:]) for name, values in seconds.items()}
 
 
 def epochs(folder: Path, clips: int, threads: int) -> Floats:
@@ -81,7 +88,7 @@ def main() -> None:
         torch.set_num_threads(1)
         seconds = decoders(clips, layout)
         for who, times in seconds.items():
-            ratio = seconds["torchvision's decode_jpeg alone"] / times
+            ratio = seconds[THEIRS] / times
             rates = quartiles(clips / times, "{:.0f}")
             decoded.append([name, who, rates, quartiles(ratio, "{:.2f}")])
         with tempfile.TemporaryDirectory() as folder:

@@ -48,7 +48,7 @@ LAYOUT = Layout(
 )
 GROUP = 16
 JPEG_QUALITY = 95
-Copy, Clock, Seconds = Callable[[], None], Callable[[], float], dict[str, Floats]
+Copy = Callable[[], None]
 
 
 def noise(clips: int) -> Bytes:
@@ -171,17 +171,17 @@ def peers(folder: Path, frames: Bytes) -> dict[str, Copy]:
     }
 
 
-def measure(copies: dict[str, Copy], rounds: int, now: Clock = time.perf_counter) -> Seconds:
-    """Seconds of each by the clock, a round."""
+def measure(copies: dict[str, Copy], rounds: int) -> dict[str, Floats]:
+    """Seconds of each, a round."""
     seconds: dict[str, list[float]] = {name: [] for name in copies}
     for copy in copies.values():
         copy()
     for number in range(rounds):
         names = np.random.default_rng(number).permutation(list(copies)).tolist()
         for name in names:
-            start = now()
+            start = time.perf_counter()
             copies[name]()
-            seconds[name].append(now() - start)
+            seconds[name].append(time.perf_counter() - start)
     return {name: np.array(values) for name, values in seconds.items()}
 
 

@@ -55,31 +55,12 @@ class Rows(NamedTuple):
         return slice(self.start, self.stop)
 
 
-class Partners(NamedTuple):
-    """Clips of a batch that are to be mixed, `places` (M,), each with one of its last M clips.
-
-    `lambdas` (M,) in [0, 1] is what remains of each; `training.mixing.mix_partners` mixes them.
-    """
-
-    places: torch.Tensor
-    lambdas: torch.Tensor
-
-
 class LabelledBatch(NamedTuple):
-    """Clips with their labels: `labels` is (B, K) float32, multi-hot, one-hot or soft.
-
-    With `partners`, the last clips are no more than what others are to be mixed with.
-    """
+    """Clips with their labels: `labels` is (B, K) float32, multi-hot, one-hot or soft."""
 
     clip_ids: tuple[str, ...]
     inputs: Batch
     labels: torch.Tensor
-    partners: Partners | None = None
-
-    @property
-    def clips(self) -> int:
-        """How many clips are to be learnt from."""
-        return len(self.clip_ids) - (0 if self.partners is None else len(self.partners.places))
 
 
 class Clips(Protocol):

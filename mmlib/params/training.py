@@ -74,6 +74,10 @@ def _off(value: object) -> bool:
     return value is None
 
 
+def _usual(value: object) -> bool:
+    return value == "cosine"
+
+
 class Optimiser(Section):
     """AdamW, its schedule and the weight average, shared by all runs.
 
@@ -82,8 +86,8 @@ class Optimiser(Section):
 
     weight_decay: NotNegative
     warmup_share: Share
-    warmup_steps: Annotated[int, Field(ge=0, le=LARGEST)] | None = Field(None, exclude_if=_off)
-    schedule: Literal["cosine", "linear"] = Field("cosine", exclude_if=lambda v: v == "cosine")
+    warmup_steps: Annotated[int | None, Field(ge=0, le=LARGEST, exclude_if=_off)] = None
+    schedule: Annotated[Literal["cosine", "linear"], Field(exclude_if=_usual)] = "cosine"
     clip_norm: Positive
     ema_decay: Annotated[float, Field(ge=0, lt=1)]
 

@@ -4,6 +4,7 @@ What is drawn follows from the seed, the epoch and the batch alone, and for the 
 resumed run goes on with it, and several processes read their own rows of the same batches.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,11 +12,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from mmlib.batch import ALONE, LabelledBatch, Partners, Place, Rows
+from mmlib.batch import ALONE, Place, Rows
 from mmlib.params.training import Batches
 from mmlib.runtime.arrays import Bytes, Floats, Indices
 from mmlib.runtime.seeds import derive
 from mmlib.shards.read.loader import ShardSet
+from mmlib.training.mixing import Drawn, Paired
 
 
 class Pace(NamedTuple):
@@ -57,8 +59,8 @@ def class_shares(labels: Bytes) -> Floats:
 class PlainBatches:
     """The batch source of plain training: epoch -> batches of this process, for `loop.fit`.
 
-    `pinned`: see `ShardSet.read`. Clips that are mixed come with their partners, for `mix_partners`
-    on the device; `mixes` False leaves them alone.
+    `pinned`: see `ShardSet.read`. Clips that are mixed come with their partners, to be mixed on the
+    device; `mixes` False leaves them alone.
     """
 
     clips: ShardSet
@@ -70,9 +72,9 @@ class PlainBatches:
     pinned: bool = False
     mixes: bool = True
 
-    def __call__(self, epoch: int) -> Iterator[LabelledBatch]:
+    def __call__(self, epoch: int) -> Iterator[Drawn]:
         """Yield the epoch's batches."""
-        partners: list[Partners] = []
+        pairs: deque[tuple[Indices, Floats]] = deque()
         mixes = self.mixes and self.settings.mixup_share > 0
 
         def wanted() -> Iterator[Indices]:
@@ -82,12 +84,12 @@ class PlainBatches:
                     yield whole[rows]
                     continue
                 places, others, lambdas = self._pairs(epoch, number, len(whole), rows)
-                partners.append(Partners(torch.from_numpy(places), torch.from_numpy(lambdas)))
+                pairs.append((places, lambdas))
                 yield np.concatenate([whole[rows], whole[others]])
 
         batches = self.clips.read(wanted(), self.modalities, pinned=self.pinned)
         for batch in batches:
-            yield batch._replace(partners=partners.pop(0)) if mixes else batch
+            yield Paired(batch, *map(torch.from_numpy, pairs.popleft())) if mixes else batch
 
     def _whole(self, epoch: int) -> Iterator[Indices]:
         """The places of the clips of each whole batch: pass after pass, an epoch's share."""

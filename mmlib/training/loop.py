@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmlib.batch import Clips, LabelledBatch, Rows, to_device
+from mmlib.batch import Clips, LabelledBatch, Rows
 from mmlib.models import ranks
 from mmlib.models.base import Model
 from mmlib.models.devices import training_precision
@@ -25,7 +25,7 @@ from mmlib.training.assessment import Samples, assess, samples
 from mmlib.training.augment import augment
 from mmlib.training.average import WeightAverage
 from mmlib.training.history import Costs, History, PassCounter, Row, packed, unpacked
-from mmlib.training.mixing import mix_partners
+from mmlib.training.mixing import Drawn, learnt_from, on_device
 from mmlib.training.objectives import Objective
 from mmlib.training.optimiser import adamw, learning_rate
 from mmlib.training.settings import TrainSettings
@@ -37,7 +37,7 @@ def fit(
     model: Model,
     *,
     settings: TrainSettings,
-    batches: Callable[[int], Iterator[LabelledBatch]],
+    batches: Callable[[int], Iterator[Drawn]],
     steps_per_epoch: int,
     train: Clips,
     val: Clips,
@@ -105,7 +105,7 @@ class _Run:
         self.rate = 0.0
         self.pending = torch.zeros(())
 
-    def epoch(self, epoch: int, batches: Iterator[LabelledBatch], objective: Objective) -> float:
+    def epoch(self, epoch: int, batches: Iterator[Drawn], objective: Objective) -> float:
         """Train on the batches; return the mean of the objective."""
         total = 0.0
         costs = Costs()
@@ -114,18 +114,18 @@ class _Run:
             for number, batch in enumerate(batches):
                 total += self._step(epoch, number, batch, objective)
                 costs.optimiser_steps += (number + 1) % self.settings.accumulation == 0
-                costs.clips_seen += batch.clips
+                costs.clips_seen += learnt_from(batch)
         self.history.costs.add(costs)
         return total / max(1, costs.optimiser_steps)
 
-    def _step(self, epoch: int, number: int, batch: LabelledBatch, objective: Objective) -> float:
+    def _step(self, epoch: int, number: int, drawn: Drawn, objective: Objective) -> float:
         """Learn from a batch: the last one of a step takes the step, and returns its objective."""
         step, part = divmod(number, self.settings.accumulation)
         # Dropout draws from torch's own generators, everything else from this batch's.
         seed = derive(self.seed, epoch, number)
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
-        batch, rows = self._prepared(batch, generator)
+        batch, rows = self._prepared(drawn, generator)
         with training_precision(self.device), ranks.sharing(rows):
             loss = objective(self.model, batch, generator)
         if part == 0:
@@ -141,12 +141,11 @@ class _Run:
         return value
 
     def _prepared(
-        self, batch: LabelledBatch, generator: torch.Generator
+        self, drawn: Drawn, generator: torch.Generator
     ) -> tuple[LabelledBatch, Rows | None]:
         """The batch on the device, mixed and augmented there; its rows of that of all processes."""
-        inputs, labels = to_device(batch.inputs, self.device), batch.labels.to(self.device)
-        batch = mix_partners(batch._replace(inputs=inputs, labels=labels))
-        rows = ranks.among(batch.clips)
+        batch = on_device(drawn, self.device)
+        rows = ranks.among(len(batch.clip_ids))
         if self.settings.augment is not None:
             inputs = augment(batch.inputs, self.settings.augment, generator, rows)
             batch = batch._replace(inputs=inputs)

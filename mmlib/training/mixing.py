@@ -1,11 +1,12 @@
 """Clips mixed in pairs (Zhang et al. 2018, "mixup"), each modality by a lambda of its own."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from mmlib.batch import Batch, LabelledBatch, present
+from mmlib.batch import Batch, LabelledBatch, present, to_device
 from mmlib.threats import MODALITIES
 
 
@@ -40,28 +41,57 @@ def mix(
     return LabelledBatch(ids, inputs, labels)
 
 
-def mix_partners(batch: LabelledBatch) -> LabelledBatch:
-    """Mix the clips of a batch, floats, with the partners at its end, which it then has no more.
+class Paired(NamedTuple):
+    """Clips of which some are to be mixed, `places` (M,), each with one of the last M of `batch`.
 
-    One lambda for all modalities of a clip. Overwrites the clips that are mixed.
+    `lambdas` (M,) in [0, 1] is what remains of each.
     """
-    if batch.partners is None:
-        return batch
-    (places, lambdas), count = batch.partners, batch.clips
-    own = rows_of(batch, slice(count))
-    if len(places):
-        second = rows_of(batch, slice(count, None))
-        first = LabelledBatch(
-            tuple(batch.clip_ids[place] for place in places.tolist()),
-            {name: tensor[places] for name, tensor in own.inputs.items()},
-            own.labels[places],
-        )
-        modalities = [name for name in MODALITIES if name in own.inputs]
-        found = mix(first, second, dict.fromkeys(modalities, lambdas))
-        own.labels[places] = found.labels
-        for name, tensor in own.inputs.items():
-            tensor[places] = found.inputs[name]
-    return own
+
+    batch: LabelledBatch
+    places: Tensor
+    lambdas: Tensor
+
+
+Drawn = LabelledBatch | Paired
+
+
+def learnt_from(drawn: Drawn) -> int:
+    """How many clips training learns from: partners are not counted."""
+    if isinstance(drawn, Paired):
+        return len(drawn.batch.clip_ids) - len(drawn.places)
+    return len(drawn.clip_ids)
+
+
+def on_device(drawn: Drawn, device: torch.device) -> LabelledBatch:
+    """Move a batch to the device, and there mix the clips that are to be mixed.
+
+    One lambda for all modalities of a clip.
+    """
+    batch = drawn.batch if isinstance(drawn, Paired) else drawn
+    moved = LabelledBatch(
+        batch.clip_ids, to_device(batch.inputs, device), batch.labels.to(device, non_blocking=True)
+    )
+    if not isinstance(drawn, Paired):
+        return moved
+    count, places = learnt_from(drawn), drawn.places
+    own, second = rows_of(moved, slice(count)), rows_of(moved, slice(count, None))
+    if not len(places):
+        return own
+    first = LabelledBatch(
+        tuple(batch.clip_ids[place] for place in places.tolist()),
+        {name: tensor[places] for name, tensor in own.inputs.items()},
+        own.labels[places],
+    )
+    modalities = [name for name in MODALITIES if name in own.inputs]
+    found = mix(first, second, dict.fromkeys(modalities, drawn.lambdas))
+    inputs = {name: _put(tensor, places, found.inputs[name]) for name, tensor in own.inputs.items()}
+    return LabelledBatch(own.clip_ids, inputs, _put(own.labels, places, found.labels))
+
+
+def _put(tensor: Tensor, places: Tensor, values: Tensor) -> Tensor:
+    changed = tensor.clone()
+    changed[places] = values
+    return changed
 
 
 def rows_of(batch: LabelledBatch, rows: slice) -> LabelledBatch:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmlib.batch import LabelledBatch
 from mmlib.models import (
     checkpoint,
     devices,
@@ -25,6 +24,7 @@ from mmlib.training.drawing import PlainBatches, class_shares, pace
 from mmlib.training.gblend import HEADS, read_weights
 from mmlib.training.history import History, Row
 from mmlib.training.loop import fit
+from mmlib.training.mixing import Drawn
 from mmlib.training.objectives import (
     BlendedObjective,
     Objective,
@@ -37,7 +37,7 @@ from mmlib.training.settings import TrainSettings
 class Recipe(NamedTuple):
     """The parts of `training.fit` in which ways to train differ."""
 
-    batches: Callable[[int], Iterator[LabelledBatch]]
+    batches: Callable[[int], Iterator[Drawn]]
     objective: Objective
     on_epoch: Callable[[History], Row] | None
 

@@ -1,6 +1,7 @@
 """What plain training draws: passes, classes alike, pairs, and the same for any processes."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmlib.batch import ALONE, LabelledBatch, Place, to_device
+from mmlib.batch import ALONE, Place, to_device
 from mmlib.params.training import OFF, Batches
 from mmlib.shards.read.loader import ShardSet
 from mmlib.training.drawing import Pace, PlainBatches, class_shares, pace
-from mmlib.training.mixing import mix_partners
+from mmlib.training.mixing import Drawn, Paired, learnt_from, on_device
 from tests.fake_shards import write_shards
 from tests.memory_clips import MemoryClips
 from tests.properties import examples
@@ -34,14 +35,12 @@ def source(clips: ShardSet, *, size: int = 8, place: Place = ALONE, **values: An
     return PlainBatches(clips, BOTH, size, Batches(**values), 5, place)
 
 
-def ids(batches: list[LabelledBatch]) -> list[str]:
-    """The clip ids of some batches, in order."""
-    return [clip_id for batch in batches for clip_id in batch.clip_ids]
+def ids(batches: Sequence[Drawn]) -> list[str]:
+    """The clip ids of some batches that are not mixed, in order."""
+    return [name for one in batches if not isinstance(one, Paired) for name in one.clip_ids]
 
 
-def finished(batch: LabelledBatch) -> LabelledBatch:
-    """As training makes it on the device."""
-    return mix_partners(batch._replace(inputs=to_device(batch.inputs, "cpu")))
+CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize(
@@ -56,7 +55,7 @@ def finished(batch: LabelledBatch) -> LabelledBatch:
     ],
 )
 def test_the_pace_of_an_epoch(
-    count: int, size: int, values: dict[str, int], expected: tuple[int, int]
+    count: int, size: int, values: dict[str, Any], expected: tuple[int, int]
 ) -> None:
     assert pace(count, size, Batches(**values)) == Pace(*expected)
 
@@ -65,7 +64,7 @@ def test_with_all_switched_off_an_epoch_is_one_shuffled_pass(clips: ShardSet) ->
     for epoch in (0, 3):
         found = list(PlainBatches(clips, BOTH, 16, OFF, 5)(epoch))
         assert ids(found) == ids(list(clips.batches(16, BOTH, seed=5, epoch=epoch)))[:32]
-        assert all(batch.partners is None for batch in found)
+        assert not isinstance(found[0], Paired)
         assert found[0].inputs["video"].dtype == torch.uint8
 
 
@@ -114,14 +113,19 @@ def test_processes_read_and_mix_their_rows_of_the_same_batches(
     clips: ShardSet, count: int, sampling: str
 ) -> None:
     """A batch of 8 cannot be shared evenly by three."""
-    values = {"sampling": sampling, "epoch_steps": 6, "mixup_share": 0.6, "mixup_beta": 0.7}
+    values: dict[str, Any] = {
+        "sampling": sampling,
+        "epoch_steps": 6,
+        "mixup_share": 0.6,
+        "mixup_beta": 0.7,
+    }
     whole = list(source(clips, **values)(1))
     parts = [list(source(clips, place=Place(r, count), **values)(1)) for r in range(count)]
     mixed = 0
     for one, *shares in zip(whole, *parts, strict=True):
-        mixed += len(one.clip_ids) - one.clips
-        assert one.clips == sum(share.clips for share in shares) == 8
-        expected, *found = map(finished, [one, *shares])
+        mixed += len(one.places)
+        assert learnt_from(one) == sum(map(learnt_from, shares)) == 8
+        expected, *found = (on_device(each, CPU) for each in (one, *shares))
         assert torch.equal(expected.labels, torch.cat([part.labels for part in found]))
         for name, tensor in expected.inputs.items():
             assert torch.equal(tensor, torch.cat([part.inputs[name] for part in found]))
@@ -129,34 +133,31 @@ def test_processes_read_and_mix_their_rows_of_the_same_batches(
 
 
 def test_mixed_clips_are_what_their_lambdas_say(clips: ShardSet) -> None:
-    (batch,) = source(clips, size=40, mixup_share=1.0, mixup_beta=2.0)(0)
-    places, lambdas = batch.partners
-    assert places.tolist() == list(range(40))
-    floats = batch._replace(inputs=to_device(batch.inputs, "cpu"))
-    one, two = (floats.inputs["video"][rows].clone() for rows in (slice(40), slice(40, None)))
-    labels, before = floats.labels.clone(), floats.inputs["audio_present"].clone()
-    found = mix_partners(floats)
-    weight = lambdas.float().view(-1, 1, 1, 1, 1)
+    (paired,) = source(clips, size=40, mixup_share=1.0, mixup_beta=2.0)(0)
+    assert paired.places.tolist() == list(range(40))
+    before, labels = to_device(paired.batch.inputs, "cpu"), paired.batch.labels
+    found = on_device(paired, CPU)
+    one, two = before["video"][:40], before["video"][40:]
+    weight = paired.lambdas.float().view(-1, 1, 1, 1, 1)
     torch.testing.assert_close(found.inputs["video"], weight * one + (1 - weight) * two)
-    heard = before
+    heard = before["audio_present"]
     both = (heard[:40] & heard[40:])[:, None]
-    weight = lambdas.float()[:, None]
+    weight = paired.lambdas.float()[:, None]
     expected = weight * labels[:40] + (1 - weight) * labels[40:]
     torch.testing.assert_close(found.labels * both, expected * both)
-    assert len(found.clip_ids) == found.clips == 40
+    assert len(found.clip_ids) == learnt_from(paired) == 40
     assert found.inputs["audio_present"].tolist() == (heard[:40] | heard[40:]).tolist()
 
 
 def test_clips_that_are_not_mixed_are_left_as_they_are(clips: ShardSet) -> None:
-    plain = [finished(batch) for batch in source(clips)(0)]
+    plain = [on_device(batch, CPU) for batch in source(clips)(0)]
     some = list(source(clips, mixup_share=0.5)(0))
     for one, other in zip(plain, some, strict=True):
         left = torch.ones(8, dtype=torch.bool)
-        assert other.partners is not None
-        left[other.partners.places] = False
-        mixed = finished(other)
+        left[other.places] = False
+        mixed = on_device(other, CPU)
         assert torch.equal(one.inputs["video"][left], mixed.inputs["video"][left])
         assert torch.equal(one.labels[left], mixed.labels[left])
         assert one.clip_ids == mixed.clip_ids
     never = PlainBatches(clips, BOTH, 8, Batches(mixup_share=0.5), 5, mixes=False)
-    assert all(batch.partners is None for batch in never(0))
+    assert not any(isinstance(batch, Paired) for batch in never(0))

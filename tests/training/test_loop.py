@@ -291,7 +291,8 @@ def test_the_gradients_of_several_batches_make_one_step(
 
     def objective(model: Model, batch: LabelledBatch, generator: torch.Generator) -> Tensor:
         means.append(float(torch.rand(1, generator=generator)))
-        return means[-1] * model.head.bias.sum() + 0 * model(batch.inputs).sum()
+        loss: Tensor = means[-1] * model.head.bias.sum() + 0 * model(batch.inputs).sum()
+        return loss
 
     def watched(self: torch.optim.AdamW, *arguments: Any) -> Any:
         gradients = [p.grad for g in self.param_groups for p in g["params"] if p.grad is not None]

@@ -29,6 +29,7 @@ from mmlib.shards.read.loader import ShardSet
 from mmlib.training.drawing import PlainBatches
 from mmlib.training.history import History
 from mmlib.training.loop import fit
+from mmlib.training.mixing import Drawn
 from mmlib.training.objectives import BlendedObjective, Objective, plain
 from mmlib.training.settings import TrainSettings
 from tests.memory_clips import MemoryClips
@@ -110,7 +111,7 @@ def drawn(clips: SomeClips, model: Model) -> PlainBatches:
     return PlainBatches(split, model.modalities, BATCH, RECIPE, 3, ranks.place())
 
 
-Source = Callable[[int], Iterator[LabelledBatch]]
+Source = Callable[[int], Iterator[Drawn]]
 SOURCES: dict[str, Callable[[SomeClips, Model], Source]] = {"mixup": mixed, "recipe": drawn}
 
 
