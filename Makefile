@@ -44,9 +44,8 @@ evaluate: setup ## how robust is my model: make evaluate MODEL=file.py:function 
 		$(if $($(option)),--$(call lower,$(option)) "$($(option))"))
 
 test: setup ## run the tests
-	python -m pytest -n 2 --ignore tests/pipeline
-	@# These run DVC, which spreads over the cores by itself: one after another.
-	python -m pytest tests/pipeline
+	@# One process more than cores: some tests wait for DVC or for a server. Those of a group stay together.
+	python -m pytest -n 3 --dist loadgroup
 
 fuzz: setup ## property tests at random, fifty times as many examples as in make test
 	python -m pytest -n 2 --ignore tests/pipeline -m hypothesis --hypothesis-profile fuzz

@@ -18,6 +18,11 @@ settings.register_profile("fuzz", _UNTIMED, max_examples=5000, derandomize=False
 settings.load_profile("test")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, so that no process is left alone with it at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
     """The folder of real and hostile media beside the checkout; a named skip where absent."""

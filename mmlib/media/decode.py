@@ -18,9 +18,10 @@ from mmlib.media.ending import lacks_parts
 from mmlib.media.ffmpeg import Limits, MediaError
 from mmlib.media.files import File, Source, open_media
 from mmlib.media.graph import Form, Section
+from mmlib.media.length import find_far
 from mmlib.media.reading import read_tracks
 from mmlib.media.refusal import refuse, refuse_empty
-from mmlib.media.tracks import Pictures, Reading, Sound
+from mmlib.media.tracks import Fault, Pictures, Reading, Sound
 from mmlib.media.within import errors_within
 from mmlib.runtime.arrays import Bytes, Ints16
 
@@ -91,7 +92,7 @@ def decode(
             section = replace(section, lead_s=_lead(start, _LONG_LEAD_S))
             reading = read_tracks(file, form, section, limits)
         reading = replace(
-            reading,
+            _told_far(file, reading, form, section, limits),
             partial=_is_partial(file, reading, form, section),
             errors=_errors(file, reading, section, limits),
         )
@@ -159,9 +160,31 @@ def _errors(file: File, reading: Reading, section: Section, limits: Limits) -> f
     return errors
 
 
+def _told_far(
+    file: File, reading: Reading, form: Form, section: Section, limits: Limits
+) -> Reading:
+    """The reading, with a fault where a wrong time stamp has ended a track."""
+
+    def fault(kind: str, track: Pictures | Sound, end: float) -> Fault | None:
+        if track.fault or not track.present:
+            return track.fault
+        return find_far(file, kind, end, track.log, section, limits)
+
+    sound, pictures = reading.sound, reading.pictures
+    return replace(
+        reading,
+        sound=replace(sound, fault=fault("Audio", sound, _sound_end(sound, form))),
+        pictures=replace(pictures, fault=fault("Video", pictures, pictures.end)),
+    )
+
+
+def _sound_end(sound: Sound, form: Form) -> float:
+    return sound.begin + len(sound.samples) / form.sample_rate_hz
+
+
 def _is_partial(file: File, reading: Reading, form: Form, section: Section) -> bool:
     """Tell whether the file lacks parts that the clip may lack for that."""
-    sound_end = reading.sound.begin + len(reading.sound.samples) / form.sample_rate_hz
+    sound_end = _sound_end(reading.sound, form)
     ends = ((reading.pictures, reading.pictures.end), (reading.sound, sound_end))
     least = min((end for track, end in ends if track.present), default=0.0)
     if section.length_s is not None and least > section.length_s - _MISSED_S:

@@ -10,9 +10,13 @@ from mmlib.media.graph import Section
 from mmlib.media.log import Log
 from mmlib.media.packets import capture_packets, list_packets, read_listing
 from mmlib.media.refusal import refuse_kind
+from mmlib.media.tracks import Fault
 
 # Where packets are looked for: some containers hold them seconds apart.
 _LOOK_S = 5.0
+# A track that ends so long before the file's header says may have been ended by one wrong stamp.
+_EARLY_S = 0.5
+_EVER_S = 1e6
 
 
 class Claim(Exception):
@@ -49,3 +53,25 @@ def is_longer(file: File, section: Section, limits: Limits) -> bool:
         return True
     whole = list_packets(file, None, 0.0, beyond + _LOOK_S, limits)
     return any(track.end_s > beyond for track in whole)
+
+
+def find_far(
+    file: File, kind: str, end_s: float, log: Log, section: Section, limits: Limits
+) -> Fault | None:
+    """What is wrong with a track ("Video", "Audio") that ends early, at `end_s`; None: nothing.
+
+    Reading ends at the first time stamp beyond what is asked for, though others that are not may
+    follow it. Such a stamp lies beyond the end that the header tells too.
+    """
+    if log.duration_s is None:
+        return None
+    told = log.duration_s - section.start_s
+    expected = told if section.length_s is None else min(told, section.length_s)
+    if end_s > expected - _EARLY_S:
+        return None
+    most = max(section.start_s + section.read_s, log.duration_s) + _EARLY_S
+    tracks = list_packets(file, kind, 0.0, _EVER_S, limits)
+    if not any(time * track.base > most for track in tracks for time in track.times):
+        return None
+    name = {"Video": "the pictures", "Audio": "the sound"}[kind]
+    return Fault("times", f"a time stamp of {name} lies far beyond the end of the file")

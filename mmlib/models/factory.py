@@ -134,14 +134,15 @@ def _imported(file: Path) -> Any:
 def _forget_namesakes(folder: Path) -> None:
     """Let go of modules beside other users' files that are called as modules of this folder."""
     others = _FOLDERS - {folder}
+    ours = {path.stem for path in folder.iterdir() if path.suffix == ".py" or path.is_dir()}
     for name, module in list(sys.modules.items()):
         file, top = getattr(module, "__file__", None), name.partition(".")[0]
-        theirs = file and any(
+        if not file or top not in ours or top == "mmlib":
+            continue
+        if any(
             Path(file).is_relative_to(other / top) or Path(file) == other / f"{top}.py"
             for other in others
-        )
-        ours = (folder / top).is_dir() or (folder / f"{top}.py").is_file()
-        if theirs and ours and top != "mmlib":
+        ):
             del sys.modules[name]
 
 

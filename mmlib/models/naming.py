@@ -1,5 +1,6 @@
 """Which output of a model of one's own stands for which class of the data."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,9 +16,11 @@ def columns(outputs: Sequence[str], classes: Sequence[str], table: Path) -> list
     """The place among `outputs` of each of the data's classes.
 
     By name, or by a csv with the columns class (of the data) and output (of the model), a row for
-    each class of the data. UserError names what is unknown or missing.
+    each class of the data. A class without an output of its very name takes the only one that
+    differs in letter case, blanks and underscores alone. UserError names what is unknown or
+    missing.
     """
-    named = dict(zip(classes, classes, strict=True)) if table == BY_NAME else _read(table, classes)
+    named = _by_name(outputs, classes) if table == BY_NAME else _read(table, classes)
     absent = [name for name in classes if named.get(name) not in outputs]
     if absent:
         where = (
@@ -31,6 +34,24 @@ def columns(outputs: Sequence[str], classes: Sequence[str], table: Path) -> list
         )
     place = {name: index for index, name in enumerate(outputs)}
     return [place[named[name]] for name in classes]
+
+
+def _by_name(outputs: Sequence[str], classes: Sequence[str]) -> dict[str, str]:
+    alike: dict[str, list[str]] = {}
+    for output in outputs:
+        alike.setdefault(_plain(output), []).append(output)
+    named = {}
+    for name in classes:
+        found = [name] if name in outputs else alike.get(_plain(name), [])
+        if len(found) == 1:
+            named[name] = found[0]
+    taken = Counter(named.values())
+    # Two classes that differ in letter case are two: one output cannot stand for both.
+    return {name: output for name, output in named.items() if taken[output] == 1}
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.casefold().replace("_", " ").split())
 
 
 def _read(table: Path, classes: Sequence[str]) -> dict[str, str]:

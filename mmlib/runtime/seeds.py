@@ -24,8 +24,12 @@ def derive(*parts: int | str, draw: bool = False) -> int:
     return int.from_bytes(digest) >> 1
 
 
-def drawn(rows: Indices, wanted: int | None, seed: int) -> Indices:
-    """So many of ascending rows (N,), without repeats, ascending; all of them for None."""
+def drawn(rows: Indices | int, wanted: int | None, seed: int) -> Indices:
+    """So many of ascending rows (N,), without repeats, ascending; all of them for None.
+
+    A number stands for the rows 0 to below it.
+    """
+    rows = np.arange(rows) if isinstance(rows, int) else rows
     if wanted is None or wanted >= len(rows):
         return rows
     return np.sort(np.random.default_rng(seed).choice(rows, wanted, replace=False))

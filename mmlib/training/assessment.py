@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from mmlib.batch import Clips
@@ -10,7 +9,7 @@ from mmlib.metrics import ranking
 from mmlib.models.base import Model
 from mmlib.models.predict import predict_heads
 from mmlib.runtime.arrays import Floats, Indices
-from mmlib.runtime.seeds import derive
+from mmlib.runtime.seeds import derive, drawn
 from mmlib.training.gblend import ClipLosses
 from mmlib.training.history import Row
 from mmlib.training.objectives import clip_losses, task_loss
@@ -33,13 +32,9 @@ class Samples(NamedTuple):
 
 def samples(train: Clips, val: Clips, seed: int) -> Samples:
     """Choose the clips: of val the same ones for every run, of train at most as many, by `seed`."""
-    of_val = _chosen(len(val), min(len(val), MOST_ASSESSED), derive(0, "sample of val"))
-    size = min(len(of_val), len(train))
-    return Samples(train, _chosen(len(train), size, derive(seed, "sample of train")), val, of_val)
-
-
-def _chosen(clips: int, size: int, seed: int) -> Indices:
-    return np.sort(np.random.default_rng(seed).choice(clips, size, replace=False))
+    of_val = drawn(len(val), MOST_ASSESSED, derive(0, "sample of val"))
+    of_train = drawn(len(train), len(of_val), derive(seed, "sample of train"))
+    return Samples(train, of_train, val, of_val)
 
 
 def assess(

@@ -54,6 +54,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     values["model"]["fusion"]["hidden"] = 16
     values["train"]["mid"] |= {"audio_start": FRESH, "video_start": FRESH}
     values["attack"] |= {"steps": 2, "batch_size": 8}
+    values["attack"]["refine"] |= {"rounds": 2, "steps": 2, "sweep_rounds": 1}
     table = {"rows": ["plain"], "clips": 6, "multiples": [8.0], "steps": [1, 3]}
     rows = {name: BASE | row for name, row in ROWS.items()}
     values["study"] = {"seeds": 2, "table": table, "rows": rows}
@@ -154,6 +155,7 @@ class Killed(BaseException):
     """Stands for kill -9: nothing in memory survives it."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["training", "attack"])
 def test_a_killed_row_goes_on_and_ends_with_the_same_lines(
     project: Path, monkeypatch: pytest.MonkeyPatch, place: str

@@ -85,3 +85,17 @@ def test_time_stamps_that_run_back_are_damage(tmp_path: Path) -> None:
     begin = half.index(bytes.fromhex("1f43b675"))
     decoded = decode(half + half[begin:], FORM, LIMITS)
     assert decoded.damage is not None
+
+
+@pytest.mark.parametrize("section", [{}, {"start_s": 0.0, "end_s": 1.5}])
+def test_one_stamp_far_beyond_the_end_is_damage(tmp_path: Path, section: dict[str, float]) -> None:
+    """Reading ends at it, though what follows is in its place."""
+    codecs, container = KINDS["flv"]
+    data = bytearray(make(tmp_path / "a.flv", PICTURES, SOUND, codecs).read_bytes())
+    assert decode(bytes(data), FORM, LIMITS, **section).damage is None
+    sounds = [unit for unit in container(bytes(data)) if data[unit.begin] == 8]
+    data[sounds[8].begin + 4 : sounds[8].begin + 7] = (500_000).to_bytes(3)
+    decoded = decode(bytes(data), FORM, LIMITS, **section)
+    assert decoded.pcm is not None
+    assert len(decoded.pcm) < RATE_HZ
+    assert decoded.damage_kinds == ("audio_times",)

@@ -185,6 +185,14 @@ def test_outputs_stand_in_the_order_of_the_data(tmp_path: Any) -> None:
         columns(outputs, ["Talk"], table)
 
 
+def test_names_may_differ_in_case_and_blanks_where_no_other_is_meant() -> None:
+    assert columns(["Rain", "Church bell"], ["church_bell", "rain"], BY_NAME) == [1, 0]
+    assert columns(["Rain", "rain"], ["rain", "Rain"], BY_NAME) == [1, 0]
+    for outputs, classes in ((["Rain", "RAIN"], ["RaIn"]), (["rain"], ["RAIN", "Rain"])):
+        with pytest.raises(UserError, match="have no output: 'R"):
+            columns(outputs, classes, BY_NAME)
+
+
 def test_the_head_and_the_logits_are_those_of_the_chosen_outputs() -> None:
     net = nets.Kept()
     model = OwnModel(net, [2, 0], HELD).eval()

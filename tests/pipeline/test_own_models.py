@@ -10,7 +10,8 @@ from ruamel.yaml import YAML
 from mmlib.runtime.storage import read_csv
 from tests.pipeline.project import Project
 
-pytestmark = pytest.mark.slow
+# One process runs them all, for the project that they share.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("own_models")]
 
 ADAPTER = "adapters/own_net.py"
 ROW = {

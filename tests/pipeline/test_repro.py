@@ -9,7 +9,8 @@ import pytest
 from mmlib.params.whole.file import load
 from tests.pipeline.project import Project
 
-pytestmark = pytest.mark.slow
+# One process runs them all, for the project that they share.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("repro")]
 
 RUNS = ("audio", "video", "mid", "gblend", "mixup", "adversarial")
 UPSTREAM = {"download", "decode", "shard"}

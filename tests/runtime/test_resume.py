@@ -88,6 +88,7 @@ def trained(folder: Path, values: dict[str, Any]) -> None:
     values["train"]["mid"] |= fresh | short
     values["retrain"] = {"again": row}
     values["attack"] |= {"steps": 2, "batch_size": 4, "examples": 0}
+    values["attack"]["refine"] |= {"rounds": 2, "steps": 2, "sweep_rounds": 1}
     values["attack"]["surface"]["runs"] = []
     table = values["study"]["table"] | {"rows": []}
     values["study"] = {"seeds": 1, "table": table, "rows": {"plain": row}}

@@ -185,7 +185,9 @@ def test_a_list_of_eval_clips_alone_is_taken_where_nothing_need_be_trained(tmp_p
     with pytest.raises(UserError, match="have no usable clip in split train"):
         shards_of(tmp_path / "stop", rows)
     kept = SETTINGS.model_copy(update={"untrained_classes": "keep"})
-    made = shards_of(tmp_path / "keep", rows, kept)
+    decoded, made = write_decoded(tmp_path / "decoded", rows), tmp_path / "shards"
+    ledger = make_shards(decoded, made, kept, scratch_root=tmp_path / "scratch")
+    assert ledger.warnings == []
     assert filled_splits(made) == ["eval"]
     assert len(ShardSet(made, "eval")) == 9
     with pytest.raises(UserError, match="the split train has no clips"):

@@ -132,6 +132,7 @@ def test_what_passes_by_itself_is_tried_again(store: ObjectStore) -> None:
     assert clips.fetch(clips.requests[0]).media == store.held["set/in/a.mp4"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "kind"), [(403, "store_denied"), (500, "store_failed"), (0, "store_failed")]
 )

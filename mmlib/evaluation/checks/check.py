@@ -22,10 +22,7 @@ from mmlib.evaluation.checks.controls import known_weak_control
 from mmlib.evaluation.checks.outcome import Outcome
 from mmlib.evaluation.checks.recomputed import scores_match_scikit_learn
 from mmlib.evaluation.checks.strongest import silent_success
-from mmlib.evaluation.checks.universal import (
-    check_universal,
-    drawn,
-)
+from mmlib.evaluation.checks.universal import check_universal
 from mmlib.evaluation.sweep.refine import Whole
 from mmlib.evaluation.threat_card import threat_card
 from mmlib.metrics.stored import (
@@ -47,7 +44,7 @@ from mmlib.runtime.parquet import Reader
 from mmlib.runtime.paths import checkpoint_files
 from mmlib.runtime.pieces import results
 from mmlib.runtime.scratch import Scratch, fingerprint
-from mmlib.runtime.seeds import derive
+from mmlib.runtime.seeds import derive, drawn
 from mmlib.threats import MODALITIES
 
 _PATH_CLIPS = 8

@@ -20,6 +20,8 @@ from mmlib.runtime.arrays import Floats32, Indices
 from mmlib.runtime.seeds import derive
 
 _UNIVERSAL_STEPS = 5
+# More than these makes a perturbation fit its own net, and moves others no further.
+_TRANSFER_STEPS = 20
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def check_transfer(probe: Probe, sources: Mapping[str, tuple[str, Forward]]) -> 
             probe.inputs,
             probe.labels,
             {modality: probe.threat[modality]},
-            steps=probe.settings.total_steps,
+            steps=_TRANSFER_STEPS,
             loss=probe.settings.loss,
             seeds=probe.seed,
         )

@@ -7,7 +7,7 @@ from mmlib.evaluation.checks.outcome import Outcome
 from mmlib.metrics.ranking import present_mean, rank
 from mmlib.metrics.stored import CLEAN, AttackScores, Condition
 from mmlib.runtime.arrays import Bools, Floats, Floats32
-from mmlib.runtime.seeds import derive
+from mmlib.runtime.seeds import derive, drawn
 
 MOST = 50_000_000
 """Scores to recompute in one run; scikit-learn takes about a microsecond for each."""
@@ -70,8 +70,5 @@ def _chosen(table: AttackScores, size: int, seed: int, most: int) -> list[Condit
     """Clean, and the other conditions, or as many of them as fit, in the table's order."""
     others = [condition for condition in table.conditions if condition != _CLEAN]
     room = max(0, most // size - 1)
-    if room < len(others):
-        rng = np.random.default_rng(derive(seed, "recomputed"))
-        rows = np.sort(rng.choice(len(others), room, replace=False))
-        others = [others[row] for row in rows]
-    return [_CLEAN, *others]
+    rows = drawn(len(others), room, derive(seed, "recomputed"))
+    return [_CLEAN, *(others[row] for row in rows)]

@@ -11,19 +11,13 @@ from mmlib.evaluation.checks.probe import (
     Probe,
     universal_map,
 )
-from mmlib.runtime import seeds
 from mmlib.runtime.arrays import Indices
-from mmlib.runtime.seeds import derive
+from mmlib.runtime.seeds import derive, drawn
 from mmlib.shards.read.loader import ShardSet
 from mmlib.shards.read.manifest import filled_splits
 from mmlib.threats import MODALITIES
 
 _FIT_SPLIT = "val"
-
-
-def drawn(count: int, wanted: int, seed: int) -> Indices:
-    """Rows drawn without repeats, ascending: the same for every run."""
-    return seeds.drawn(np.arange(count), wanted, seed)
 
 
 def check_universal(probed: Probe, run: AttackedRun, rows: Indices, wanted: int) -> Outcome:
@@ -43,7 +37,7 @@ def check_universal(probed: Probe, run: AttackedRun, rows: Indices, wanted: int)
     if not len(pool):
         message = f"not measured: no other recording in {source.clips.split} to fit it on"
         return Outcome("universal_split", "warn", message)
-    fitted = pool[drawn(len(pool), wanted, derive(probed.seed, "universal"))]
+    fitted = drawn(pool, wanted, derive(probed.seed, "universal"))
     batch = source.gather(fitted, MODALITIES)
     fit_on = [(batch.inputs, batch.labels)]
     after, known = universal_map(probed, fit_on), probed.mean_ap(probed.attacked)

@@ -20,7 +20,7 @@ from mmlib.params.study import StudySettings
 from mmlib.runtime import sealed
 from mmlib.runtime.arrays import Floats32, Indices
 from mmlib.runtime.scratch import Scratch
-from mmlib.runtime.seeds import derive
+from mmlib.runtime.seeds import derive, drawn
 from mmlib.runtime.storage import reading
 
 
@@ -33,9 +33,7 @@ def cells(model: Path, settings: StudySettings, data: Path, scratch: Scratch) ->
     """
     table, attack = settings.table, settings.attack
     run = AttackedRun.load(model, data / "shards", attack, devices.select())
-    rng = np.random.default_rng(derive(settings.seed, "study", "table"))
-    size = min(table.clips or len(run.clips), len(run.clips))
-    chosen = np.sort(rng.choice(len(run.clips), size, replace=False))
+    chosen = drawn(len(run.clips), table.clips, derive(settings.seed, "study", "table"))
     labels = run.clips.labels[chosen].astype(np.bool_)
     threat = run.widest_threat
     for multiple in (0.0, *table.multiples):

@@ -120,6 +120,9 @@ def _act_on_leaks(listed: Listed, leaks: Leaks, reasons: Ints8, settings: Shard)
 
 def _without_untrained(selection: Selection, vocabulary: Vocabulary, settings: Shard) -> Selection:
     trained = selection.positives("train")
+    if settings.untrained_classes == "keep" and not trained.total():
+        # Nothing is to be trained.
+        return selection
     warnings = untrained_classes(trained, vocabulary.classes, settings.untrained_classes)
     selection = replace(selection, warnings=(*selection.warnings, *warnings))
     if settings.untrained_classes != "drop":

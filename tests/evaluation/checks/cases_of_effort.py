@@ -15,9 +15,8 @@ from mmlib.attacks.methods.pgd import pgd
 from mmlib.batch import Forward
 from mmlib.evaluation.checks import effort, probe
 from mmlib.evaluation.checks.outcome import Outcome
-from mmlib.evaluation.checks.universal import drawn
 from mmlib.evaluation.sweep.refine import Whole
-from mmlib.runtime.seeds import derive
+from mmlib.runtime.seeds import derive, drawn
 from tests.evaluation.checks import demo_size as demo
 from tests.evaluation.checks.cases import Case
 from tests.evaluation.checks.cases_of_models import quantised

@@ -24,7 +24,7 @@ from mmlib.evaluation.checks.check import (
     check_runs,
 )
 from mmlib.evaluation.checks.outcome import Outcome, summary
-from mmlib.evaluation.checks.universal import check_universal, drawn
+from mmlib.evaluation.checks.universal import check_universal
 from mmlib.evaluation.sweep import attack as work
 from mmlib.metrics.stored import AttackScores
 from mmlib.models import checkpoint
@@ -35,6 +35,7 @@ from mmlib.params.checks import Checks
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.parquet import read_parquet, write_table
 from mmlib.runtime.scratch import Scratch, publish_json
+from mmlib.runtime.seeds import drawn
 from mmlib.shards.read.format import (
     ShardReader,
     ShardRow,
