@@ -159,7 +159,7 @@ def _training(
     yield f"{'together':22}{'':24}{total:>12}"
     paces = ", ".join(f"{name} {1 / net.seconds:,.4g} clips/s" for name, net in nets.items())
     sizes = ", ".join(str(size) for size in sorted({net.batch for net in nets.values()}))
-    yield f"on one device, {device_name()}, measured in {steps} steps of {sizes} clips: {paces}"
+    yield f"on one device, {device_name()}; steps measured: {steps}, of {sizes} clips: {paces}"
     if not on_gpu():
         yield "GPU hours: run this on a machine with a GPU, which then measures itself"
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -310,7 +311,7 @@ def test_a_batch_depends_on_seed_epoch_and_step_alone() -> None:
 def test_an_epoch_may_be_a_number_of_steps() -> None:
     clips = FakeClips(random_labels())
 
-    def drawn(**values: int) -> list[LabelledBatch]:
+    def drawn(**values: Any) -> list[LabelledBatch]:
         settings = Batches(**values)
         return list(
             MixupBatches(clips, None, modalities=BOTH, batch_size=8, seed=5, settings=settings)(2)

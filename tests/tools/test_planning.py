@@ -176,7 +176,7 @@ def test_the_tool_plans_and_changes_nothing(holed: Path) -> None:
     assert f"  50.0% of         4  {NAMES[2]} (" in text
     # 7 clips less those lent to val, in batches of 32: one step an epoch.
     assert re.search(r"^audio +6 +(\d+) ", text, re.MULTILINE)
-    assert re.search(r"measured in 2 steps of 2 clips: csn [\d.,e+]+ clips/s, r2plus1d", text)
+    assert re.search(r"steps measured: 2, of 2 clips: csn [\d.,e+]+ clips/s, r2plus1d", text)
     text, _ = _planned(holed, "--clip-kb", "1000", "--sample", "0", "--steps", "0")
     assert "clips/s" not in text
     assert "1,000 kB of media" in text
