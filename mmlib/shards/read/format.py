@@ -18,9 +18,11 @@ from pydantic import BaseModel, ConfigDict
 
 from mmlib.runtime import parquet
 from mmlib.runtime.arrays import Array, Bools, Bytes, Floats16, Ints16
+from mmlib.runtime.errors import UserError
 from mmlib.runtime.parquet import METADATA_KEY, binary_column, numbers_of
 from mmlib.runtime.storage import reading
 from mmlib.shards.read import jpeg
+from mmlib.shards.read.manifest import MANIFEST_NAME
 
 ROW_GROUP_CLIPS = 16
 PAYLOADS = {"audio": "log_mel", "video": "frames"}
@@ -206,3 +208,24 @@ class ShardReader:
         names, pictures = (column.to_pylist() for column in table.columns)
         fault = partial(reading, self.path, _KIND)
         return [jpeg.Pictures(*one, fault) for one in zip(names, pictures, strict=True)]
+
+
+def check_layout(reader: ShardReader, split: str, manifest: dict[str, Any]) -> None:
+    """UserError unless a shard of the split holds what the manifest says."""
+    audio, video, layout = manifest["audio"], manifest["video"], reader.layout
+    expected = (
+        (split, tuple(manifest["classes"]), manifest["task"]),
+        (audio["frames"], audio["bands"]),
+        (video["frames"], video["height"], video["width"], 3),
+        video.get("jpeg_quality"),
+    )
+    found = (
+        (layout.split, layout.classes, layout.task),
+        layout.log_mel.shape,
+        layout.frames.shape,
+        layout.jpeg_quality,
+    )
+    if found != expected:
+        raise UserError(
+            f"{reader.path}: of another run than {MANIFEST_NAME}; run `dvc repro -f shard`"
+        )

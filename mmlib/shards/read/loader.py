@@ -18,10 +18,10 @@ from mmlib.shards.read.format import (
     PAYLOADS,
     WAVEFORM,
     ShardReader,
+    check_layout,
 )
 from mmlib.shards.read.manifest import (
     MANIFEST_NAME,
-    check_layout,
     ids_hash,
     read_manifest,
 )

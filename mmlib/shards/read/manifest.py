@@ -7,7 +7,6 @@ from typing import Any
 
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.storage import read_json
-from mmlib.shards.read.format import ShardReader
 
 MANIFEST_NAME = "manifest.json"
 _KEYS = {"classes", "task", "mel", "audio", "video", "clips", "failed"}
@@ -33,24 +32,3 @@ def read_manifest(root: Path) -> dict[str, Any]:
             f"{path}: not a manifest (no key {min(missing)!r}); run `dvc repro -f shard`"
         )
     return manifest
-
-
-def check_layout(reader: ShardReader, split: str, manifest: dict[str, Any]) -> None:
-    """UserError unless a shard of the split holds what the manifest says."""
-    audio, video, layout = manifest["audio"], manifest["video"], reader.layout
-    expected = (
-        (split, tuple(manifest["classes"]), manifest["task"]),
-        (audio["frames"], audio["bands"]),
-        (video["frames"], video["height"], video["width"], 3),
-        video.get("jpeg_quality"),
-    )
-    found = (
-        (layout.split, layout.classes, layout.task),
-        layout.log_mel.shape,
-        layout.frames.shape,
-        layout.jpeg_quality,
-    )
-    if found != expected:
-        raise UserError(
-            f"{reader.path}: of another run than {MANIFEST_NAME}; run `dvc repro -f shard`"
-        )
