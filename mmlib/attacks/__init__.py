@@ -15,16 +15,20 @@ if TYPE_CHECKING:
     from mmlib.attacks.methods.ensemble import strongest
     from mmlib.attacks.methods.fgsm import fgsm
     from mmlib.attacks.methods.goals import hide, inject, swap
+    from mmlib.attacks.methods.guided import guided
     from mmlib.attacks.methods.joint import shared
     from mmlib.attacks.methods.mim import mim
     from mmlib.attacks.methods.minimal import minimal, minimal_radius
+    from mmlib.attacks.methods.misalign import misalign
     from mmlib.attacks.methods.noise import noise
     from mmlib.attacks.methods.on_tensor import on_tensor
     from mmlib.attacks.methods.pgd import pgd
     from mmlib.attacks.methods.ranked import ranked
     from mmlib.attacks.methods.rechecked import rechecked
     from mmlib.attacks.methods.several import several
+    from mmlib.attacks.methods.sparse import Support, sparse, supports_of
     from mmlib.attacks.methods.square import square
+    from mmlib.attacks.methods.temporal import temporal
     from mmlib.attacks.methods.transfer import transfer
     from mmlib.attacks.methods.universal import universal
 
@@ -33,13 +37,16 @@ __all__ = [
     "Budget",
     "ByThreshold",
     "Crossing",
+    "Support",
     "apgd",
     "fgsm",
+    "guided",
     "hide",
     "inject",
     "mim",
     "minimal",
     "minimal_radius",
+    "misalign",
     "noise",
     "on_tensor",
     "pgd",
@@ -47,9 +54,12 @@ __all__ = [
     "rechecked",
     "several",
     "shared",
+    "sparse",
     "square",
     "strongest",
+    "supports_of",
     "swap",
+    "temporal",
     "transfer",
     "universal",
 ]
@@ -59,13 +69,16 @@ _HOMES = {
     "Budget": "core.threat",
     "ByThreshold": "methods.decisions",
     "Crossing": "methods.decisions",
+    "Support": "methods.sparse",
     "apgd": "methods.apgd",
     "fgsm": "methods.fgsm",
+    "guided": "methods.guided",
     "hide": "methods.goals",
     "inject": "methods.goals",
     "mim": "methods.mim",
     "minimal": "methods.minimal",
     "minimal_radius": "methods.minimal",
+    "misalign": "methods.misalign",
     "noise": "methods.noise",
     "on_tensor": "methods.on_tensor",
     "pgd": "methods.pgd",
@@ -73,9 +86,12 @@ _HOMES = {
     "rechecked": "methods.rechecked",
     "several": "methods.several",
     "shared": "methods.joint",
+    "sparse": "methods.sparse",
     "square": "methods.square",
     "strongest": "methods.ensemble",
+    "supports_of": "methods.sparse",
     "swap": "methods.goals",
+    "temporal": "methods.temporal",
     "transfer": "methods.transfer",
     "universal": "methods.universal",
 }

@@ -103,4 +103,26 @@ class AdversarialRun(RetrainBase):
     guard: Guard = Guard(every=10, clips=8, steps=5, ratio=2.0, rise=1.5)
 
 
-RetrainRun = Annotated[PlainRun | MixupRun | AdversarialRun, Field(discriminator="method")]
+class Sigmas(Section):
+    """Standard deviation of Gaussian noise on each modality, in units of full scale; 0: none."""
+
+    audio: NotNegative
+    video: NotNegative
+
+
+class SmoothedRun(RetrainBase):
+    """Train on clips with Gaussian noise, for what smoothing is to certify."""
+
+    method: Literal["smoothed"]
+    sigma: Sigmas
+
+    @model_validator(mode="after")
+    def _some_noise(self) -> Self:
+        if not (self.sigma.audio or self.sigma.video):
+            raise ValueError("sigma is 0 for audio and video: that is method plain")
+        return self
+
+
+RetrainRun = Annotated[
+    PlainRun | MixupRun | AdversarialRun | SmoothedRun, Field(discriminator="method")
+]

@@ -93,17 +93,27 @@ def curves(
     ticks: Sequence[tuple[float, str]],
     name: str,
     label: str,
+    y_label: str = "mAP",
+    every: int = 1,
+    linear_to: float | None = None,
 ) -> Markup:
-    """mAP against anything, one line per run with its band; `ticks` are places on x and texts."""
+    """mAP or another share against anything, one line per run with its band.
+
+    `ticks` are places on x and texts; a mark stands on one point of `every`. Beyond `linear_to`
+    x is logarithmic.
+    """
     with theme.style():
         figure = theme.new_figure(NARROW, 2.5)
         axes = figure.subplots()
         for line in lines:
-            _draw(axes, line)
+            _draw(axes, line, every)
+        if linear_to is not None:
+            axes.set_xscale("symlog", linthresh=linear_to)
+            axes.minorticks_off()
         axes.set_xticks([place for place, _ in ticks], [text for _, text in ticks])
         axes.set_ylim(0, _ceiling(lines))
         axes.set_xlabel(x_label)
-        axes.set_ylabel("mAP")
+        axes.set_ylabel(y_label)
         return theme.to_svg(figure, name, label)
 
 
@@ -164,13 +174,15 @@ def weights(
     intervals: Sequence[Sequence[float]],
     name: str,
     label: str,
+    x_label: str = "weight of the head's loss",
 ) -> Markup:
     """The weight of each head: first bar ours, in ink, the second to compare, in grey.
 
-    `intervals`: the ends, head by head, of a line across the first bars.
+    `intervals`: the ends, head by head, of a line across the first bars. Whatever has a share each
+    may stand for heads.
     """
     with theme.style():
-        figure = theme.new_figure(WIDE, 2.1)
+        figure = theme.new_figure(WIDE, max(2.1, 0.7 + 0.2 * len(heads)))
         axes = figure.subplots()
         height = 0.8 / len(bars)
         places = np.arange(len(heads))
@@ -190,7 +202,7 @@ def weights(
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
         axes.margins(x=0.16)
-        axes.set_xlabel("weight of the head's loss")
+        axes.set_xlabel(x_label)
         return theme.to_svg(figure, name, label)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from mmlib.metrics.scores.figures import read_figures
 from mmlib.metrics.scores.tables import budget
-from mmlib.params.retraining import AdversarialRun, MixupRun
+from mmlib.params.retraining import AdversarialRun, MixupRun, SmoothedRun
 from mmlib.params.whole.file import Params
 from mmlib.report.comparison import study
 from mmlib.runtime.errors import UserError
@@ -202,6 +202,8 @@ def _role(
         return modalities, "mixup", retrained.init
     if isinstance(retrained, AdversarialRun):
         return modalities, "adversarial", retrained.init
+    if isinstance(retrained, SmoothedRun):
+        return modalities, "smoothed", retrained.init
     return modalities, "plain", retrained.init
 
 

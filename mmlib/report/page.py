@@ -13,6 +13,7 @@ from mmlib.report.questions.answer import Answer
 from mmlib.report.sections.answers import answer_box
 from mmlib.report.sections.blending import blend
 from mmlib.report.sections.blocks import Section
+from mmlib.report.sections.certificates import certificates
 from mmlib.report.sections.checks import checks
 from mmlib.report.sections.classes import classes
 from mmlib.report.sections.clips import clips
@@ -23,6 +24,7 @@ from mmlib.report.sections.closing import (
 )
 from mmlib.report.sections.goals import goals
 from mmlib.report.sections.measured import lede, measured
+from mmlib.report.sections.methods import methods
 from mmlib.report.sections.off import off
 from mmlib.report.sections.results import robustness, scores
 from mmlib.report.sections.stress import stress
@@ -55,9 +57,11 @@ def render(inputs: Inputs, findings: Findings, answers: Sequence[Answer]) -> str
         scores(inputs),
         surface(inputs),
         theorem(inputs),
+        methods(inputs),
         goals(inputs),
         transfer(inputs),
         stress(inputs),
+        certificates(inputs),
         classes(inputs, findings),
         retraining(inputs),
         blend(inputs),

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 
 from mmlib.report.inputs import Inputs
+from mmlib.report.sections.certificates import read_certificates
 from mmlib.report.sections.goals import HEADINGS, mean_success, read_goals
+from mmlib.report.sections.methods import labels, read_methods
 from mmlib.report.sections.transfer import read_matrices
 from mmlib.report.stressed import Stressed
 from mmlib.runtime.storage import Table, csv_text, significant
@@ -19,8 +21,10 @@ def tables(inputs: Inputs) -> dict[str, str]:
         "training.csv": training_csv(inputs),
         "drop.csv": drop_csv(inputs),
         "goals.csv": goals_csv(inputs),
+        "methods.csv": methods_csv(inputs),
         "transfer.csv": transfer_csv(inputs),
         "stress.csv": stress_csv(inputs),
+        "certify.csv": certify_csv(inputs),
     }
 
 
@@ -76,6 +80,18 @@ def goals_csv(inputs: Inputs) -> str:
     return csv_text(["run", "goal", "threat", "eps", "success"], rows)
 
 
+def methods_csv(inputs: Inputs) -> str:
+    """plots/methods.csv: mAP, one row per run, threat, method and eps; header alone where off."""
+    rows = [
+        (each.run.name, method, *cells)
+        for each in read_methods(inputs)
+        for method, cells in zip(
+            labels(each.scores), _rows(each.scores, "threat", "eps", "mAP"), strict=True
+        )
+    ]
+    return csv_text(["run", "method", "threat", "eps", "mAP"], rows)
+
+
 def transfer_csv(inputs: Inputs) -> str:
     """plots/transfer.csv: mAP of the run `target` under what was made for the run `source`.
 
@@ -103,6 +119,22 @@ def stress_csv(inputs: Inputs) -> str:
         for point in zip(line.x, line.y, strict=True)
     ]
     return csv_text(["run", "threat", "severity", "mAP"], rows)
+
+
+def certify_csv(inputs: Inputs) -> str:
+    """plots/certify.csv: bounds of the smoothed mAP by row of params.certify (`run`), threat, eps.
+
+    `bound` is certified (from below) or attacked (from above, where it was attacked).
+    """
+    columns = {"certified": "mAP_lo", "attacked": "mAP_attacked"}
+    rows = [
+        (row.name, bound, threat, eps, value)
+        for row in read_certificates(inputs)
+        for bound, column in columns.items()
+        for threat, eps, value in _rows(row.table, "threat", "eps", column)
+        if value
+    ]
+    return csv_text(["run", "bound", "threat", "eps", "mAP"], rows)
 
 
 def _rows(table: Table, *columns: str) -> Iterator[tuple[str, ...]]:

@@ -5,13 +5,14 @@ from pathlib import Path
 from mmlib.attacks.core.threat import build_threat
 from mmlib.models import checkpoint, ranks
 from mmlib.models.base import Model
-from mmlib.params.retraining import AdversarialRun, MixupRun, RetrainRun
+from mmlib.params.retraining import AdversarialRun, MixupRun, RetrainRun, SmoothedRun
 from mmlib.params.training import Learning
 from mmlib.retraining.adversarial import (
     AdversarialObjective,
 )
 from mmlib.retraining.guide import read_guide
 from mmlib.retraining.mixup import MixupBatches
+from mmlib.retraining.smoothed import SmoothedObjective
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.scratch import fingerprint
 from mmlib.shards.read.loader import ShardSet
@@ -88,7 +89,10 @@ def recipe(
         # What is attacked are clips, not what mixing makes of them.
         batches = plain_batches(row, model, train, learning, seed, mixes=False)
         return Recipe(batches, attacked, attacked.begin_epoch)
-    return Recipe(plain_batches(row, model, train, learning, seed), objective, None)
+    batches = plain_batches(row, model, train, learning, seed)
+    if isinstance(row, SmoothedRun):
+        return Recipe(batches, _smoothed(row, model, objective), None)
+    return Recipe(batches, objective, None)
 
 
 def _supervised(model: Model, task: str, guide: Path) -> Objective:
@@ -101,6 +105,16 @@ def _supervised(model: Model, task: str, guide: Path) -> Objective:
             "or init to a run that was trained with such a guide"
         )
     return BlendedObjective(weights, task)
+
+
+def _smoothed(row: SmoothedRun, model: Model, objective: Objective) -> SmoothedObjective:
+    sigma = {name: getattr(row.sigma, name) for name in model.modalities}
+    if not any(sigma.values()):
+        raise UserError(
+            f"sigma is 0 for {' and '.join(model.modalities)}, which is all that the model reads: "
+            "set the run's sigma to fit its init"
+        )
+    return SmoothedObjective(objective, sigma)
 
 
 def _adversarial(

@@ -73,11 +73,12 @@ def results(
     whole: bool = False,
     device: bool = False,
     finished: Callable[[int], bool] = lambda place: True,
+    last: bool = True,
 ) -> list[Result]:
     """As `map_ordered`, with results that are kept in pieces of these `names`, and shared.
 
     Results are pickled, and small. `finished` tells what else must be there of the item at a place
-    for its piece to count. Ends the stage where `finish` does.
+    for its piece to count. Ends the stage where `finish` does, of pieces that are the `last`.
     """
     named = list(zip(names, items, strict=True))
     finish(
@@ -88,6 +89,7 @@ def results(
         workers=workers,
         whole=whole,
         device=device,
+        last=last,
     )
     return [_kept(scratch.path(name)) for name in names]
 

@@ -18,17 +18,20 @@ from mmlib.attacks.methods.fgsm import fgsm
 from mmlib.attacks.methods.mim import mim
 from mmlib.attacks.methods.noise import noise
 from mmlib.attacks.methods.pgd import pgd
+from mmlib.attacks.methods.sparse import Support, sparse
 from mmlib.attacks.methods.square import square
 from mmlib.batch import Batch, Forward
 from mmlib.runtime.errors import UserError
 from tests.attacks import toys
 
+SUPPORTS = {"audio": Support(3, stretch=True), "video": Support(1, axis=2)}
 ATTACKS: dict[str, tuple[Any, dict[str, Any]]] = {
     "fgsm": (fgsm, {}),
     "pgd": (pgd, {"steps": 5, "restarts": 2}),
     "mim": (mim, {"steps": 5}),
     "pgd with momentum": (pgd, {"steps": 5, "momentum": 0.75}),
     "apgd": (apgd, {"steps": 25}),
+    "sparse": (sparse, {"steps": 5, "restarts": 2, "supports": SUPPORTS}),
     "square": (square, {"queries": 60}),
     "noise": (noise, {}),
 }

@@ -17,8 +17,14 @@ from mmlib.runtime.errors import UserError
 from tests.conftest import ROOT
 
 AUDIO = "data/models/audio.safetensors"
+MET = {"threats": "all"}
 GOALS = {"threats": "all", "hide": "each", "inject": [], "swap": []}
 MATRIX = {"perturbation": "per_clip", "runs": "all", "threats": "all", "multiples": 1.0}
+SMOOTHED = {"run": "mid", "threats": "A", "sigma": {"audio": 0.1, "video": 0.1}}
+NOISY = {
+    "method": "smoothed", "init": "mid", "guide": "none", "sigma": {"audio": 0, "video": 0},
+    "epochs": 1, "batch_size": 32, "learning_rate": 0.001,
+}  # fmt: skip
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
 
 
@@ -205,6 +211,18 @@ def load_changed(tmp_path: Path, changes: dict[str, Any]) -> Params:
             "goals.runs.mid.swap.0.inject: Field required",
         ),
         ({"goals.runs": {"mid": {**GOALS, "hide": [["x"]]}}}, "goals.runs.mid.hide.0: Input sh"),
+        ({"methods.runs": {"mdi": MET}}, "methods.runs names 'mdi', which has no row in train"),
+        (
+            {"methods.runs": {"audio": {"threats": "AV"}}},
+            "methods.runs.audio.threats names AV, but the run reads audio only",
+        ),
+        ({"methods.search.multiples": [2.0]}, "methods.search: multiples must hold 1.0"),
+        ({"methods.search.shares": []}, "methods.search: shares is empty: say which shares"),
+        ({"methods.search.shares": [1.0]}, "methods.search.shares.0: "),
+        ({"methods.search.weights": []}, "methods.search: weights is empty: say how much"),
+        ({"methods.search.methods": ["pgd"]}, "methods.search.methods.0: "),
+        ({"methods.search.methods": ["mim", "mim"]}, "methods.search: methods holds 'mim' twice"),
+        ({"methods.runs": {"all-surface": MET}}, "the name 'all-surface' is taken"),
         ({"goals.search.multiples": [0.5]}, "goals.search: multiples must hold 1.0"),
         ({"goals.search.multiples": [0, 1]}, "goals.search: multiples must be above 0"),
         ({"goals.decision.rule": "f2"}, "goals.decision.rule: "),
@@ -215,6 +233,30 @@ def load_changed(tmp_path: Path, changes: dict[str, Any]) -> Params:
         ),
         ({"transfer.rows": {"x": {**MATRIX, "multiples": 0.0}}}, "multiples must be above 0"),
         ({"transfer.rows": {"x y": MATRIX}}, "transfer.rows: 'x y' cannot name a row"),
+        (
+            {"certify.rows": {"x": {**SMOOTHED, "run": "mdi"}}},
+            "certify.rows.x.run names 'mdi', which has no row in train",
+        ),
+        (
+            {"certify.rows": {"x": {**SMOOTHED, "run": "video"}}},
+            "certify.rows.x.threats names A, but the run reads video only",
+        ),
+        (
+            {"certify.rows": {"x": {**SMOOTHED, "sigma": {"audio": 0, "video": 1}}}},
+            "certify.rows.x.sigma.audio: ",
+        ),
+        ({"certify.rows": {"x y": SMOOTHED}}, "certify.rows: 'x y' cannot name a row"),
+        ({"certify.attack.reaches": [2.0]}, "certify.attack: reaches must hold 1.0"),
+        ({"certify.attack.reaches": [0.5, 1.0]}, "certify.attack: reaches must be 1 or more"),
+        ({"certify.sampling.alpha": 0.5}, "certify.sampling.alpha: "),
+        (
+            {"retrain.mixup": NOISY},
+            "retrain.mixup: sigma is 0 for audio and video: that is method plain",
+        ),
+        (
+            {"retrain.mixup": {**NOISY, "init": "audio", "sigma": {"audio": 0, "video": 1}}},
+            "retrain.mixup.sigma is 0 for audio, which is all that its init 'audio' reads",
+        ),
         ({"stress.runs": ["midd"]}, "stress.runs names 'midd', which has no row in train, retrain"),
         ({"stress.runs": ["mid", "mid"]}, "stress: runs holds 'mid' twice"),
         ({"stress.runs": "mid", "stress.shifts_s": [3.0]}, "stress.shifts_s holds 3, but clips"),

@@ -9,7 +9,9 @@ from mmlib.runtime.code import import_closure, imported
 from tests.conftest import ROOT
 from tools import code_deps
 
-MOST_UNITS = {"study": 25, "stress": 21, "check": 18, "transfer": 21}
+MOST_UNITS = {
+    "study": 25, "stress": 21, "check": 18, "transfer": 21, "methods": 20, "certify": 19,
+}  # fmt: skip
 """Units that a stage may name at most; 15 where nothing is said."""
 
 
@@ -24,9 +26,9 @@ def test_every_stage_of_dvc_yaml_has_a_script_and_a_description() -> None:
     stems = {name.removesuffix("_retrained").removesuffix("_model") for name in stages}
     assert stems == scripts
     assert all(stage.get("do", stage)["desc"] for stage in stages.values())
-    # A map to take in at a glance; admit, goals, transfer, stress and study are off by default.
-    assert len(scripts) <= 20
-    assert len((ROOT / "dvc.yaml").read_text(encoding="utf-8").splitlines()) <= 645
+    # A map to take in at a glance; admit and goals to study are off by default.
+    assert len(scripts) <= 22
+    assert len((ROOT / "dvc.yaml").read_text(encoding="utf-8").splitlines()) <= 765
 
 
 def test_a_stage_names_few_units() -> None:

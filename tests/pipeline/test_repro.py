@@ -45,6 +45,8 @@ STALE = {
     ("report.title", "x"): set(),
     ("study.seeds", "2"): set(),
     ("goals.search.steps", "3"): set(),
+    ("certify.sampling.n", "30"): set(),
+    ("methods.search.steps", "3"): set(),
     ("transfer.universal.steps", "3"): set(),
     ("attack.domain", "waveform"): each("attack") | {"check", "theorem@mid"},
     ("model.csn.width", "8"): TRAIN | {"blend@blend"},

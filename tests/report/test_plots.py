@@ -98,6 +98,18 @@ def test_goals_are_drawn_once_their_stage_ran(root: Path) -> None:
     assert spec["spec"]["encoding"]["strokeDash"]["field"] == "goal"
 
 
+def test_methods_stand_side_by_side_once_their_stage_ran(root: Path) -> None:
+    path = root / "plots/methods.csv"
+    before = path.read_text(encoding="utf-8")
+    assert before == "run,method,threat,eps,mAP\n"
+    path.write_text(f"{before}mid,PGD,A,0.02,0.25\nmid,APGD,A,0.02,0.5\n", encoding="utf-8")
+    spec = drawn(root, "show")["methods"]
+    path.write_text(before, encoding="utf-8")
+    assert [point["method"] for point in spec["data"]["values"]] == ["PGD", "APGD"]
+    assert spec["spec"]["encoding"]["x"]["field"] == "method"
+    assert _labels(spec) == ("method", "mAP")
+
+
 def test_two_revisions_stand_side_by_side(root: Path) -> None:
     values = root / "plots/robustness.csv"
     before = values.read_text(encoding="utf-8")

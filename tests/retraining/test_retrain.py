@@ -53,6 +53,8 @@ ROWS: dict[str, dict[str, Any]] = {
         "adversarial_share": 0.5,
         "guard": {"every": 2, "clips": 4, "steps": 2, "ratio": 2.0, "rise": 1.5},
     },
+    "noisy": {"method": "smoothed", "sigma": {"audio": 0.1, "video": 0.2}},
+    "unheard": {"method": "smoothed", "init": "video", "sigma": {"audio": 0.1, "video": 0.0}},
     "blended": {"method": "plain", "init": "gblend", "guide": "blend_reference"},
     "headless": {"method": "plain", "guide": "blend_reference"},
     "deaf": {"method": "adversarial", "init": "video", "eps": 0.02, "steps": 1}
@@ -122,6 +124,7 @@ def same(one: Model, two: Model) -> bool:
         ("shared", (1.0, 1.0)),
         ("pgd", (2.5, 2.5)),
         ("heard", (2.0, 1.5)),
+        ("noisy", (1.0, 1.0)),
         ("blended", (1.0, 1.0)),
     ],
 )
@@ -192,6 +195,7 @@ def test_the_ablations_differ_from_each_other(project: Path) -> None:
         ("headless", "the model has one head"),
         ("deaf", "attacks audio, but the model reads video only"),
         ("wrong", "not a guide for mixup"),
+        ("unheard", "sigma is 0 for video, which is all that the model reads"),
         ("nobody", "retrain has no row 'nobody'"),
     ],
 )

@@ -213,5 +213,5 @@ def test_a_bad_profile_changes_nothing(
 
 
 def test_an_unknown_profile_lists_the_known(params: Path) -> None:
-    with pytest.raises(UserError, match="audioset, cav_mae, demo, folder"):
+    with pytest.raises(UserError, match="audioset, cav_mae, certify, demo, folder"):
         profiles.apply("huge", FOLDER, params)

@@ -60,6 +60,16 @@ class Region:
         vars(part).update((name, held[index]) for name, held in tensors)
         return part
 
+    def within(self, allowed: Tensor) -> "Region":
+        """The region whose elements move only where `allowed`, bool of the clean points' shape."""
+        part = copy(self)
+        part.lower = torch.where(allowed, self.lower, self.clean)
+        part.upper = torch.where(allowed, self.upper, self.clean)
+        if self.norm != "linf":
+            part.room_below = self.room_below.masked_fill(~allowed.flatten(1), 0)
+            part.room_above = self.room_above.masked_fill(~allowed.flatten(1), 0)
+        return part
+
     def column(self, values: Tensor) -> Tensor:
         """Shape one value a clip, (B,), to broadcast over the modality."""
         return values.view(-1, *[1] * (self.clean.dim() - 1))

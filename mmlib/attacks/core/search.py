@@ -32,7 +32,8 @@ class Search:
     attack returns the best point of its path and not the last one. The loss is summed over the
     batch before differentiation, and gradients are taken with respect to the inputs only, so a
     clip's result does not depend on its neighbours. The model is left as it was: a module in
-    training mode is in eval mode while it is asked.
+    training mode is in eval mode while it is asked. With `aim`, gradients are those of another loss
+    than the one by which points are kept.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Search:
         threat: Threat,
         loss: str | Loss,
         seeds: Sequence[int] | int = 0,
+        aim: Loss | None = None,
     ) -> None:
         missing = [modality for modality in threat if modality not in batch]
         if missing or not threat:
@@ -52,6 +54,7 @@ class Search:
             )
         self.model, self.batch, self.labels = model, batch, labels
         self.loss = resolve(loss)
+        self.aim = self.loss if aim is None else resolve(aim)
         self.regions = {
             name: Region(batch[name], budget, batch.get(f"{name}_present"), name)
             for name, budget in threat.items()
@@ -83,7 +86,7 @@ class Search:
         return losses
 
     def gradients(self, points: Points) -> tuple[Tensor, Points]:
-        """Evaluate points as `losses` does, and give the gradient for each modality.
+        """Evaluate points as `losses` does; give the aim (B,) and its gradient for each modality.
 
         Elements without a finite gradient, and modalities that the model ignores, count as zero; so
         do all of them where no clip has any of the modalities.
@@ -91,7 +94,7 @@ class Search:
         leaves = {name: point.detach().requires_grad_() for name, point in points.items()}
         with torch.enable_grad():
             logits = evaluate(self.model, {**self.batch, **leaves}, len(self.labels))
-            losses = self.loss(logits, self.labels)
+            losses = self.aim(logits, self.labels)
             # Without a graph the model has read none of them.
             total, inputs = losses.sum(), list(leaves.values())
             gradients: Sequence[Tensor | None] = [None] * len(inputs)
@@ -152,7 +155,7 @@ class Search:
         """The search of the clips at `index` (R,) alone, with what was found for them."""
         part = copy(self)
         part.batch = {name: tensor[index] for name, tensor in self.batch.items()}
-        part.loss = of_rows(self.loss, index)
+        part.loss, part.aim = of_rows(self.loss, index), of_rows(self.aim, index)
         part.labels, part.best_losses = self.labels[index], self.best_losses[index]
         part.regions = {name: region.rows(index) for name, region in self.regions.items()}
         part.clean = {name: region.clean for name, region in part.regions.items()}

@@ -55,13 +55,27 @@ def pgd(
     tensor([[0.5000, 0.5000]])
     """
     search = Search(model, batch, labels, threat, loss, seeds)
-    begun, path = search.begin(start), lengths(steps, step_size, schedule)
     leaving = None if broken is None else resolve(broken)
+    path = lengths(steps, step_size, schedule)
+    follow(search, start, path, restarts=restarts, broken=leaving, momentum=momentum)
+    return search.result()
+
+
+def follow(
+    search: Search,
+    start: Start,
+    path: Sequence[float],
+    *,
+    restarts: int = 1,
+    broken: Loss | None = None,
+    momentum: float = 0.0,
+) -> None:
+    """Climb so many paths, the first from the best of `start` where that is given: see `pgd`."""
+    begun = search.begin(start)
     for restart in range(restarts):
         warm = restart == 0 and start is not None
         points = begun if warm else search.random("restart", restart)
-        climb(search, points, path, broken=leaving, momentum=momentum)
-    return search.result()
+        climb(search, points, path, broken=broken, momentum=momentum)
 
 
 def lengths(

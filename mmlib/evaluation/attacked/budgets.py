@@ -1,11 +1,13 @@
-"""The budgets that section attack gives to a threat, in the attack's domain."""
+"""The budgets that section attack gives to a threat, and the threats that a run can meet."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from mmlib.attacks.core.threat import Threat, build_threat
 from mmlib.batch import Batch
 from mmlib.params.attacks import AttackMethod
-from mmlib.threats import THREATS
+from mmlib.runtime.errors import UserError
+from mmlib.threats import THREATS, threat_names
 
 
 def threat_at(
@@ -20,6 +22,25 @@ def threat_at(
         for modality in THREATS[name]
     }
     return build_threat(eps, settings.norm, shapes)
+
+
+def threats_met(
+    wanted: Literal["all"] | Sequence[str], inputs: Sequence[str], key: str
+) -> list[str]:
+    """The threats that a row of params.yaml wants, of a run that reads `inputs`; single ones first.
+
+    UserError where it names one that the run cannot meet; `key` is the row's.
+    """
+    possible = threat_names(inputs)
+    if wanted == "all":
+        return possible
+    for threat in wanted:
+        if threat not in possible:
+            raise UserError(
+                f"{key}.threats names {threat}, but the run reads {' and '.join(inputs)} only: "
+                f"it can meet {', '.join(possible)}"
+            )
+    return [threat for threat in possible if threat in wanted]
 
 
 def shapes_of(inputs: Batch) -> dict[str, tuple[int, ...]]:

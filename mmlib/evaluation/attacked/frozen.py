@@ -5,7 +5,7 @@ model. It is made for one purpose: many gradients with respect to the input, non
 """
 
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -167,6 +167,20 @@ def cached(
 ) -> tuple[Batch, Forward]:
     """The batch and a forward pass on it that encodes only the attacked modalities.
 
+    As `cached_encoders`, with what the encoders make of the batch classified.
+    """
+    carried, encode = cached_encoders(model, batch, embeddings, attacked)
+    return carried, lambda inputs: model.classify(encode(inputs))
+
+
+def cached_encoders(
+    model: Model,
+    batch: Batch,
+    embeddings: Mapping[str, Tensor] | None,
+    attacked: Collection[str],
+) -> tuple[Batch, Callable[[Batch], dict[str, Tensor]]]:
+    """The batch, and the model's `encode_all` of it that encodes only the attacked modalities.
+
     `embeddings` are the model's `encode_all` of the clean batch (None: what is needed of it is
     encoded here, without gradients); those of the other modalities travel in the returned batch as
     `<modality>_embedding`, one row per clip, so that an attack may cut or repeat clips as it likes.
@@ -178,8 +192,8 @@ def cached(
             embeddings = {name: model.encode_one(name, batch) for name in kept}
     carried = {f"{name}_embedding": embeddings[name] for name in kept}
 
-    def forward(inputs: Batch) -> Tensor:
-        return model.classify({name: encode(name, inputs) for name in model.modalities})
+    def encode_all(inputs: Batch) -> dict[str, Tensor]:
+        return {name: encode(name, inputs) for name in model.modalities}
 
     def encode(name: str, inputs: Batch) -> Tensor:
         if name not in attacked:
@@ -192,7 +206,7 @@ def cached(
         encoded = model.encode(name, inputs[name][mask])
         return known.index_put((mask,), encoded.to(known.dtype))
 
-    return {**batch, **carried}, forward
+    return {**batch, **carried}, encode_all
 
 
 def _some_missing(batch: Batch, name: str) -> bool:

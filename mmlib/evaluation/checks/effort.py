@@ -1,11 +1,12 @@
 """The sweep's own attack with more effort, on a few clips; the others stay as it left them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from mmlib.attacks.core.losses import Loss
+from mmlib.attacks.core.losses import Loss, resolve
 from mmlib.attacks.core.search import Search
 from mmlib.attacks.core.threat import rows as rows_of
 from mmlib.attacks.methods.pgd import climb, lengths, lengths_of_round
@@ -15,7 +16,9 @@ from mmlib.evaluation.checks import scores as score_checks
 from mmlib.evaluation.checks.outcome import Outcome
 from mmlib.evaluation.checks.probe import Probe
 from mmlib.evaluation.sweep.refine import Whole, loss_of_round
+from mmlib.metrics.scores.optimality import areas
 from mmlib.params.checks import Checks
+from mmlib.runtime.arrays import Floats
 from mmlib.runtime.seeds import derive
 
 _OTHER_LOSSES = {
@@ -42,20 +45,23 @@ def check_effort(
         return max(0.0, known - (known - _mean_ap(whole, condition, logits)) / share)
 
     doubled = again(probe, whole, condition, factor=2)
-    restarted = logits_of(again(probe, whole, condition, start="random"))
+    restarted = again(probe, whole, condition, start="random")
     losses = [name for name in _OTHER_LOSSES[whole.task] if name != probe.settings.loss]
-    others = {name: gained(logits_of(onward(probe, doubled, name))) for name in losses}
+    after = {name: logits_of(onward(probe, doubled, name)) for name in losses}
+    others = {name: gained(logits) for name, logits in after.items()}
     best = min(others, key=lambda name: others[name])
-    harder = gained(logits_of(doubled))
+    harder, cold = gained(logits_of(doubled)), gained(logits_of(restarted))
+    found = [logits_of(doubled), logits_of(restarted), *after.values()]
     return [
         score_checks.more_effort("doubling_steps", known, harder, "twice the steps"),
         score_checks.more_effort(
-            "doubling_restarts", known, min(known, gained(restarted)), "a second, random start"
+            "doubling_restarts", known, min(known, cold), "a second, random start"
         ),
         score_checks.more_effort(
             "other_losses", known, min(known, others[best]), f"the loss {best} after these"
         ),
         check_gradient_free(probe, whole, condition, doubled, checks, queried),
+        check_optimality(probe, whole, condition, found),
     ]
 
 
@@ -92,6 +98,39 @@ def check_gradient_free(
     after = _mean_ap(few, condition, replace(probe, model=queried).score(found))
     gain = (before - after) * len(whole.labels) / most
     return score_checks.gradient_free(before, max(0.0, before - gain), checks.queries)
+
+
+def check_optimality(
+    probe: Probe, whole: Whole, condition: Condition, rivals: Sequence[Tensor]
+) -> Outcome:
+    """How near the sweep's attack comes to the best that it and `rivals` did to each clip.
+
+    `rivals`: logits (B, K) that other attacks left of the probe's clips under the condition.
+    """
+    attacks, clean = [probe.attacked, *rivals], probe.score(probe.inputs)
+    damage = [_damage(probe, whole, condition, logits, clean)[None] for logits in attacks]
+    found = areas(damage[0], damage[1:], [1.0])
+    return score_checks.optimality(found.optimality, len(attacks))
+
+
+def _damage(
+    probe: Probe, whole: Whole, condition: Condition, logits: Tensor, clean: Tensor
+) -> Floats:
+    """What an attack took of each clip, (B,), as the sweep counts it.
+
+    One label: 1 for a clip that is wrong and was right. Several: its share of what the set loses,
+    the other clips as the sweep left them, or without rounds on the set the rise of its own loss.
+    """
+    rounds = probe.settings.refine.rounds
+    if whole.task == "single_label":
+        top = resolve("top")
+        broken = (top(logits, probe.labels) > 0) & (top(clean, probe.labels) <= 0)
+        return broken.double().cpu().numpy()
+    aim = resolve(
+        loss_of_round(whole, condition, rounds - 1, rounds) if rounds else probe.settings.loss
+    )
+    taken = aim(logits, probe.labels) - aim(clean, probe.labels)
+    return taken.double().cpu().numpy()
 
 
 def again(

@@ -5,6 +5,7 @@ Classes without positives, whose AP is nan, are left out of every mAP.
 
 from collections.abc import Mapping
 from itertools import pairwise
+from math import isnan
 
 from mmlib.evaluation.checks.outcome import (
     Outcome,
@@ -121,6 +122,17 @@ def gradient_free(white_box: float, blind: float, queries: int) -> Outcome:
         " without gradients from there"
     )
     return graded("gradient_free", white_box - blind, POINT, 3 * POINT, message)
+
+
+def optimality(share: float, attacks: int) -> Outcome:
+    """The attack must do most of what the best of several did to each clip.
+
+    A tenth less warns, a quarter less fails; where no attack does any damage it passes.
+    """
+    if isnan(share):
+        return Outcome("optimality", "pass", f"none of {attacks} attacks does any damage")
+    message = f"{share:.3f} of the damage that the best of {attacks} attacks does to each clip"
+    return graded("optimality", 1 - share, 0.1, 0.25, message)
 
 
 def weaker_knowledge(name: str, white_box: float, other: float) -> Outcome:

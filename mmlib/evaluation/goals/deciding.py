@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import inf, log
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from mmlib.attacks.methods.decisions import AmongTop, ByThreshold, Margins
 from mmlib.params.goals import Decision
 from mmlib.runtime.arrays import Bools, Floats, Floats32
 from mmlib.runtime.errors import UserError
+from mmlib.shards.read.manifest import read_manifest
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,15 @@ class Decider:
 def needs_val(decision: Decision, task: str) -> bool:
     """Whether the rule is chosen on the val split."""
     return task == "multi_label" and decision.rule == "f1"
+
+
+def refuse_without_val(shards: Path) -> None:
+    """UserError where the shards have no val clips to choose thresholds on."""
+    if not read_manifest(shards)["clips"].get("val", {}).get("count"):
+        raise UserError(
+            f"{shards}: the split val has no clips to choose thresholds on; set "
+            "goals.decision.rule to probability or top"
+        )
 
 
 def decider(

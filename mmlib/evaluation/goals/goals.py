@@ -6,25 +6,30 @@ from pathlib import Path
 
 import numpy as np
 
+from mmlib.evaluation.attacked.budgets import threats_met
 from mmlib.evaluation.attacked.run import SPLIT
 from mmlib.evaluation.goals.aims import Aim, Stake, aims_of, stake
 from mmlib.evaluation.goals.attack import Part, Plan, Turned, clean_margins, turn_part
-from mmlib.evaluation.goals.deciding import Decider, decider, decisions_table, needs_val
+from mmlib.evaluation.goals.deciding import (
+    Decider,
+    decider,
+    decisions_table,
+    needs_val,
+    refuse_without_val,
+)
 from mmlib.evaluation.goals.table import Outcome, Tried
 from mmlib.metrics.stored import read_embeddings
 from mmlib.models import checkpoint, devices
 from mmlib.params.attacks import Attack
 from mmlib.params.goals import Decision, GoalsRun, GoalsSearch
 from mmlib.runtime.arrays import Bools
-from mmlib.runtime.errors import UserError
 from mmlib.runtime.paths import checkpoint_files
 from mmlib.runtime.scratch import Scratch, fingerprint
 from mmlib.runtime.seeds import derive, drawn
 from mmlib.runtime.storage import read_json
 from mmlib.runtime.workers import map_ordered
 from mmlib.shards.read.loader import ShardSet
-from mmlib.shards.read.manifest import read_manifest
-from mmlib.threats import THREATS, threat_names
+from mmlib.threats import THREATS
 
 
 def try_goals(
@@ -45,7 +50,7 @@ def try_goals(
     """
     key = f"goals.runs.{model.name}"
     description = checkpoint.read_description(model)
-    threats = _threats(wanted, tuple(description["inputs"]), key)
+    threats = threats_met(wanted.threats, tuple(description["inputs"]), key)
     clips = ShardSet(shards, SPLIT)
     checkpoint.check_classes(model, description, clips.classes, shards)
     rule = _decider(decision, clips, shards, embeddings)
@@ -75,29 +80,11 @@ def try_goals(
     )
 
 
-def _threats(wanted: GoalsRun, inputs: tuple[str, ...], key: str) -> list[str]:
-    """The threats of a row that its run can meet; UserError where it names another."""
-    possible = threat_names(inputs)
-    if wanted.threats == "all":
-        return possible
-    for threat in wanted.threats:
-        if threat not in possible:
-            raise UserError(
-                f"{key}.threats names {threat}, but the run reads {' and '.join(inputs)} only: "
-                f"it can meet {', '.join(possible)}"
-            )
-    return [threat for threat in possible if threat in wanted.threats]
-
-
 def _decider(decision: Decision, clips: ShardSet, shards: Path, embeddings: Path) -> Decider:
     """The rule, its thresholds chosen on val where it has such; UserError without val clips."""
     val = None
     if needs_val(decision, clips.task):
-        if not read_manifest(shards)["clips"].get("val", {}).get("count"):
-            raise UserError(
-                f"{shards}: the split val has no clips to choose thresholds on; set "
-                "goals.decision.rule to probability or top"
-            )
+        refuse_without_val(shards)
         found = read_embeddings(embeddings, "val", ())
         val = found.labels, found.logits
     return decider(decision, clips.task, len(clips.classes), val)

@@ -10,11 +10,13 @@ from pathlib import Path
 from pydantic import model_validator
 
 from mmlib.params.attacks import Attack
+from mmlib.params.certify import Certify
 from mmlib.params.checks import Checks, Theorem
 from mmlib.params.data import Data
 from mmlib.params.decode import Decode
 from mmlib.params.geometry import Embed, Geometry
 from mmlib.params.goals import Goals
+from mmlib.params.methods import Methods
 from mmlib.params.report import Report
 from mmlib.params.retraining import RetrainRun, Temperature
 from mmlib.params.score import Score
@@ -52,8 +54,10 @@ class Params(Section):
     checks: Checks
     theorem: Theorem
     goals: Goals
+    methods: Methods
     transfer: Transfer
     stress: Stress
+    certify: Certify
     report: Report
     study: Study
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmlib.params.retraining import AdversarialRun, MixupRun, PlainRun
+from mmlib.params.retraining import AdversarialRun, MixupRun, PlainRun, SmoothedRun
 from mmlib.params.study import JointRun
 from mmlib.params.training import TrainRun
 from mmlib.params.whole.starts import is_made
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 UNGUIDED = "none"
 FOLDER = Path("data/guides")
-Row = TrainRun | PlainRun | MixupRun | AdversarialRun | JointRun
+Row = TrainRun | PlainRun | MixupRun | AdversarialRun | SmoothedRun | JointRun
 _STEERS = "which steers mixup"
 _WEIGHS = "which weighs the heads A, V and AV"
 

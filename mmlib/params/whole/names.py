@@ -6,7 +6,8 @@ from typing import Any
 
 ROWS = (
     *("train", "models", "retrain", "study.rows"),
-    *("blend.guides", "temperature.guides", "theorem.fused", "goals.runs", "transfer.rows"),
+    *("blend.guides", "temperature.guides", "theorem.fused"),
+    *("goals.runs", "methods.runs", "transfer.rows", "certify.rows"),
 )
 """Where params.yaml holds rows that have names of their own choice."""
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from mmlib.params.checks import Alone
-from mmlib.params.retraining import AdversarialRun
+from mmlib.params.retraining import AdversarialRun, SmoothedRun
 from mmlib.params.training import Parts
 from mmlib.threats import MODALITIES, THREATS
 
@@ -39,6 +39,13 @@ def _retraining(params: "Params") -> Iterable[str]:
                         f"{key}.threat is {row.threat}, but its init {row.init!r} reads "
                         f"{' and '.join(has)} only"
                     )
+            elif isinstance(row, SmoothedRun) and not any(
+                getattr(row.sigma, name) for name in init.modalities
+            ):
+                yield (
+                    f"{key}.sigma is 0 for {' and '.join(init.modalities)}, which is all that its "
+                    f"init {row.init!r} reads"
+                )
 
 
 def _named_runs(params: "Params") -> Iterable[str]:
@@ -71,24 +78,33 @@ def _named_runs(params: "Params") -> Iterable[str]:
 
 
 def _threatened(params: "Params") -> Iterable[str]:
-    """Runs of goals and transfer that are not there, threats they cannot meet, budgets not swept.
+    """Runs of goals, methods, transfer that are not there, unmet threats, budgets not swept.
 
     What a row of models reads, only its net knows: its stage refuses it.
     """
-    goals, rows = params.goals.runs, params.transfer.rows
-    named = [("goals.runs", run) for run in goals]
+    rows = params.transfer.rows
+    met = [
+        *((f"goals.runs.{run}", run, row.threats) for run, row in params.goals.runs.items()),
+        *((f"methods.runs.{run}", run, row.threats) for run, row in params.methods.runs.items()),
+        *(
+            (f"certify.rows.{name}", row.run, row.threats)
+            for name, row in params.certify.rows.items()
+        ),
+    ]
+    named = [("goals.runs", run) for run in params.goals.runs]
+    named += [("methods.runs", run) for run in params.methods.runs]
     for name, matrix in rows.items():
         named += [(f"transfer.rows.{name}.runs", run) for run in matrix.named]
+    named += [(f"certify.rows.{name}.run", row.run) for name, row in params.certify.rows.items()]
     for key, run in named:
         if run not in params.runs:
             yield f"{key} names {run!r}, which has no row in train, retrain or models"
-    for run, row in goals.items():
-        reads, threats = params.modalities(run), () if row.threats == "all" else row.threats
+    for key, run, wanted in met:
+        reads, threats = params.modalities(run), () if wanted == "all" else wanted
         for threat in threats:
             if reads is not None and not set(THREATS[threat]) <= set(reads):
                 yield (
-                    f"goals.runs.{run}.threats names {threat}, but the run reads "
-                    f"{' and '.join(reads)} only"
+                    f"{key}.threats names {threat}, but the run reads {' and '.join(reads)} only"
                 )
     for name, matrix in rows.items():
         unswept = set(matrix.multiples) - set(params.attack.sweep)

@@ -46,6 +46,8 @@ def _of_project(inputs: Inputs, shown: Collection[str]) -> Iterator[Off]:
         yield Off("Gradient-Blending weights", _blend(inputs))
     if not inputs.params.temperature.guides:
         yield Off("Mixup's guide", _no_row("temperature", "temperature.guides"))
+    if "methods" not in shown and inputs.runs:
+        yield Off("Several attacks on the same clips", _methods(inputs))
     if "goals" not in shown and inputs.runs:
         yield Off("Which tags can be hidden or injected", _goals(inputs))
     if "transfer" not in shown and inputs.runs:
@@ -54,6 +56,8 @@ def _of_project(inputs: Inputs, shown: Collection[str]) -> Iterator[Off]:
         yield Off("Comparison over several seeds", STUDY)
     if "stress" not in shown and inputs.runs:
         yield Off("Noise, codecs and timing", _stress(inputs))
+    if "certificates" not in shown and inputs.runs:
+        yield Off("What no attack can do", _certificates(inputs))
     if "checks" not in shown and inputs.runs:
         yield Off("Checks", _not_there("metrics/checks.json", "check"))
     if "clips" not in shown:
@@ -76,6 +80,15 @@ def _stress(inputs: Inputs) -> str:
     )
 
 
+def _certificates(inputs: Inputs) -> str:
+    if inputs.params.certify.rows:
+        return _not_there("metrics/certify/<row>.csv", "certify")
+    return (
+        "Nothing is certified, and all robustness on this page is what attacks have left, because"
+        " certify.rows in params.yaml is empty: “make profile NAME=certify” lays some."
+    )
+
+
 def _not_there(file: str, stage: str) -> str:
     return f"{file} is not there: “dvc repro {stage}” writes it."
 
@@ -93,6 +106,15 @@ def _goals(inputs: Inputs) -> str:
             " NAME=goals” switches them on."
         )
     return _not_there("metrics/goals/<run>.csv", "goals")
+
+
+def _methods(inputs: Inputs) -> str:
+    if not inputs.params.methods.runs:
+        return (
+            "What other attacks add to PGD was not measured, because methods.runs in params.yaml is"
+            " empty: “make profile NAME=methods” switches it on."
+        )
+    return _not_there("metrics/methods/<run>.csv", "methods")
 
 
 def _transfer(inputs: Inputs) -> str:

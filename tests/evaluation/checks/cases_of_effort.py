@@ -116,7 +116,7 @@ def _transfer(attacked: Tensor, source: Forward) -> Outcome:
     return probe.check_transfer(_probe(attacked), {"video": ("other", source)})
 
 
-_EFFORTS = ("doubling_steps", "doubling_restarts", "other_losses")
+_EFFORTS = ("doubling_steps", "doubling_restarts", "other_losses", "optimality")
 
 CASES = [
     Case(

@@ -58,13 +58,16 @@ NAMES = [
     "eps0_equals_clean", "monotone_eps", "large_eps_collapse", "random_noise",
     "joint_beats_single", "worst_case_per_clip", "iterated_beats_single", "doubling_steps",
     "doubling_restarts",
-    "other_losses", "gradient_free", "transfer", "silent_success", "budget_exact",
+    "other_losses", "gradient_free", "optimality", "transfer", "silent_success", "budget_exact",
     "reload_rescore", "known_weak_control", "universal_split", "clean_beside_robust",
     "threat_model_card", "scores_match_scikit_learn",
 ]  # fmt: skip
 CHECKS = Checks(clips=8, queries=4, queried_clips=8, on_failure="report")
 # Seven clips and a net of random weights: what these say of the curves means nothing.
-UNSURE = {"large_eps_collapse", "gradient_flow", "monotone_eps", "doubling_steps", "transfer"}
+UNSURE = {
+    *("large_eps_collapse", "gradient_flow", "monotone_eps", "doubling_steps", "optimality"),
+    "transfer",
+}
 
 
 @pytest.fixture(scope="module")
