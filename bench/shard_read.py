@@ -3,8 +3,8 @@
 Every row copies all clips of a warm file into one array, on one thread, row group by row group
 where there are any; "ours" is what `ShardReader` does. A ratio is taken within a round. Pixels are
 noise, which nothing makes smaller; those stored as JPEG are smooth, as pictures are, and their GB
-are those of the pixels. Below: one clip at random, and shuffled epochs of float32 batches from
-`ShardSet`.
+are those of the pixels. Below: one clip at random, and shuffled epochs of batches from `ShardSet`,
+pictures as pixels.
 """
 
 import argparse
@@ -57,34 +57,34 @@ def noise(clips: int) -> Bytes:
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
-def smooth(clips: int) -> Bytes:
+def smooth(clips: int, layout: Layout = LAYOUT) -> Bytes:
     """Frames of slow gradients under a little noise, (N, T, H, W, 3)."""
     rng = np.random.default_rng(1)
-    coarse = torch.from_numpy(rng.random((clips * LAYOUT.frames.shape[0], 3, 7, 7)))
-    size = LAYOUT.frames.shape[1:3]
+    coarse = torch.from_numpy(rng.random((clips * layout.frames.shape[0], 3, 7, 7)))
+    size = layout.frames.shape[1:3]
     fine = torch.nn.functional.interpolate(coarse, size=size, mode="bicubic", align_corners=True)
     pixels = 255 * fine.permute(0, 2, 3, 1).numpy()
     pixels += rng.normal(0, 4, pixels.shape)
-    return pixels.clip(0, 255).astype(np.uint8).reshape(clips, *LAYOUT.frames.shape)
+    return pixels.clip(0, 255).astype(np.uint8).reshape(clips, *layout.frames.shape)
 
 
-def write_ours(folder: Path, frames: Bytes, quality: int | None = None) -> Bytes:
+def write_ours(folder: Path, frames: Bytes, quality: int | None, layout: Layout = LAYOUT) -> Bytes:
     """Write a shard of the frames and its manifest; return them, (N, bytes a clip)."""
     clips, rng = len(frames), np.random.default_rng(0)
-    log_mel = rng.random((clips, *LAYOUT.log_mel.shape)).astype(np.float16)
-    labels = np.zeros((clips, len(LAYOUT.classes)), np.uint8)
+    log_mel = rng.random((clips, *layout.log_mel.shape)).astype(np.float16)
+    labels = np.zeros((clips, len(layout.classes)), np.uint8)
     ids = [f"clip {number}" for number in range(clips)]
     rows = [ShardRow(ids[n], ids[n], labels[n], log_mel[n], frames[n], None) for n in range(clips)]
     folder.mkdir(exist_ok=True)
-    layout = LAYOUT.model_copy(update={"jpeg_quality": quality})
-    write_shard(folder / "ours.parquet", layout, rows)
+    stored = layout.model_copy(update={"jpeg_quality": quality})
+    write_shard(folder / "ours.parquet", stored, rows)
     files = {"count": clips, "sha256": ids_hash(ids), "files": {"ours.parquet": clips}}
     manifest = {
-        "classes": LAYOUT.classes,
-        "task": LAYOUT.task,
+        "classes": layout.classes,
+        "task": layout.task,
         "mel": {},
-        "audio": {"frames": 400, "bands": 64},
-        "video": {"frames": 16, "height": 112, "width": 112}
+        "audio": dict(zip(("frames", "bands"), layout.log_mel.shape, strict=True)),
+        "video": dict(zip(("frames", "height", "width"), layout.frames.shape, strict=False))
         | ({} if quality is None else {"jpeg_quality": quality}),
         "clips": {"train": files},
         "failed": {},
@@ -186,7 +186,7 @@ def measure(copies: dict[str, Copy], rounds: int) -> dict[str, Floats]:
 
 
 def epochs(folder: Path, rounds: int) -> list[list[str]]:
-    """Clips a second in shuffled float32 batches of 32, streamed and from memory."""
+    """Clips a second in shuffled batches of 32, streamed and from memory."""
     rows = []
     for name, place, gigabytes in (
         ("streamed", folder, "0"),
@@ -194,7 +194,7 @@ def epochs(folder: Path, rounds: int) -> list[list[str]]:
         ("streamed, JPEG", folder / "jpeg", "0"),
     ):
         os.environ["MMLIB_CACHE_GB"] = gigabytes
-        clips = ShardSet(place, "train")
+        clips = ShardSet(place, "train", pixels=True)
         rates = []
         for epoch in range(rounds + 1):
             start = time.perf_counter()
@@ -226,7 +226,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clips = arguments.clips // GROUP * GROUP
-        frames = write_ours(folder, noise(clips))
+        frames = write_ours(folder, noise(clips), None)
         write_ours(folder / "jpeg", smooth(clips), JPEG_QUALITY)
         sizes = [(folder / name).stat().st_size for name in ("ours.parquet", "jpeg/ours.parquet")]
         seconds = measure(peers(folder, frames), arguments.rounds)

@@ -11,7 +11,8 @@ Batch = dict[str, torch.Tensor]
 """Modality name -> float32 tensor in [0, 1].
 
 `audio` is (B, T, F): log-mel, (dB + 80) / 80. `video` is (B, 3, T, H, W): pixel / 255. Where the
-waveform is attacked, `audio` is (B, N) in [-1, 1].
+waveform is attacked, `audio` is (B, N) in [-1, 1]. On its way from a shard to the device `video`
+may be the pixels themselves, uint8, a quarter of the bytes: `to_device` makes floats of them.
 Optional `audio_present` and `video_present`, (B,) bool, mark clips that lack a track; without the
 key every clip has it.
 """
@@ -90,5 +91,22 @@ def present(batch: Batch, modality: str) -> torch.Tensor:
 
 
 def to_device(batch: Batch, device: torch.device | str) -> Batch:
-    """Move every tensor of the batch to the device."""
-    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+    """Move every tensor of the batch to the device, where pixels become floats in [0, 1].
+
+    From pinned memory without waiting for the copy.
+    """
+    return {name: _floats(t.to(device, non_blocking=True)) for name, t in batch.items()}
+
+
+def pin(batch: LabelledBatch) -> LabelledBatch:
+    """The batch in page-locked memory, for `to_device` to a GPU."""
+    inputs = {name: tensor.pin_memory() for name, tensor in batch.inputs.items()}
+    return batch._replace(inputs=inputs, labels=batch.labels.pin_memory())
+
+
+def _floats(tensor: torch.Tensor) -> torch.Tensor:
+    if tensor.dtype != torch.uint8:
+        return tensor
+    # By a tensor on the device: by a plain number, GPUs multiply with its reciprocal, which rounds
+    # 126 of the 256 levels to other floats than CPUs do.
+    return tensor / torch.full((), 255.0, device=tensor.device)

@@ -5,7 +5,15 @@ from pathlib import Path
 from typing import Annotated
 
 from mmlib.models import ranks
-from mmlib.params.training import Augment, BlendGuide, Learning, ModelSizes, Optimiser, TrainRun
+from mmlib.params.training import (
+    Augment,
+    Batches,
+    BlendGuide,
+    Learning,
+    ModelSizes,
+    Optimiser,
+    TrainRun,
+)
 from mmlib.runtime import stage
 from mmlib.runtime.scratch import publish_json
 from mmlib.runtime.seeds import derive
@@ -24,6 +32,7 @@ class Settings(StageSettings):
     model: ModelSizes
     optimiser: Optimiser
     augment: Augment
+    batches: Batches
     row: Annotated[BlendGuide, At("blend.guides.{row}")]
     from_epoch: Annotated[int, At("blend.from_epoch")]
     to_epoch: Annotated[int | None, At("blend.to_epoch")]
@@ -43,7 +52,7 @@ def main(arguments: list[str]) -> None:
     fitted = train_heads(
         settings.start,
         settings.model,
-        Learning(settings.optimiser, settings.augment),
+        Learning(settings.optimiser, settings.augment, settings.batches),
         DATA,
         name=f"blend-{guide}",
         seed=seed,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from mmlib.models import checkpoint, ranks
 from mmlib.params.retraining import RetrainRun
-from mmlib.params.training import Augment, Learning, Optimiser
+from mmlib.params.training import Augment, Batches, Learning, Optimiser
 from mmlib.retraining.retrain import retrain
 from mmlib.runtime import stage
 from mmlib.runtime.scratch import publish_csv, publish_json
@@ -22,6 +22,7 @@ class Settings(StageSettings):
     seed: Seed
     optimiser: Optimiser
     augment: Augment
+    batches: Batches
     row: Annotated[RetrainRun, At("retrain.{row}")]
 
 
@@ -32,7 +33,7 @@ def main(arguments: list[str]) -> None:
     row = settings.row
     model, described, history, scratch = retrain(
         row,
-        Learning(settings.optimiser, settings.augment),
+        Learning(settings.optimiser, settings.augment, settings.batches),
         DATA,
         name=f"retrain-{run}",
         seed=derive(settings.seed, run),

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from mmlib.models import checkpoint, ranks
-from mmlib.params.training import Augment, Learning, ModelSizes, Optimiser, TrainRun
+from mmlib.params.training import Augment, Batches, Learning, ModelSizes, Optimiser, TrainRun
 from mmlib.runtime import stage
 from mmlib.runtime.scratch import publish_csv, publish_json
 from mmlib.runtime.seeds import derive
@@ -22,6 +22,7 @@ class Settings(StageSettings):
     model: ModelSizes
     optimiser: Optimiser
     augment: Augment
+    batches: Batches
     row: Annotated[TrainRun, At("train.{row}")]
 
 
@@ -32,7 +33,7 @@ def main(arguments: list[str]) -> None:
     model, described, history, scratch = train(
         settings.row,
         settings.model,
-        Learning(settings.optimiser, settings.augment),
+        Learning(settings.optimiser, settings.augment, settings.batches),
         DATA,
         name=f"train-{run}",
         seed=derive(settings.seed, run),

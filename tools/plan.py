@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from mmlib.params.whole import file as whole
 from mmlib.runtime import stage
+from mmlib.runtime.arrays import Bools
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.workers import worker_count
 from mmlib.shards.rows.clips import Vocabulary
@@ -23,7 +24,9 @@ from tools.planning import (
     losses,
     measure,
     plan,
+    shard_sizes,
 )
+from tools.training_plan import device_name, measure_nets, on_gpu, runs
 
 
 def main(arguments: list[str]) -> None:
@@ -45,6 +48,9 @@ def main(arguments: list[str]) -> None:
         *_found(columns, int(there.sum()), looked_up, options.available, settings),
         *_table(stages),
         *_basis(rates, settings),
+        *_shards(settings, len(clips.classes), rates),
+        *_decoded(stages),
+        *_training(settings, columns, there, len(clips.classes), options.steps),
         *_lost(losses(columns, there, clips.classes), options.classes),
         *_refused(clips, columns, settings),
         f"planned in {time.monotonic() - begin:.0f} s",
@@ -59,11 +65,14 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--clip-kb", type=float, help="size of a clip's media, kB, if not measured")
     parser.add_argument("--sample", type=int, default=8, help="clips to measure on")
+    parser.add_argument(
+        "--steps", type=int, default=2, help="training steps to measure each net by; 0 = none"
+    )
     parser.add_argument("--classes", type=int, default=10, help="classes to list")
     options = parser.parse_args(arguments)
     if not 0 <= options.available <= 1:
         raise UserError(f"--available {options.available:g}: a share from 0 to 1 is needed")
-    for name in ("sample", "classes"):
+    for name in ("sample", "steps", "classes"):
         if getattr(options, name) < 0:
             raise UserError(f"--{name} {getattr(options, name)}: a count of 0 or more is needed")
     if options.clip_kb is not None and not 0 < options.clip_kb < math.inf:
@@ -116,6 +125,43 @@ def _basis(rates: Rates, settings: whole.Params) -> Iterator[str]:
         f"{rates.fetch_s:.3f} s to fetch from disk, {rates.decode_s:.3f} s to decode ({source}); "
         f"{SHARD_S:g} s to shard (assumed); {worker_count()} workers"
     )
+
+
+def _shards(settings: whole.Params, classes: int, rates: Rates) -> Iterator[str]:
+    sizes = shard_sizes(settings, classes, rates)
+    said = ", ".join(f"{name} {_size(size)}" for name, size in sizes)
+    yield f"a full shard of data.shard_clips={settings.data.shard_clips} clips: {said}"
+
+
+def _decoded(stages: Sequence[Stage]) -> Iterator[str]:
+    found = {row.name: row for row in stages}
+    decode, shard = found["decode"], found["shard"]
+    yield (
+        f"clips are there twice, decoded ({_size(decode.bytes_most)} at most) and as shards "
+        f"({_size(shard.bytes_most)}): decode ends before shard begins. Kept, another section "
+        f"shard costs {_duration(shard.seconds)}; with data/decoded deleted afterwards, "
+        f"{_duration(decode.seconds + shard.seconds)}"
+    )
+
+
+def _training(
+    settings: whole.Params, columns: Columns, there: Bools, classes: int, steps: int
+) -> Iterator[str]:
+    if not steps or not settings.train:
+        return
+    train, val = (int(there[columns.positions(name)].sum()) for name in ("train", "val"))
+    nets = measure_nets(settings, classes, steps)
+    yield f"{'training':22}{'steps':>10}{'clips':>14}{'time':>12}"
+    rows = list(runs(settings, train, val, nets))
+    for row in rows:
+        yield f"{row.name:22}{row.steps:10,}{row.clips:14,}{_duration(row.seconds):>12}"
+    total = _duration(sum(row.seconds for row in rows))
+    yield f"{'together':22}{'':24}{total:>12}"
+    paces = ", ".join(f"{name} {1 / net.seconds:,.4g} clips/s" for name, net in nets.items())
+    sizes = ", ".join(str(size) for size in sorted({net.batch for net in nets.values()}))
+    yield f"on one device, {device_name()}; steps measured: {steps}, of {sizes} clips: {paces}"
+    if not on_gpu():
+        yield "GPU hours: run this on a machine with a GPU, which then measures itself"
 
 
 def _lost(table: Sequence[tuple[str, int, int, int]], most: int) -> Iterator[str]:

@@ -155,6 +155,15 @@ def plan(columns: Columns, there: Bools, classes: int, params: Params, rates: Ra
     ]
 
 
+def shard_sizes(params: Params, classes: int, rates: Rates) -> list[tuple[str, float]]:
+    """Each split, and the bytes of one full shard of it."""
+    clip, wave = _clip_bytes(params.shard, classes, rates.jpeg_share), _wave_bytes(params.shard)
+    return [
+        (split, params.data.shard_clips * (clip + wave * (split in params.shard.heard_splits)))
+        for split in SPLITS
+    ]
+
+
 def _decoded_bytes(seconds: Floats32, settings: Decode) -> Floats:
     pcm = 2.0 * np.round(seconds * settings.sample_rate_hz)
     frames: Floats = np.ceil(seconds * settings.fps) * 3.0 * settings.size**2

@@ -61,7 +61,7 @@ def spaces_below(
     if len(vectors) > 1:
         spaces += fusion_spaces(model, vectors, present, rule, sample=sample)
     if input_sample:
-        clips = ShardSet(shards, split, waveform=model.waveform)
+        clips = ShardSet(shards, split, waveform=model.waveform, pixels=True)
         everywhere = np.ones(len(cached.clip_ids), dtype=np.bool_)
         whole = np.logical_and.reduce([everywhere, *present.values()])
         rows = places(clips.clip_ids, cached.clip_ids)

@@ -99,7 +99,7 @@ def _embed(part: Part) -> None:
 @lru_cache(maxsize=1)
 def _loaded(model: Path, shards: Path, split: str) -> tuple[Model, ShardSet, dict[str, Any]]:
     net, described = checkpoint.load(model, devices.select_in_worker())
-    return net, ShardSet(shards, split, waveform=net.waveform), described
+    return net, ShardSet(shards, split, waveform=net.waveform, pixels=True), described
 
 
 def _join(pieces: Sequence[Path], out: Path, batch_size: int) -> None:

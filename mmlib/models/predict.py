@@ -10,6 +10,7 @@ import torch
 from mmlib.batch import ALONE, Clips, LabelledBatch, Place, to_device
 from mmlib.models import ranks
 from mmlib.models.base import Model
+from mmlib.runtime.ahead import ahead
 from mmlib.runtime.arrays import Floats32, Indices
 from mmlib.runtime.errors import UserError
 
@@ -93,8 +94,9 @@ def in_batches(
 ) -> Iterator[LabelledBatch]:
     """Yield the clips at `indices` (all of them when None) in that order.
 
-    Of several processes each gets every so many-th batch.
+    Of several processes each gets every so many-th batch. The next one is read meanwhile.
     """
     order = np.arange(len(clips)) if indices is None else indices
-    for start in range(place.rank * batch_size, len(order), place.size * batch_size):
-        yield clips.gather(order[start : start + batch_size], modalities)
+    starts = range(place.rank * batch_size, len(order), place.size * batch_size)
+    chunks = (order[start : start + batch_size] for start in starts)
+    return ahead(lambda chunk: clips.gather(chunk, modalities), chunks, 1)

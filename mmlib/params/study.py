@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from mmlib.params.attacks import AttackMethod
 from mmlib.params.retraining import AdversarialRun, MixupRun, PlainRun, RetrainBase
 from mmlib.params.score import Score
-from mmlib.params.training import Augment, Learning, ModelSizes, Optimiser, TrainRun
+from mmlib.params.training import Augment, Batches, Learning, ModelSizes, Optimiser, TrainRun
 from mmlib.runtime.settings import (
     At,
     Count,
@@ -73,6 +73,7 @@ class StudySettings(StageSettings):
     model: ModelSizes
     optimiser: Optimiser
     augment: Augment
+    batches: Batches
     attack: Annotated[AttackMethod, Part("attack")]
     score: Score
     seeds: Annotated[int, At("study.seeds")]
@@ -88,7 +89,7 @@ class StudySettings(StageSettings):
     @property
     def learning(self) -> Learning:
         """What its training shares with every run's."""
-        return Learning(self.optimiser, self.augment)
+        return Learning(self.optimiser, self.augment, self.batches)
 
 
 class _Row(StageSettings):

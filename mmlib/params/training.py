@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from mmlib.runtime.settings import Count, Counts, NotNegative, Positive, Section, Share
+from mmlib.runtime.settings import LARGEST, Count, Counts, NotNegative, Positive, Section, Share
 
 FRESH = Path("data/none/start.json")
 """As a run's `audio_start` or `video_start`: fresh weights (a file, since DVC needs one). As the
@@ -70,11 +70,24 @@ class ModelSizes(Section):
     fusion: Fusion
 
 
+def _off(value: object) -> bool:
+    return value is None
+
+
+def _usual(value: object) -> bool:
+    return value == "cosine"
+
+
 class Optimiser(Section):
-    """AdamW, its schedule and the weight average, shared by all runs."""
+    """AdamW, its schedule and the weight average, shared by all runs.
+
+    What is as if it were not there does not count in fingerprints of the section.
+    """
 
     weight_decay: NotNegative
     warmup_share: Share
+    warmup_steps: Annotated[int | None, Field(ge=0, le=LARGEST, exclude_if=_off)] = None
+    schedule: Annotated[Literal["cosine", "linear"], Field(exclude_if=_usual)] = "cosine"
     clip_norm: Positive
     ema_decay: Annotated[float, Field(ge=0, lt=1)]
 
@@ -89,11 +102,31 @@ class Augment(Section):
     time_mask: Share
 
 
+class Batches(Section):
+    """How training clips are drawn into batches, and how many of these make a step and an epoch."""
+
+    sampling: Literal["shuffled", "balanced"] = "shuffled"
+    accumulation: Count = 1
+    epoch_steps: Count | None = None
+    mixup_share: Share = 0.0
+    mixup_beta: Positive = 10.0
+
+
+OFF = Batches()
+"""Every clip once an epoch, each batch a step, nothing mixed."""
+
+
 class Learning(NamedTuple):
     """What every training run shares."""
 
     optimiser: Optimiser
     augment: Augment
+    batches: Batches = OFF
+
+    @property
+    def marks(self) -> tuple[Section, ...]:
+        """What a fingerprint of it takes."""
+        return (self.optimiser, self.augment, *([] if self.batches == OFF else [self.batches]))
 
 
 class TrainRun(Section):

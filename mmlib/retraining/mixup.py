@@ -4,16 +4,21 @@ Zhang et al. 2018 ("mixup") with a lambda for each modality; who meets whom and 
 from a `Guide` [paper: the idea; choice: the rule], see docs/retraining.md.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
 
-from mmlib.batch import ALONE, Batch, Clips, LabelledBatch, Place, Rows, present
+from mmlib.batch import ALONE, Clips, LabelledBatch, Place, Rows, to_device
+from mmlib.params.training import OFF, Batches
 from mmlib.retraining.guide import Guide
 from mmlib.retraining.pairs import Choice, Pairs, aligned_distances
+from mmlib.runtime.ahead import ahead
 from mmlib.runtime.arrays import Floats, Ints
 from mmlib.runtime.seeds import derive
+from mmlib.training.drawing import pace
+from mmlib.training.mixing import mix, rows_of
 
 
 def draw_lambdas(
@@ -29,41 +34,11 @@ def draw_lambdas(
     return dict.fromkeys(beta, rng.beta(mean, mean))
 
 
-def mix(
-    first: LabelledBatch, second: LabelledBatch, lambdas: Mapping[str, torch.Tensor]
-) -> LabelledBatch:
-    """Mix two batches clip by clip: x_m = lambda_m x1_m + (1 - lambda_m) x2_m.
-
-    Labels: y = sum_m w_m (lambda_m y1 + (1 - lambda_m) y2), w_m = 1 / modalities. A modality that
-    one clip lacks is taken whole from the clip that has it (lambda 1 for that clip, in the label
-    too), never mixed with zeros; one that both lack stays missing and has no part in the label.
-    `lambdas`: modality -> (B,) in [0, 1]. [choice; docs/retraining.md]
-    """
-    inputs: Batch = {}
-    weight = torch.zeros(len(first.clip_ids))
-    share = torch.zeros_like(weight)
-    for modality, drawn in lambdas.items():
-        has_first, has_second = present(first.inputs, modality), present(second.inputs, modality)
-        lam = torch.where(has_first & ~has_second, 1.0, drawn.to(torch.float32))
-        lam = torch.where(has_second & ~has_first, 0.0, lam)
-        one, two = first.inputs[modality], second.inputs[modality]
-        inputs[modality] = torch.lerp(two, one, lam.view(-1, *[1] * (one.ndim - 1)))
-        either = has_first | has_second
-        inputs[f"{modality}_present"] = either
-        weight += either
-        share += either * lam
-    plain = torch.stack(list(lambdas.values())).mean(0).to(torch.float32)
-    anchor = torch.where(weight > 0, share / weight.clamp_min(1), plain)[:, None]
-    labels = torch.lerp(second.labels, first.labels, anchor)
-    ids = tuple(f"{a}+{b}" for a, b in zip(first.clip_ids, second.clip_ids, strict=True))
-    return LabelledBatch(ids, inputs, labels)
-
-
 class MixupBatches:
     """The batch source of a mixup run: epoch -> batches of mixed clips, for `training.fit`.
 
     Everything drawn depends on (seed, epoch, step) alone, so that a resumed run equals an
-    uninterrupted one. An epoch has as many steps, and as many clips a step, as plain training.
+    uninterrupted one. An epoch has as many batches, and as many clips in each, as plain training.
     """
 
     def __init__(
@@ -79,13 +54,15 @@ class MixupBatches:
         beta: float | None = None,
         shared_lambda: bool = False,
         place: Place = ALONE,
+        settings: Batches = OFF,
     ) -> None:
         """`guide` None: nothing guided. `beta`: one a for every class, in the guide's place.
 
-        `place`: of several processes each draws all, and reads and mixes its own rows.
+        `place`: of several processes each draws all, and reads and mixes its own rows. `settings`
+        say how long an epoch is; what they say of sampling and mixing is the guide's to say here.
         """
         self.clips, self.modalities, self.seed, self.place = clips, modalities, seed, place
-        self.batch_size = min(batch_size, len(clips.clip_ids))
+        self.batch_size, self.settings = min(batch_size, len(clips.clip_ids)), settings
         self.choices: dict[str, Choice] = {"anchors": anchors, "partners": partners}
         self.shared_lambda = shared_lambda
         distances = None
@@ -96,17 +73,29 @@ class MixupBatches:
         self.beta = {m: guide.beta[m] if guide and beta is None else one for m in modalities}
 
     @property
-    def steps_per_epoch(self) -> int:
-        """Steps of one pass over as many anchors as the split has clips."""
-        return len(self.clips.clip_ids) // self.batch_size
+    def batches_per_epoch(self) -> int:
+        """By default those of one pass over as many anchors as the split has clips."""
+        return math.prod(pace(len(self.clips.clip_ids), self.batch_size, self.settings))
 
     def __call__(self, epoch: int) -> Iterator[LabelledBatch]:
-        """Yield the epoch's batches."""
+        """Yield the epoch's batches; the next one is read and mixed meanwhile."""
+
+        def drawn(step: int, turn: Ints) -> LabelledBatch:
+            rng = np.random.default_rng(derive(self.seed, "mixup", epoch, step))
+            return self.batch(rng, turn)
+
+        return ahead(lambda one: drawn(*one), enumerate(self._turns(epoch)), 1)
+
+    def _turns(self, epoch: int) -> Iterator[Ints]:
+        """The clips of each batch when each is an anchor once a pass."""
+        clips, size = len(self.clips.clip_ids), self.batch_size
         rng = np.random.default_rng(derive(self.seed, "mixup", epoch))
-        order = rng.permutation(len(self.clips.clip_ids))
-        for step in range(self.steps_per_epoch):
-            turn = order[step * self.batch_size : (step + 1) * self.batch_size]
-            yield self.batch(np.random.default_rng(derive(self.seed, "mixup", epoch, step)), turn)
+        order = np.empty(0, np.intp)
+        for number in range(self.batches_per_epoch):
+            place = number % (clips // size)
+            if place == 0:
+                order = rng.permutation(clips)
+            yield order[place * size : (place + 1) * size]
 
     def batch(self, rng: np.random.Generator, turn: Ints) -> LabelledBatch:
         """Draw one batch; `turn` (B,) are the clips that are anchors when no guide draws them."""
@@ -120,14 +109,10 @@ class MixupBatches:
         lambdas = draw_lambdas(rng, a, shared=self.shared_lambda)
         rows = Rows.of(size, self.place)
         pairs = np.concatenate([anchors[rows.slice], partners[rows.slice]])
-        both, half = self.clips.gather(pairs, self.modalities), rows.stop - rows.start
+        read, half = self.clips.gather(pairs, self.modalities), rows.stop - rows.start
+        both = read._replace(inputs=to_device(read.inputs, "cpu"))
         return mix(
-            _part(both, slice(None, half)),
-            _part(both, slice(half, None)),
+            rows_of(both, slice(half)),
+            rows_of(both, slice(half, None)),
             {m: torch.from_numpy(values[rows.slice]) for m, values in lambdas.items()},
         )
-
-
-def _part(batch: LabelledBatch, rows: slice) -> LabelledBatch:
-    inputs = {name: tensor[rows] for name, tensor in batch.inputs.items()}
-    return LabelledBatch(batch.clip_ids[rows], inputs, batch.labels[rows])

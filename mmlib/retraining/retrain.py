@@ -1,10 +1,8 @@
 """Retraining by the method of a row: what it trains on, and what it minimises."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from mmlib.attacks.core.threat import build_threat
-from mmlib.batch import LabelledBatch
 from mmlib.models import checkpoint, ranks
 from mmlib.models.base import Model
 from mmlib.params.retraining import AdversarialRun, MixupRun, RetrainRun, SmoothedRun
@@ -29,6 +27,7 @@ from mmlib.training.train import (
     Fitted,
     Recipe,
     fitted,
+    plain_batches,
 )
 
 ATTACK_LOSS = {"multi_label": "bce", "single_label": "cross_entropy"}
@@ -40,16 +39,16 @@ def retrain(row: RetrainRun, learning: Learning, data: Path, *, name: str, seed:
     Raises UserError when init, guide or shards do not fit the row.
     """
     guide, shards, models = data / f"guides/{row.guide}.json", data / "shards", data / "models"
-    splits = ShardSet(shards, "train"), ShardSet(shards, "val")
+    splits = ShardSet(shards, "train", pixels=True), ShardSet(shards, "val", pixels=True)
     model, description = checkpoint.load(models / row.init)
     if description["classes"] != splits[0].classes:
         raise UserError(
             f"{models / row.init}.json: its classes differ from the shards'; train it again"
         )
-    method = recipe(row, model, splits[0], guide, seed)
+    method = recipe(row, model, splits[0], learning, guide, seed)
     mark = fingerprint(
         seed,
-        *learning,
+        *learning.marks,
         row,
         guide,
         shards / "manifest.json",
@@ -59,18 +58,15 @@ def retrain(row: RetrainRun, learning: Learning, data: Path, *, name: str, seed:
     return fitted(model, method, row, learning, splits, name=name, mark=mark, seed=seed)
 
 
-def recipe(row: RetrainRun, model: Model, train: ShardSet, guide: Path, seed: int) -> Recipe:
+def recipe(
+    row: RetrainRun, model: Model, train: ShardSet, learning: Learning, guide: Path, seed: int
+) -> Recipe:
     """Say how to retrain a trained model by the row's method, on the split `train`.
 
     `guide` is the file of the row's guide: steers mixup; for the other methods it may hold the
     weights of Gradient-Blending's heads, and training then goes on with them. Raises UserError when
     guide, threat or classes do not fit the model.
     """
-
-    def shuffled(epoch: int) -> Iterator[LabelledBatch]:
-        return train.batches(
-            row.batch_size, model.modalities, seed=seed, epoch=epoch, place=ranks.place()
-        )
 
     if isinstance(row, MixupRun):
         mixed = MixupBatches(
@@ -84,15 +80,19 @@ def recipe(row: RetrainRun, model: Model, train: ShardSet, guide: Path, seed: in
             beta=row.beta,
             shared_lambda=row.shared_lambda,
             place=ranks.place(),
+            settings=learning.batches,
         )
         return Recipe(mixed, plain(train.task), None)
     objective = _supervised(model, train.task, guide)
     if isinstance(row, AdversarialRun):
         attacked = _adversarial(row, model, train, objective)
-        return Recipe(shuffled, attacked, attacked.begin_epoch)
+        # What is attacked are clips, not what mixing makes of them.
+        batches = plain_batches(row, model, train, learning, seed, mixes=False)
+        return Recipe(batches, attacked, attacked.begin_epoch)
+    batches = plain_batches(row, model, train, learning, seed)
     if isinstance(row, SmoothedRun):
-        return Recipe(shuffled, _smoothed(row, model, objective), None)
-    return Recipe(shuffled, objective, None)
+        return Recipe(batches, _smoothed(row, model, objective), None)
+    return Recipe(batches, objective, None)
 
 
 def _supervised(model: Model, task: str, guide: Path) -> Objective:

@@ -6,18 +6,16 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mmlib.batch import Clips, LabelledBatch, Rows, to_device
+from mmlib.batch import Clips, LabelledBatch, Rows
 from mmlib.models import ranks
 from mmlib.models.base import Model
 from mmlib.models.devices import training_precision
-from mmlib.params.training import Augment, Optimiser
 from mmlib.runtime import sealed
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.scratch import Scratch
@@ -27,31 +25,19 @@ from mmlib.training.assessment import Samples, assess, samples
 from mmlib.training.augment import augment
 from mmlib.training.average import WeightAverage
 from mmlib.training.history import Costs, History, PassCounter, Row, packed, unpacked
+from mmlib.training.mixing import Drawn, learnt_from, on_device
 from mmlib.training.objectives import Objective
 from mmlib.training.optimiser import adamw, learning_rate
+from mmlib.training.settings import TrainSettings
 
 CHECKPOINT = "checkpoint.pt"
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """How long and how fast one run learns; the rest is shared by all runs.
-
-    `augment` None leaves the inputs as they are.
-    """
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    optimiser: Optimiser
-    augment: Augment | None
 
 
 def fit(
     model: Model,
     *,
     settings: TrainSettings,
-    batches: Callable[[int], Iterator[LabelledBatch]],
+    batches: Callable[[int], Iterator[Drawn]],
     steps_per_epoch: int,
     train: Clips,
     val: Clips,
@@ -64,10 +50,11 @@ def fit(
 ) -> History:
     """Train the model in place and return its history; its last weights are their average.
 
-    `batches(epoch)` yields the training batches, of which `steps_per_epoch` are used. After each
-    epoch the averaged weights are assessed in eval mode, without augmentation: losses and mAP on
-    `val`, at most `assessment.MOST_ASSESSED` of its clips, and the training loss on as many clips
-    of train, so that the two compare. The mean of what was optimised is the column `objective`.
+    `batches(epoch)` yields the training batches, of which those of `steps_per_epoch` steps are
+    used; clips that come with partners are mixed with them on the device. After each epoch the
+    averaged weights are assessed in eval mode, without augmentation: losses and mAP on `val`, at
+    most `assessment.MOST_ASSESSED` of its clips, and the training loss on as many clips of train,
+    so that the two compare. The mean of what was optimised is the column `objective`.
     `on_epoch` sees the history so far before each epoch and returns columns for the next row.
 
     All that is random follows from `seed`, the epoch and the step, and each epoch ends with a
@@ -76,7 +63,8 @@ def fit(
     all return the same, which is what one process would, to rounding. Raises UserError when a
     split is empty, when a process would have no clip, and when a loss is not finite.
     """
-    _assert_enough(train, val, settings.batch_size, label)
+    settings.check(len(train), len(val), steps_per_epoch, label)
+    count = steps_per_epoch * settings.accumulation
     run = _Run(model, settings, steps_per_epoch, seed, device, label)
     run.restore(scratch)
     chosen = samples(train, val, seed)
@@ -84,7 +72,7 @@ def fit(
         start = time.perf_counter()
         ranks.align(run.average.tensors)
         extra = on_epoch(run.history) if on_epoch else {}
-        mean = run.epoch(epoch, itertools.islice(batches(epoch), steps_per_epoch), objective)
+        mean = run.epoch(epoch, itertools.islice(batches(epoch), count), objective)
         row = {"epoch": float(epoch), **run.assess(chosen)}
         run.history.rows.append({**row, "objective": mean, "learning_rate": run.rate, **extra})
         run.history.costs.seconds += time.perf_counter() - start
@@ -115,57 +103,79 @@ class _Run:
         self.optimiser = adamw(model, settings.optimiser.weight_decay)
         self.history = History()
         self.rate = 0.0
+        self.pending = torch.zeros(())
 
-    def epoch(self, epoch: int, batches: Iterator[LabelledBatch], objective: Objective) -> float:
+    def epoch(self, epoch: int, batches: Iterator[Drawn], objective: Objective) -> float:
         """Train on the batches; return the mean of the objective."""
         total = 0.0
         costs = Costs()
         self.model.train()
         with PassCounter(self.model, costs):
-            for step, batch in enumerate(batches):
-                total += self._step(epoch, step, batch, objective)
-                costs.optimiser_steps += 1
-                costs.clips_seen += len(batch.clip_ids)
+            for number, batch in enumerate(batches):
+                total += self._step(epoch, number, batch, objective)
+                costs.optimiser_steps += (number + 1) % self.settings.accumulation == 0
+                costs.clips_seen += learnt_from(batch)
         self.history.costs.add(costs)
         return total / max(1, costs.optimiser_steps)
 
-    def _step(self, epoch: int, step: int, batch: LabelledBatch, objective: Objective) -> float:
-        # Dropout draws from torch's own generators, everything else from this step's.
-        seed = derive(self.seed, epoch, step)
+    def _step(self, epoch: int, number: int, drawn: Drawn, objective: Objective) -> float:
+        """Learn from a batch: the last one of a step takes the step, and returns its objective."""
+        step, part = divmod(number, self.settings.accumulation)
+        # Dropout draws from torch's own generators, everything else from this batch's.
+        seed = derive(self.seed, epoch, number)
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
-        inputs, rows = batch.inputs, ranks.among(len(batch.clip_ids))
+        batch, rows = self._prepared(drawn, generator)
+        with training_precision(self.device), ranks.sharing(rows):
+            loss = objective(self.model, batch, generator)
+        if part == 0:
+            self.optimiser.zero_grad(set_to_none=True)
+            self.pending = torch.zeros_like(loss.detach())
+        self._backward(loss, rows)
+        if part + 1 < self.settings.accumulation:
+            return 0.0
+        value = float(ranks.add_up(list(self.model.parameters()), self.pending))
+        if not math.isfinite(value):
+            raise self._diverged("the objective", value, epoch)
+        self._update(epoch * self.steps_per_epoch + step)
+        return value
+
+    def _prepared(
+        self, drawn: Drawn, generator: torch.Generator
+    ) -> tuple[LabelledBatch, Rows | None]:
+        """The batch on the device, mixed and augmented there; its rows of that of all processes."""
+        batch = on_device(drawn, self.device)
+        rows = ranks.among(len(batch.clip_ids))
         if self.settings.augment is not None:
-            inputs = augment(inputs, self.settings.augment, generator, rows)
-        batch = LabelledBatch(
-            batch.clip_ids, to_device(inputs, self.device), batch.labels.to(self.device)
-        )
-        done = epoch * self.steps_per_epoch + step
+            inputs = augment(batch.inputs, self.settings.augment, generator, rows)
+            batch = batch._replace(inputs=inputs)
+        return batch, rows
+
+    def _backward(self, loss: Tensor, rows: Rows | None) -> None:
+        """Add to the gradients, and to `pending`, this process's part of the mean over the step."""
+        if rows is not None:
+            loss = loss * ((rows.stop - rows.start) / rows.total)
+        if self.settings.accumulation > 1:
+            loss = loss / self.settings.accumulation
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.pending += loss.detach()
+
+    def _update(self, done: int) -> None:
+        """Move the weights and their average, `done` steps having been taken."""
+        optimiser = self.settings.optimiser
         self.rate = learning_rate(
             self.settings.learning_rate,
             done,
             self.settings.epochs * self.steps_per_epoch,
-            self.settings.optimiser.warmup_share,
+            optimiser.warmup_share,
+            warmup_steps=optimiser.warmup_steps,
+            schedule=optimiser.schedule,
         )
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate
-        with training_precision(self.device), ranks.sharing(rows):
-            loss = objective(self.model, batch, generator)
-        self.optimiser.zero_grad(set_to_none=True)
-        value = self._backward(loss, rows)
-        if not math.isfinite(value):
-            raise self._diverged("the objective", value, epoch)
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.optimiser.clip_norm)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), optimiser.clip_norm)
         self.optimiser.step()
         self.average.update(done)
-        return value
-
-    def _backward(self, loss: Tensor, rows: Rows | None) -> float:
-        """Leave the gradients of the mean over the whole batch, and return that mean."""
-        if rows is not None:
-            loss = loss * ((rows.stop - rows.start) / rows.total)
-        loss.backward()  # type: ignore[no-untyped-call]
-        return float(ranks.add_up(list(self.model.parameters()), loss.detach()))
 
     def assess(self, chosen: Samples) -> Row:
         """Keep every clip's losses, and return the row of their means and the mAP on val."""
@@ -226,15 +236,4 @@ class _Run:
         return UserError(
             f"{self.label}: training diverged: {what} is {value} in epoch {epoch}; lower the run's "
             f"learning_rate ({self.settings.learning_rate:g}) or optimiser.clip_norm"
-        )
-
-
-def _assert_enough(train: Clips, val: Clips, batch_size: int, label: str) -> None:
-    if not len(train) or not len(val):
-        raise UserError(f"{label}: there is no clip to {'train on' if len(val) else 'validate on'}")
-    size, count = min(batch_size, len(train)), ranks.place().size
-    if size < count:
-        raise UserError(
-            f"{label}: {count} processes cannot share batches of {size} clips: start fewer "
-            "(MMLIB_RANKS, or torchrun's --nproc-per-node), or raise the run's batch_size"
         )

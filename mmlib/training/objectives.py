@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mmlib.batch import LabelledBatch
 from mmlib.models.base import Model
-from mmlib.runtime.arrays import Bytes
+from mmlib.runtime.arrays import Bytes, Floats
 from mmlib.training.gblend import (
     HEADS,
     Estimate,
@@ -45,15 +45,19 @@ def clip_losses(task: str, logits: Tensor, labels: Tensor) -> Tensor:
     return losses.mean(dim=1)
 
 
-def prior_logits(task: str, labels: Bytes) -> Tensor:
+def prior_logits(task: str, labels: Bytes, drawn: Floats | None = None) -> Tensor:
     """The logits (K,) of the shares of the classes among labels (N, K), the best constant guess.
 
     Heads that begin there do not spend their first epochs on learning how rare the classes are
     (Lin et al. 2017, Focal Loss, section 4.1): with forty classes, CSN on the demo reaches in two
     epochs what else takes it more than twelve. Half a clip more with and half a clip more without
-    each class keeps the logits finite.
+    each class keeps the logits finite. `drawn` (N,): the chance of each clip in a batch, where they
+    are not drawn alike.
     """
-    shares = (torch.from_numpy(labels).double().sum(0) + 0.5) / (len(labels) + 1)
+    counts = torch.from_numpy(labels).double()
+    if drawn is not None:
+        counts = counts * torch.from_numpy(drawn * len(labels))[:, None]
+    shares = (counts.sum(0) + 0.5) / (len(labels) + 1)
     return (shares.log() if task == "single_label" else shares.logit()).float()
 
 

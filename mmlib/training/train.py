@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmlib.batch import LabelledBatch
 from mmlib.models import (
     checkpoint,
     devices,
@@ -21,24 +20,24 @@ from mmlib.runtime.scratch import (
 from mmlib.runtime.seeds import derive
 from mmlib.shards.read.loader import ShardSet
 from mmlib.shards.read.manifest import read_manifest
+from mmlib.training.drawing import PlainBatches, class_shares, pace
 from mmlib.training.gblend import HEADS, read_weights
 from mmlib.training.history import History, Row
-from mmlib.training.loop import (
-    TrainSettings,
-    fit,
-)
+from mmlib.training.loop import fit
+from mmlib.training.mixing import Drawn
 from mmlib.training.objectives import (
     BlendedObjective,
     Objective,
     plain,
     prior_logits,
 )
+from mmlib.training.settings import TrainSettings
 
 
 class Recipe(NamedTuple):
     """The parts of `training.fit` in which ways to train differ."""
 
-    batches: Callable[[int], Iterator[LabelledBatch]]
+    batches: Callable[[int], Iterator[Drawn]]
     objective: Objective
     on_epoch: Callable[[History], Row] | None
 
@@ -62,17 +61,17 @@ def train(
     """
     guide = data / f"guides/{row.guide}.json"
     weights = read_weights(guide)
-    model, splits = _started(row, sizes, data, seed, heads=weights is not None)
+    model, splits = _started(row, sizes, learning, data, seed, heads=weights is not None)
     blend = None
     if weights:
         bootstrap = derive(seed, "bootstrap")
         blend = BlendedObjective(weights, splits[0].task, row.online_every, bootstrap)
     method = Recipe(
-        _shuffled(row, model, splits[0], seed),
+        plain_batches(row, model, splits[0], learning, seed),
         blend or plain(splits[0].task),
         blend.begin_epoch if blend else None,
     )
-    mark = fingerprint(seed, sizes, *learning, row, guide, *_files(row, data))
+    mark = fingerprint(seed, sizes, *learning.marks, row, guide, *_files(row, data))
     return fitted(model, method, row, learning, splits, name=name, mark=mark, seed=seed)
 
 
@@ -84,16 +83,17 @@ def train_heads(
     The encoders begin as that run's, all three heads anew, so that none is ahead of another. Else
     as `train`, but for the row's guide.
     """
-    model, splits = _started(row, sizes, data, seed, heads=True, fresh_heads=True)
+    model, splits = _started(row, sizes, learning, data, seed, heads=True, fresh_heads=True)
     alike = BlendedObjective(dict.fromkeys(HEADS, 1 / len(HEADS)), splits[0].task)
-    method = Recipe(_shuffled(row, model, splits[0], seed), alike, None)
-    mark = fingerprint(seed, sizes, *learning, row, *_files(row, data))
+    method = Recipe(plain_batches(row, model, splits[0], learning, seed), alike, None)
+    mark = fingerprint(seed, sizes, *learning.marks, row, *_files(row, data))
     return fitted(model, method, row, learning, splits, name=name, mark=mark, seed=seed)
 
 
 def _started(
     row: TrainRun,
     sizes: ModelSizes,
+    learning: Learning,
     data: Path,
     seed: int,
     *,
@@ -102,24 +102,40 @@ def _started(
 ) -> tuple[Model, tuple[ShardSet, ShardSet]]:
     """The row's model as it begins, and the splits train and val."""
     shards = data / "shards"
-    splits = ShardSet(shards, "train"), ShardSet(shards, "val")
+    splits = ShardSet(shards, "train", pixels=True), ShardSet(shards, "val", pixels=True)
     model = build(
         architecture(row, sizes, heads=heads),
         len(splits[0].classes),
         read_manifest(shards),
         seed=derive(seed, "model"),
     )
-    model.begin_heads_at(prior_logits(splits[0].task, splits[0].labels))
+    labels, balanced = splits[0].labels, learning.batches.sampling == "balanced"
+    drawn = class_shares(labels) if balanced else None
+    model.begin_heads_at(prior_logits(splits[0].task, labels, drawn))
     for modality, weights_file in row.starts.items():
         checkpoint.start_encoder(model, modality, weights_file, head=not fresh_heads)
     return model, splits
 
 
-def _shuffled(
-    row: TrainRun, model: Model, train: ShardSet, seed: int
-) -> Callable[[int], Iterator[LabelledBatch]]:
-    return lambda epoch: train.batches(
-        row.batch_size, model.modalities, seed=seed, epoch=epoch, place=ranks.place()
+def plain_batches(
+    row: TrainRun | RetrainBase,
+    model: Model,
+    train: ShardSet,
+    learning: Learning,
+    seed: int,
+    *,
+    mixes: bool = True,
+) -> PlainBatches:
+    """The batches of a run, those of this process; `mixes`: see `drawing.PlainBatches`."""
+    return PlainBatches(
+        train,
+        model.modalities,
+        row.batch_size,
+        learning.batches,
+        seed,
+        ranks.place(),
+        pinned=devices.select().type == "cuda",
+        mixes=mixes,
     )
 
 
@@ -142,11 +158,15 @@ def fitted(
     """Train the model on the splits (train, val), with progress in `scratch/<name>-<mark>`."""
     clips, val = splits
     scratch = Scratch(name, mark)
+    optimiser, augment, batches = learning
+    steps, together = pace(len(clips), row.batch_size, batches)
     history = fit(
         model,
-        settings=TrainSettings(row.epochs, row.batch_size, row.learning_rate, *learning),
+        settings=TrainSettings(
+            row.epochs, row.batch_size, row.learning_rate, optimiser, augment, together
+        ),
         batches=method.batches,
-        steps_per_epoch=max(1, len(clips) // row.batch_size),
+        steps_per_epoch=steps,
         train=clips,
         val=val,
         objective=method.objective,

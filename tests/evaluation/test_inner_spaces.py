@@ -162,7 +162,7 @@ def test_spaces_of_a_saved_run(
     head.check(fused, logits, "mid")
     clips = Clips(20)
     clips.clip_ids = ids.tolist()
-    monkeypatch.setattr(inner_spaces, "ShardSet", lambda root, split, waveform: clips)
+    monkeypatch.setattr(inner_spaces, "ShardSet", lambda root, split, **options: clips)
     spaces = inner_spaces.spaces_below(
         cached,
         head,

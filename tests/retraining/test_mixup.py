@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmlib.batch import ALONE, LabelledBatch, Place
+from mmlib.params.training import Batches
 from mmlib.retraining.guide import Guide
 from mmlib.retraining.mixup import (
     MixupBatches,
     draw_lambdas,
-    mix,
 )
 from mmlib.retraining.pairs import (
     Pairs,
@@ -23,6 +24,7 @@ from mmlib.retraining.pairs import (
 from mmlib.retraining.rule import unguided_shares
 from mmlib.runtime.arrays import Bytes, Ints
 from mmlib.runtime.errors import UserError
+from mmlib.training.mixing import mix
 from tests.properties import examples
 
 BOTH = ("audio", "video")
@@ -301,9 +303,26 @@ def test_a_batch_depends_on_seed_epoch_and_step_alone() -> None:
         assert one.clip_ids == two.clip_ids
         assert torch.equal(one.labels, two.labels)
         assert torch.equal(one.inputs["video"], two.inputs["video"])
-    assert len(first) == source(5).steps_per_epoch
+    assert len(first) == source(5).batches_per_epoch
     others = [next(iter(source(6)(2))), next(iter(source(5)(3))), first[1]]
     assert all(first[0].clip_ids != other.clip_ids for other in others)
+
+
+def test_an_epoch_may_be_a_number_of_steps() -> None:
+    clips = FakeClips(random_labels())
+
+    def drawn(**values: Any) -> list[LabelledBatch]:
+        settings = Batches(**values)
+        return list(
+            MixupBatches(clips, None, modalities=BOTH, batch_size=8, seed=5, settings=settings)(2)
+        )
+
+    a_pass, longer = drawn(), drawn(epoch_steps=len(clips) // 8 + 2, accumulation=2)
+    assert len(longer) == 2 * (len(clips) // 8 + 2)
+    for one, two in zip(a_pass, longer, strict=False):
+        assert one.clip_ids == two.clip_ids
+    anchors = [name.split("+")[0] for batch in longer[: len(a_pass)] for name in batch.clip_ids]
+    assert len(set(anchors)) == len(anchors), "each an anchor once a pass"
 
 
 def test_processes_mix_each_batch_together() -> None:

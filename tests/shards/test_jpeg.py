@@ -1,6 +1,8 @@
 """Frames stored as JPEG: close to the pixels, smaller, the same for all readers, or refused."""
 
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,9 @@ import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
+from PIL import Image
 
+from mmlib.batch import Place
 from mmlib.params.shard import Shard
 from mmlib.runtime.arrays import Bytes
 from mmlib.runtime.errors import UserError
@@ -71,6 +75,44 @@ def test_more_quality_is_closer_and_larger() -> None:
     assert errors == sorted(errors)
     assert errors[-1] > 42
     assert sizes[-1] < frames.nbytes / 3
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([30, 95, 100]), st.integers(0, 99))
+@examples(20)
+def test_the_quick_way_gives_the_pixels_of_the_other(
+    height: int, width: int, quality: int, seed: int
+) -> None:
+    (frame,) = shaded(1, height, width, seed)
+    (picture,) = jpeg.encode(frame[None], quality)
+    quick, slow = np.empty_like(frame), np.empty_like(frame)
+    assert jpeg._decoded_plainly(quick, picture, Image.new("RGB", (width, height), "red"))
+    jpeg._decode(slow, picture)
+    assert np.array_equal(quick, slow)
+
+
+def test_other_kinds_of_jpeg_take_the_other_way() -> None:
+    (frame,) = shaded(1, 24, 20)
+    for options in ({"progressive": True}, {"subsampling": 2}, {"exif": b"Exif\0\0MM"}):
+        stream = io.BytesIO()
+        Image.fromarray(frame).save(stream, "JPEG", quality=95, **options)
+        found, expected = np.empty_like(frame), np.empty_like(frame)
+        quick = jpeg._decoded_plainly(found, stream.getvalue(), Image.new("RGB", (20, 24)))
+        assert quick == ("subsampling" in options)
+        jpeg.decode_into(found[None, None], [jpeg.Pictures("a", [stream.getvalue()])])
+        jpeg._decode(expected, stream.getvalue())
+        assert np.array_equal(found, expected)
+
+
+@given(st.binary(max_size=60), st.integers(0, 700), st.integers(0, 255))
+@examples(100)
+def test_bytes_that_are_no_picture_end_in_one_error(noise: bytes, place: int, value: int) -> None:
+    (picture,) = jpeg.encode(shaded(1, 8, 8), 90)
+    damaged = bytearray(picture)
+    damaged[place % len(picture)] = value
+    for broken in (b"\xff\xd8" + noise + b"\xff\xd9", noise, bytes(damaged)):
+        frames = np.empty((1, 1, 8, 8, 3), np.uint8)
+        with suppress(ValueError):
+            jpeg.decode_into(frames, [jpeg.Pictures("a", [broken])])
 
 
 def test_threads_change_no_pixel(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,6 +233,30 @@ def test_streamed_and_resident_sets_are_equal(
     assert torch.equal(found, whole.inputs["video"][places])
     batches = torch.cat([batch.inputs["video"] for batch in streamed.batches(7)])
     assert torch.equal(batches, whole.inputs["video"])
+
+
+def test_only_the_clips_that_are_asked_for_are_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each once, though batches repeat them; so processes that share a batch share the work."""
+    monkeypatch.setenv("MMLIB_CACHE_GB", "0")
+    streamed = ShardSet(made(tmp_path, of_quality(90)), "train", pixels=True)
+    decoded: list[str] = []
+    fill = jpeg._fill
+
+    def counted(frames: Bytes, pictures: Sequence[bytes], name: str) -> None:
+        decoded.append(name)
+        fill(frames, pictures, name)
+
+    monkeypatch.setattr(jpeg, "_fill", counted)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    batch = streamed.gather(np.array([9, 1, 9, 3, 1]))
+    assert decoded == ["train-1", "train-9"], "train-3 has no pictures"
+    assert torch.equal(batch.inputs["video"][0], batch.inputs["video"][2])
+    decoded.clear()
+    for rank in range(2):
+        list(streamed.batches(7, ("video",), seed=0, place=Place(rank, 2)))
+    assert sorted(decoded) == sorted(set(streamed.clip_ids) - {"train-3"})
 
 
 def test_raw_shards_do_not_pass_for_jpeg(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmlib.batch import LabelledBatch, Place
+from mmlib.batch import LabelledBatch, Place, to_device
 from mmlib.runtime.arrays import Indices
 from mmlib.runtime.errors import UserError
 from mmlib.shards.make.shard import make_shards
@@ -71,6 +71,18 @@ def test_a_batch_is_float32_in_the_layout_that_convolutions_like(shards: Path) -
     assert batch.labels.shape == (5, 3)
     levels = batch.inputs["video"] * 255
     assert torch.equal(levels.round() / 255, batch.inputs["video"])
+
+
+def test_pixels_become_the_same_floats_on_the_device(shards: Path) -> None:
+    levels = torch.arange(256, dtype=torch.uint8)
+    assert torch.equal(to_device({"video": levels}, "cpu")["video"], levels / 255.0)
+    places = np.array([7, 3, 7, 99])
+    stored = ShardSet(shards, "train", pixels=True).gather(places)
+    assert stored.inputs["video"].dtype == torch.uint8
+    found, expected = to_device(stored.inputs, "cpu"), ShardSet(shards, "train").gather(places)
+    for name, tensor in expected.inputs.items():
+        assert torch.equal(found[name], tensor)
+        assert found[name].stride() == tensor.stride()
 
 
 def test_only_what_is_asked_for_is_read(shards: Path) -> None:

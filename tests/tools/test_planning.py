@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -173,7 +174,11 @@ def test_the_tool_plans_and_changes_nothing(holed: Path) -> None:
     assert "download would stop: more than data.max_failed_share=0.4" in text
     assert "measured on 8 clips" in text
     assert f"  50.0% of         4  {NAMES[2]} (" in text
-    text, _ = _planned(holed, "--clip-kb", "1000", "--sample", "0")
+    # 7 clips less those lent to val, in batches of 32: one step an epoch.
+    assert re.search(r"^audio +6 +(\d+) ", text, re.MULTILINE)
+    assert re.search(r"steps measured: 2, of 2 clips: csn [\d.,e+]+ clips/s, r2plus1d", text)
+    text, _ = _planned(holed, "--clip-kb", "1000", "--sample", "0", "--steps", "0")
+    assert "clips/s" not in text
     assert "1,000 kB of media" in text
     assert "assumed, not measured" in text
 
@@ -210,7 +215,7 @@ def test_the_whole_of_audioset_is_planned_in_a_minute_and_two_gigabytes(tmp_path
     _project(tmp_path, "audioset paper", path=str(tmp_path), train="unbalanced")
     # CPU time: the wall's depends on what else runs.
     begin = os.times().children_user
-    text, peak = _planned(tmp_path)
+    text, peak = _planned(tmp_path, "--steps", "0")
     spent = os.times().children_user - begin
     assert "audioset: 2,041,790 clips" in text
     assert "(made up: each with chance 0.85, --available)" in text

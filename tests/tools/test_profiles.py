@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 
 from mmlib.params.retraining import AdversarialRun
+from mmlib.params.training import OFF
 from mmlib.params.whole.file import load
 from mmlib.runtime.errors import UserError
+from mmlib.shards.read.format import ROW_GROUP_CLIPS
 from tests.conftest import ROOT
 from tools import profiles
+from tools.planning import Rates, shard_sizes
 
 FOLDER = ROOT / "profiles"
 
@@ -159,6 +162,30 @@ def test_one_label_a_clip(params: Path) -> None:
         profiles.apply(chosen, FOLDER, params)
         found = load(params)
         assert (found.data.task, found.attack.loss) == ("single_label", "cross_entropy")
+
+
+def test_recipes_of_both_sets_are_whole(params: Path) -> None:
+    """Every run of either set says its own pace; what the one switches on the other has off."""
+    profiles.apply("audioset paper", FOLDER, params)
+    found = load(params)
+    assert found.batches.epoch_steps == 2500 // found.batches.accumulation
+    assert {row.batch_size for row in (*found.train.values(), *found.retrain.values())} == {100}
+    bands = found.augment.band_mask * found.shard.mel.bands, found.augment.time_mask * 400
+    assert bands == pytest.approx((12, 60))
+    profiles.apply("kinetics_sounds paper paper_kinetics", FOLDER, params)
+    found = load(params)
+    assert (found.data.task, found.shard.video.size) == ("single_label", 112)
+    assert found.batches == OFF
+    assert {row.batch_size for row in (*found.train.values(), *found.retrain.values())} == {64}
+
+
+def test_shards_of_the_paper_have_the_size_that_disks_like(params: Path) -> None:
+    """128 to 512 MB each, with what JPEG leaves of real pictures, in row groups that are full."""
+    profiles.apply("audioset paper", FOLDER, params)
+    found = load(params)
+    for _, size in shard_sizes(found, 527, Rates()):
+        assert 128e6 < size < 512e6
+    assert found.data.shard_clips % ROW_GROUP_CLIPS == 0
 
 
 def test_the_sizes_are_those_of_the_paper(params: Path) -> None:

@@ -22,10 +22,7 @@ from mmlib.training.history import (
     Costs,
     History,
 )
-from mmlib.training.loop import (
-    TrainSettings,
-    fit,
-)
+from mmlib.training.loop import fit
 from mmlib.training.objectives import (
     BlendedObjective,
     Objective,
@@ -34,6 +31,7 @@ from mmlib.training.objectives import (
     task_loss,
 )
 from mmlib.training.optimiser import learning_rate
+from mmlib.training.settings import TrainSettings
 from tests.memory_clips import MemoryClips
 from tests.models.examples import small
 
@@ -41,7 +39,7 @@ AUGMENT = Augment(audio_shift=0.1, video_shift=0.1, flip=True, band_mask=0.1, ti
 HEADS = {"A": 0.3, "V": 0.3, "AV": 0.4}
 
 
-def optimiser(**changes: float) -> Optimiser:
+def optimiser(**changes: Any) -> Optimiser:
     values = {"weight_decay": 1e-4, "warmup_share": 0.1, "clip_norm": 5.0, "ema_decay": 0.9}
     return Optimiser(**{**values, **changes})
 
@@ -75,6 +73,7 @@ def train(
     val: MemoryClips | None = None,
     seed: int = 1,
     kill: tuple[int, int] | None = None,
+    batch_size: int = 16,
 ) -> tuple[Model, History]:
     """Train a small model on 48 clips, three steps an epoch, with checkpoints under `folder`."""
     objective = objective or plain(task)
@@ -87,7 +86,7 @@ def train(
         settings=TrainSettings(
             **{"epochs": epochs, "batch_size": 16, **settings, **(changes or {})}
         ),
-        batches=killed_at(clips.shuffled(16, model.modalities), kill),
+        batches=killed_at(clips.shuffled(batch_size, model.modalities), kill),
         steps_per_epoch=3,
         train=clips,
         val=MemoryClips(24, task=task, seed=1) if val is None else val,
@@ -269,6 +268,60 @@ def test_learning_rate_warms_up_and_decays_to_nothing() -> None:
     assert all(b < a for a, b in itertools.pairwise(rates[10:]))
 
 
+def test_a_warm_up_in_steps_and_a_line_down() -> None:
+    form: Any = {"warmup_steps": 20, "schedule": "linear"}
+    rates = [learning_rate(2.0, step, 100, 0.9, **form) for step in range(100)]
+    assert rates[:20] == pytest.approx([0.1 * k for k in range(1, 21)])
+    assert rates[20:] == pytest.approx([2.0 * (100 - step) / 80 for step in range(20, 100)])
+    assert learning_rate(2.0, 0, 100, 0.9, warmup_steps=0) == 2.0
+
+
+def test_a_warm_up_that_never_ends_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"test: optimiser\.warmup_steps is 6, but the run has 6"):
+        train(tmp_path, changes={"optimiser": optimiser(warmup_steps=6)})
+
+
+def test_the_gradients_of_several_batches_make_one_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mean over the batches, and as many draws as batches; what fills no step is left out."""
+    means: list[float] = []
+    steps: list[float] = []
+    step = torch.optim.AdamW.step
+
+    def objective(model: Model, batch: LabelledBatch, generator: torch.Generator) -> Tensor:
+        means.append(float(torch.rand(1, generator=generator)))
+        loss: Tensor = means[-1] * model.head.bias.sum() + 0 * model(batch.inputs).sum()
+        return loss
+
+    def watched(self: torch.optim.AdamW, *arguments: Any) -> Any:
+        gradients = [p.grad for g in self.param_groups for p in g["params"] if p.grad is not None]
+        steps.append(max(float(gradient.max()) for gradient in gradients))
+        return step(self, *arguments)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", watched)
+    settings = {"accumulation": 2, "batch_size": 4, "optimiser": optimiser(clip_norm=1e9)}
+    _, history = train(tmp_path, objective=objective, changes=settings, batch_size=4)
+    assert len(means) == 2 * 2 * 3
+    assert len(set(means)) == len(means), "each batch draws its own"
+    assert steps == pytest.approx(
+        [(a + b) / 2 for a, b in zip(means[::2], means[1::2], strict=True)]
+    )
+    assert history.costs.optimiser_steps == 2 * 3
+    assert history.costs.clips_seen == 12 * 4
+
+
+def test_a_killed_run_of_several_batches_a_step_ends_in_the_same_bits(tmp_path: Path) -> None:
+    changes = {"accumulation": 2}
+    whole, expected = train(tmp_path / "whole", changes=changes, batch_size=8)
+    with pytest.raises(Killed):
+        train(tmp_path / "killed", changes=changes, batch_size=8, kill=(1, 3))
+    resumed, history = train(tmp_path / "killed", changes=changes, batch_size=8)
+    assert same_weights(resumed, whole)
+    assert history.csv() == expected.csv()
+    assert timeless(history.costs) == timeless(expected.costs)
+
+
 def test_the_average_follows_its_recursion() -> None:
     model = small("mid")
     average = WeightAverage(model, 0.5)
@@ -324,6 +377,10 @@ def test_heads_begin_at_the_best_constant_guess(task: str) -> None:
     labels[np.arange(400), rng.choice(4, 400, p=[0.5, 0.3, 0.15, 0.05])] = 1
     guess = prior_logits(task, labels)
     assert torch.isfinite(guess).all(), "the last class has no clip"
+    drawn = np.linspace(0, 2, 400) / 400
+    repeated = np.repeat(labels, np.arange(400), axis=0)
+    weighed, expected = prior_logits(task, labels, drawn), prior_logits(task, repeated)
+    torch.testing.assert_close(weighed[:4], expected[:4], rtol=0, atol=0.05)
     leaf = guess.clone().requires_grad_()
     loss = task_loss(task, leaf.expand(400, 5), torch.from_numpy(labels).float())
     (gradient,) = torch.autograd.grad(loss, leaf)

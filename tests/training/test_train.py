@@ -182,6 +182,40 @@ def test_online_weights_change_and_are_logged(project: Path) -> None:
     assert sum(map(float, shares[2])) == pytest.approx(1.0)
 
 
+def test_a_recipe_in_steps_resumes_to_the_same_bytes(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Balanced, mixed, several batches a step, an epoch that is no pass; for blended heads too."""
+    recipe = {"sampling": "balanced", "accumulation": 2, "epoch_steps": 2, "mixup_share": 0.5}
+    steps = {"warmup_steps": 3, "schedule": "linear"}
+
+    def change(values: Any) -> None:
+        values["batches"] |= recipe
+        values["optimiser"] |= steps
+        values["train"]["online"]["batch_size"] = 8
+
+    train.main(["online"])
+    before = outputs(project, "online")
+    change_params(change)
+    train.main(["online"])
+    whole = outputs(project, "online")
+    assert whole[0]["optimiser_steps"] == 3 * 2
+    assert whole[0]["clips_seen"] == 3 * 2 * 2 * 8
+    assert read_json(project / "data/models/online.json")["params"] not in str(before[2])
+    write = Scratch.write
+
+    def killed(self: Scratch, name: str, writer: Any) -> None:
+        write(self, name, writer)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Scratch, "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train.main(["online"])
+    train.main(["online"])
+    assert outputs(project, "online") == whole
+
+
 @pytest.mark.slow
 def test_kill_minus_nine_then_again_writes_the_same_bytes(project: Path) -> None:
     # Without the check of the whole file, whose other rows are wrong on purpose here.

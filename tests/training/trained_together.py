@@ -5,11 +5,11 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,14 +20,18 @@ from mmlib.models import ranks
 from mmlib.models.base import Model
 from mmlib.models.build import build
 from mmlib.params.retraining import Guard
-from mmlib.params.training import Augment, Optimiser
+from mmlib.params.training import Augment, Batches, Optimiser
 from mmlib.retraining.adversarial import AdversarialObjective
 from mmlib.retraining.guide import Guide
 from mmlib.retraining.mixup import MixupBatches
 from mmlib.runtime.scratch import Scratch
+from mmlib.shards.read.loader import ShardSet
+from mmlib.training.drawing import PlainBatches
 from mmlib.training.history import History
-from mmlib.training.loop import TrainSettings, fit
+from mmlib.training.loop import fit
+from mmlib.training.mixing import Drawn
 from mmlib.training.objectives import BlendedObjective, Objective, plain
+from mmlib.training.settings import TrainSettings
 from tests.memory_clips import MemoryClips
 from tests.models.examples import SMALL_CNN14, describe, manifest, small
 from tests.training.together import together
@@ -65,6 +69,12 @@ class SomeClips(MemoryClips):
             batch.inputs[f"{name}_present"] = held
         return batch
 
+    def read(
+        self, batches: Iterable[Any], modalities: tuple[str, ...], *, pinned: bool
+    ) -> Iterator[LabelledBatch]:
+        """As `ShardSet.read`."""
+        return (self.gather(places, modalities) for places in batches)
+
 
 def shuffled(clips: SomeClips, model: Model) -> Callable[[int], Iterator[LabelledBatch]]:
     """As `ShardSet.batches`: this process's rows of each batch."""
@@ -96,6 +106,16 @@ def mixed(clips: SomeClips, model: Model) -> MixupBatches:
     )
 
 
+def drawn(clips: SomeClips, model: Model) -> PlainBatches:
+    """As the recipe draws them."""
+    split = cast(ShardSet, clips)
+    return PlainBatches(split, model.modalities, BATCH, RECIPE, 3, ranks.place())
+
+
+Source = Callable[[int], Iterator[Drawn]]
+SOURCES: dict[str, Callable[[SomeClips, Model], Source]] = {"mixup": mixed, "recipe": drawn}
+
+
 def attacked(objective: Objective, attack: Any) -> AdversarialObjective:
     threat = build_threat(
         {"audio": 0.02, "video": 0.02}, "linf", {"audio": (36, 32), "video": (3, 4, 16, 16)}
@@ -109,6 +129,8 @@ def cnn14() -> Model:
     return build(describe(SMALL_CNN14), 5, manifest())
 
 
+RECIPE = Batches(sampling="balanced", accumulation=STEPS, epoch_steps=1, mixup_share=0.5)
+"""Of the way "recipe": all batches of an epoch make one step."""
 SINGLE = " in float32"
 EPOCHS = {"missing": 2, "fgsm_rs": 2, "blended": 3}
 """More than one where the next epoch depends on the history; online weights follow from two."""
@@ -117,6 +139,7 @@ WAYS: dict[str, Way] = {
     "plain": (small, lambda: plain("multi_label"), 1),
     "cnn14": (cnn14, lambda: plain("multi_label"), 2),
     "missing": (small, lambda: plain("multi_label"), 9),
+    "recipe": (small, lambda: plain("multi_label"), 3),
     "early": (lambda: small("early"), lambda: plain("multi_label"), 3),
     "blended": (
         lambda: small("gated", heads=True),
@@ -137,6 +160,7 @@ def train(way: str, folder: Path, *, stop: int | None = None) -> tuple[Model, Hi
         model.double()  # what is normalised by numbers in float64 is in float64
     epochs = EPOCHS.get(way.removesuffix(SINGLE), 1)
     clips, val = SomeClips(30, every=every), SomeClips(22, 1)
+    accumulation = RECIPE.accumulation if way == "recipe" else 1
 
     def on_epoch(history: History) -> dict[str, float]:
         if len(history.rows) == stop:
@@ -146,9 +170,9 @@ def train(way: str, folder: Path, *, stop: int | None = None) -> tuple[Model, Hi
 
     history = fit(
         model,
-        settings=TrainSettings(epochs, BATCH, 1e-3, OPTIMISER, AUGMENT),
-        batches=mixed(clips, model) if way == "mixup" else shuffled(clips, model),
-        steps_per_epoch=STEPS,
+        settings=TrainSettings(epochs, BATCH, 1e-3, OPTIMISER, AUGMENT, accumulation),
+        batches=SOURCES.get(way, shuffled)(clips, model),
+        steps_per_epoch=STEPS // accumulation,
         train=clips,
         val=val,
         objective=objective,

@@ -46,7 +46,7 @@ class AttackedRun:
     ) -> "AttackedRun":
         """Load the checkpoint `model` (without suffix); UserError as `domain.load_model`."""
         net = domain.load_model(model, device, shards, settings.domain)
-        return cls(net, ShardSet(shards, split), shards, settings, device)
+        return cls(net, ShardSet(shards, split, pixels=True), shards, settings, device)
 
     def beside(self, model: Path) -> "AttackedRun":
         """Another run on the same clips."""

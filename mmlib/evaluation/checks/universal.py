@@ -32,7 +32,7 @@ def check_universal(probed: Probe, run: AttackedRun, rows: Indices, wanted: int)
             kept = _every_second(run.clips, rows)
             probed, rows, pool = probed.part(kept), rows[kept], np.delete(rows, kept)
     else:
-        source = replace(run, clips=ShardSet(run.shards, _FIT_SPLIT))
+        source = replace(run, clips=ShardSet(run.shards, _FIT_SPLIT, pixels=True))
         pool = np.arange(len(source.clips))
     if not len(pool):
         message = f"not measured: no other recording in {source.clips.split} to fit it on"

@@ -40,7 +40,7 @@ def run_row(name: str, settings: StudySettings, data: Path, out: Path) -> None:
     mark = fingerprint(
         settings.seed,
         settings.model,
-        *settings.learning,
+        *settings.learning.marks,
         row,
         settings.start,
         member.headline(settings.attack),

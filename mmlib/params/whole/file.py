@@ -25,7 +25,7 @@ from mmlib.params.shard import Shard
 from mmlib.params.stress import Stress
 from mmlib.params.study import Study
 from mmlib.params.survival import Survival
-from mmlib.params.training import Augment, Blend, ModelRow, ModelSizes, Optimiser, TrainRun
+from mmlib.params.training import Augment, Batches, Blend, ModelRow, ModelSizes, Optimiser, TrainRun
 from mmlib.params.transfer import Transfer
 from mmlib.params.whole import guides, named, names, rows, sections, starts
 from mmlib.runtime.errors import UserError
@@ -43,6 +43,7 @@ class Params(Section):
     model: ModelSizes
     optimiser: Optimiser
     augment: Augment
+    batches: Batches
     train: dict[str, TrainRun]
     models: dict[str, ModelRow]
     blend: Blend

@@ -7,6 +7,7 @@ of binaries, which readers decode.
 """
 
 from collections.abc import Iterable
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -17,9 +18,11 @@ from pydantic import BaseModel, ConfigDict
 
 from mmlib.runtime import parquet
 from mmlib.runtime.arrays import Array, Bools, Bytes, Floats16, Ints16
+from mmlib.runtime.errors import UserError
 from mmlib.runtime.parquet import METADATA_KEY, binary_column, numbers_of
 from mmlib.runtime.storage import reading
 from mmlib.shards.read import jpeg
+from mmlib.shards.read.manifest import MANIFEST_NAME
 
 ROW_GROUP_CLIPS = 16
 PAYLOADS = {"audio": "log_mel", "video": "frames"}
@@ -186,7 +189,11 @@ class ShardReader:
         names the clip where one cannot be.
         """
         if column == PAYLOADS["video"] and self.layout.jpeg_quality is not None:
-            return self._decoded(group, column)
+            pictures = self.pictures(group)
+            frames = np.zeros((len(pictures), *self.layout.frames.shape), np.uint8)
+            jpeg.decode_into(frames, pictures)
+            frames.flags.writeable = False
+            return frames
         table = self._file.read([column], [group])
         if column == WAVEFORM:
             silence = bytes(2 * self.layout.clip_samples)
@@ -195,10 +202,30 @@ class ShardReader:
         payload: Payload = getattr(self.layout, column)
         return numbers_of(table[column], payload.dtype).reshape(len(table), *payload.shape)
 
-    def _decoded(self, group: int, column: str) -> Bytes:
-        table = self._file.read(["clip_id", column], [group])
-        names, pictures = (table[name].to_pylist() for name in ("clip_id", column))
-        with reading(self.path, _KIND):
-            frames = jpeg.decode(pictures, names, self.layout.frames.shape)
-        frames.flags.writeable = False
-        return frames
+    def pictures(self, group: int) -> list[jpeg.Pictures]:
+        """The frames of a row group as they are stored, JPEG, for `jpeg.decode_into`."""
+        table = self._file.read(["clip_id", PAYLOADS["video"]], [group])
+        names, pictures = (column.to_pylist() for column in table.columns)
+        fault = partial(reading, self.path, _KIND)
+        return [jpeg.Pictures(*one, fault) for one in zip(names, pictures, strict=True)]
+
+
+def check_layout(reader: ShardReader, split: str, manifest: dict[str, Any]) -> None:
+    """UserError unless a shard of the split holds what the manifest says."""
+    audio, video, layout = manifest["audio"], manifest["video"], reader.layout
+    expected = (
+        (split, tuple(manifest["classes"]), manifest["task"]),
+        (audio["frames"], audio["bands"]),
+        (video["frames"], video["height"], video["width"], 3),
+        video.get("jpeg_quality"),
+    )
+    found = (
+        (layout.split, layout.classes, layout.task),
+        layout.log_mel.shape,
+        layout.frames.shape,
+        layout.jpeg_quality,
+    )
+    if found != expected:
+        raise UserError(
+            f"{reader.path}: of another run than {MANIFEST_NAME}; run `dvc repro -f shard`"
+        )

@@ -6,8 +6,11 @@ for a third more bytes, more than a higher quality buys.
 """
 
 import io
-from collections.abc import Sequence
+import struct
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +19,11 @@ from PIL import Image
 from mmlib.runtime.arrays import Bytes
 
 _FULL_COLOUR = 0
+# Of the segments of a JPEG file: the one that says what follows is JFIF, tables, comments, and the
+# header of a baseline picture, which has its own length, bits a sample, height, width and colours.
+_FRAME = 0xC0
+_HEADERS = frozenset({0xE0, 0xDB, 0xC4, 0xFE, _FRAME})
+_FRAME_HEADER = struct.Struct(">HBHHB")
 
 
 def encode(frames: Bytes, quality: int) -> list[bytes]:
@@ -29,42 +37,98 @@ def _encoded(frame: Bytes, quality: int) -> bytes:
     return stream.getvalue()
 
 
+class Pictures(NamedTuple):
+    """The frames of one clip as JPEG, None where it has none, and what faults are said by."""
+
+    name: str
+    pictures: Sequence[bytes] | None
+    reading: Callable[[], AbstractContextManager[None]] = nullcontext
+
+
 def decode(
     clips: Sequence[Sequence[bytes] | None], names: Sequence[str], shape: tuple[int, ...]
 ) -> Bytes:
-    """The pictures of N clips as (N, T, H, W, 3) uint8, `shape` = (T, H, W, 3); zeros for None.
+    """The pictures of N clips, (N, T, H, W, 3) uint8, `shape` = (T, H, W, 3), as `decode_into`."""
+    decoded = np.empty((len(clips), *shape), np.uint8)
+    decode_into(decoded, [Pictures(*one) for one in zip(names, clips, strict=True)])
+    return decoded
+
+
+def decode_into(frames: Bytes, clips: Sequence[Pictures]) -> None:
+    """Overwrite `frames` (N, T, H, W, 3) by the pictures of N clips, by zeros where there are none.
 
     As many threads as torch uses; the pixels depend on none. ValueError, with the clip's name and
     the frame's place, where one is no JPEG of that size, or a clip has more or fewer.
     """
-    decoded = np.zeros((len(clips), *shape), np.uint8)
-    places = [place for place, pictures in enumerate(clips) if pictures is not None]
 
     def fill(place: int) -> None:
-        _fill(decoded[place], clips[place] or (), names[place])
+        name, pictures, reading = clips[place]
+        if pictures is None:
+            frames[place] = 0
+            return
+        with reading():
+            _fill(frames[place], pictures, name)
 
-    threads = min(torch.get_num_threads(), len(places))
+    threads = min(torch.get_num_threads(), len(clips))
     if threads > 1:
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(fill, places))
+            list(pool.map(fill, range(len(clips))))
     else:
-        for place in places:
+        for place in range(len(clips)):
             fill(place)
-    return decoded
 
 
 def _fill(frames: Bytes, pictures: Sequence[bytes], name: str) -> None:
     if len(pictures) != len(frames):
         raise ValueError(f"clip {name}, frames: {len(pictures)} instead of {len(frames)}")
-    height, width = frames.shape[1:3]
+    canvas = Image.new("RGB", frames.shape[2:0:-1])
     for number, (frame, picture) in enumerate(zip(frames, pictures, strict=True)):
-        try:
-            with Image.open(io.BytesIO(picture), formats=("JPEG",)) as image:
-                # Before its pixels are decoded: a header may promise gigabytes.
-                if (image.size, image.mode) != ((width, height), "RGB"):
-                    found = f"{image.width} x {image.height} {image.mode}"
-                    raise ValueError(f"{found} instead of {width} x {height} RGB")
-                frame[...] = np.asarray(image)
-        except Exception as error:  # whatever a decoder may raise on bytes that are no picture
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ValueError(f"clip {name}, frame {number}: no such JPEG: {reason}") from None
+        if not _decoded_plainly(frame, picture, canvas):
+            try:
+                _decode(frame, picture)
+            except Exception as error:  # whatever a decoder may raise on bytes that are no picture
+                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+                raise ValueError(f"clip {name}, frame {number}: no such JPEG: {reason}") from None
+
+
+def _decode(frame: Bytes, picture: bytes) -> None:
+    """Whatever Pillow knows of JPEG, and what is wrong with what is none."""
+    height, width = frame.shape[:2]
+    with Image.open(io.BytesIO(picture), formats=("JPEG",)) as image:
+        # Before its pixels are decoded: a header may promise gigabytes.
+        if (image.size, image.mode) != ((width, height), "RGB"):
+            found = f"{image.width} x {image.height} {image.mode}"
+            raise ValueError(f"{found} instead of {width} x {height} RGB")
+        frame[...] = np.asarray(image)
+
+
+def _decoded_plainly(frame: Bytes, picture: bytes, canvas: Image.Image) -> bool:
+    """Decode a picture as `encode` makes them, a quarter faster; False where it is of another kind.
+
+    `Image.open` takes 17 us before it decodes; RGBX is how Pillow lays colours out in memory. What
+    `canvas`, of the frame's size, held before is lost.
+    """
+    if _plain_size(picture) != frame.shape[:2]:
+        return False
+    try:
+        canvas.frombytes(picture, "jpeg", "RGBX", "")
+    except ValueError:
+        return False
+    frame[...] = np.frombuffer(canvas.tobytes("raw", "RGB"), np.uint8).reshape(frame.shape)
+    return True
+
+
+def _plain_size(picture: bytes) -> tuple[int, int] | None:
+    """Height and width of a baseline JFIF picture in three colours; None for any other bytes."""
+    if picture[:2] != b"\xff\xd8" or picture[-2:] != b"\xff\xd9":
+        return None
+    place = 2
+    while place + 10 < len(picture):
+        mark, kind = picture[place], picture[place + 1]
+        if mark != 0xFF or kind not in _HEADERS:
+            return None
+        if kind == _FRAME:
+            _, _, height, width, colours = _FRAME_HEADER.unpack_from(picture, place + 2)
+            return (height, width) if colours == 3 else None
+        place += 2 + int.from_bytes(picture[place + 2 : place + 4])
+    return None

@@ -1,23 +1,24 @@
 """Batches from training shards: random access, and seeded epochs that depend on nothing else."""
 
 import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mmlib.batch import ALONE, LabelledBatch, Place, Rows
-from mmlib.runtime.arrays import Array, Indices
+from mmlib.batch import ALONE, LabelledBatch, Place, Rows, pin
+from mmlib.runtime.ahead import ahead
+from mmlib.runtime.arrays import Array, Bytes, Indices
 from mmlib.runtime.errors import UserError
+from mmlib.shards.read import jpeg
 from mmlib.shards.read.format import (
     PAYLOADS,
     WAVEFORM,
     ShardReader,
+    check_layout,
 )
 from mmlib.shards.read.manifest import (
     MANIFEST_NAME,
@@ -31,23 +32,27 @@ __all__ = ["ShardSet", "read_manifest"]
 # Row groups are shuffled, then clips within as many row groups as this: most of a small data set,
 # some hundred clips of a large one.
 _SHUFFLE_BYTES = 256 << 20
+_BATCHES_AHEAD = 2
 
 
 class ShardSet:
     """The clips of one split, in stored order.
 
     `labels` is (N, K) uint8, `present` modality -> (N,) bool, `input_shapes` modality -> shape of
-    one clip in a batch; with `waveform`, `gather` gives sound as `waveforms` does. The arrays stay
-    in memory when the split is smaller than MMLIB_CACHE_GB (default 4); a larger one is read row
-    group by row group. Raises UserError when the split or a shard is missing, damaged, or does not
-    fit the manifest.
+    one clip in a batch; with `waveform`, `gather` gives sound as `waveforms` does, with `pixels`
+    pictures as they are stored, for `batch.to_device` to make floats of. The arrays stay in memory
+    when the split is smaller than MMLIB_CACHE_GB (default 4); a larger one is read row group by row
+    group. Raises UserError when the split or a shard is missing, damaged, or does not fit the
+    manifest.
     """
 
-    def __init__(self, root: Path, split: str, *, waveform: bool = False) -> None:
+    def __init__(
+        self, root: Path, split: str, *, waveform: bool = False, pixels: bool = False
+    ) -> None:
         manifest = read_manifest(root)
         if split not in manifest["clips"]:
             raise UserError(f"{root}: no split {split!r}, only {', '.join(manifest['clips'])}")
-        self.split, self.waveform = split, waveform
+        self.split, self.waveform, self.pixels = split, waveform, pixels
         self._hears = split in manifest.get("waveforms", ["eval"])
         self.classes: list[str] = manifest["classes"]
         self.task: str = manifest["task"]
@@ -56,7 +61,7 @@ class ShardSet:
             raise UserError(f"{root}: the split {split} has no clips; give it some")
         self._readers = [ShardReader(root / name) for name in known["files"]]
         for reader in self._readers:
-            _check_layout(reader, split, manifest)
+            check_layout(reader, split, manifest)
         indices = [reader.index() for reader in self._readers]
         self.clip_ids = [clip_id for index in indices for clip_id in index.clip_ids]
         self.source_ids = [source_id for index in indices for source_id in index.source_ids]
@@ -86,6 +91,8 @@ class ShardSet:
         self._whole: dict[str, Array] = {}
         # Both modalities of a block, and of the next one's first batch.
         self._read = lru_cache(maxsize=2 * (self._block + 4))(self._read_group)
+        # Undecoded, so that each process decodes its own clips alone.
+        self._pictures = lru_cache(maxsize=self._block + 4)(self._read_pictures)
 
     def __len__(self) -> int:
         return len(self.clip_ids)
@@ -93,8 +100,9 @@ class ShardSet:
     def gather(self, indices: Indices, modalities: tuple[str, ...] = MODALITIES) -> LabelledBatch:
         """The clips at the indices, in their order, repeats allowed, as float32 in [0, 1].
 
-        Video is (B, 3, T, H, W) over memory in the order B, T, H, W, 3 (channels_last_3d). The
-        presence mask of a modality is there whenever any clip of the split lacks it.
+        Video is (B, 3, T, H, W) over memory in the order B, T, H, W, 3 (channels_last_3d), uint8
+        where the set gives `pixels`. The presence mask of a modality is there whenever any clip of
+        the split lacks it.
         """
         inputs: dict[str, Tensor] = {}
         for name in modalities:
@@ -108,7 +116,9 @@ class ShardSet:
         if name == "audio" and self.waveform:
             return self.waveforms(indices)
         rows = torch.from_numpy(self._rows(PAYLOADS[name], indices))
-        return (rows / 255.0).permute(0, 4, 1, 2, 3) if name == "video" else rows.float()
+        if name == "audio":
+            return rows.float()
+        return (rows if self.pixels else rows / 255.0).permute(0, 4, 1, 2, 3)
 
     def waveforms(self, indices: Indices) -> Tensor:
         """The clips' sound, (B, N) float32 in [-1, 1); zeros where absent.
@@ -133,23 +143,34 @@ class ShardSet:
     ) -> Iterator[LabelledBatch]:
         """Yield every clip once; the last batch may be smaller.
 
-        In stored order without a seed; else in an order that follows from (seed, epoch) alone. Of
-        several processes each reads its own rows of every batch, no others.
+        In stored order without a seed; else as `shuffled`. Of several processes each reads its own
+        rows of every batch, no others.
         """
-        order = np.arange(len(self)) if seed is None else self._shuffled(seed, epoch)
-        whole = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-        chunks = [chunk[Rows.of(len(chunk), place).slice] for chunk in whole]
-        if self._resident:
-            yield from (self.gather(chunk, modalities) for chunk in chunks)
-        elif chunks:
-            with ThreadPoolExecutor(1) as reading:
-                coming = reading.submit(self.gather, chunks[0], modalities)
-                for chunk in chunks[1:]:
-                    batch, coming = coming.result(), reading.submit(self.gather, chunk, modalities)
-                    yield batch
-                yield coming.result()
+        order = np.arange(len(self)) if seed is None else self.shuffled(seed, epoch)
+        whole = (order[start : start + batch_size] for start in range(0, len(order), batch_size))
+        return self.read((chunk[Rows.of(len(chunk), place).slice] for chunk in whole), modalities)
 
-    def _shuffled(self, seed: int, epoch: int) -> Indices:
+    def read(
+        self,
+        batches: Iterable[Indices],
+        modalities: tuple[str, ...] = MODALITIES,
+        *,
+        pinned: bool = False,
+    ) -> Iterator[LabelledBatch]:
+        """Yield the clips of one batch after another, given their places, as `gather` does.
+
+        The next batches are read and decoded while one is in use. `pinned`: in page-locked memory,
+        from which a GPU copies without anyone waiting.
+        """
+
+        def gathered(indices: Indices) -> LabelledBatch:
+            batch = self.gather(indices, modalities)
+            return pin(batch) if pinned else batch
+
+        return ahead(gathered, batches, 0 if self._resident and not pinned else _BATCHES_AHEAD)
+
+    def shuffled(self, seed: int, epoch: int) -> Indices:
+        """All places in an order that follows from (seed, epoch) alone, near in it near on disk."""
         rng = np.random.default_rng([seed, epoch])
         groups = rng.permutation(len(self._groups))
         order = [np.empty(0, np.intp)]
@@ -168,8 +189,10 @@ class ShardSet:
         return self._load(column, indices)
 
     def _load(self, column: str, indices: Indices) -> Array:
-        groups = np.searchsorted(self._starts, indices, "right") - 1
         layout = self._readers[0].layout
+        if column == PAYLOADS["video"] and layout.jpeg_quality is not None:
+            return self._decoded(indices, layout.frames.shape)
+        groups = np.searchsorted(self._starts, indices, "right") - 1
         if column == WAVEFORM:
             rows = np.empty((len(indices), layout.clip_samples), np.int16)
         else:
@@ -181,29 +204,28 @@ class ShardSet:
             rows[places] = read(int(group), column)[indices[places] - self._starts[group]]
         return rows
 
+    def _decoded(self, indices: Indices, shape: tuple[int, ...]) -> Bytes:
+        """Frames that are stored as JPEG: of the clips that are asked for alone, each once."""
+        wanted, place = np.unique(indices, return_inverse=True)
+        alone = len(wanted) == len(indices)
+        chosen = indices if alone else wanted
+        groups = np.searchsorted(self._starts, chosen, "right") - 1
+        held = {group: self._pictures(group) for group in np.unique(groups).tolist()}
+        clips = [
+            held[group][index - self._starts[group]]
+            for group, index in zip(groups.tolist(), chosen.tolist(), strict=True)
+        ]
+        frames = np.empty((len(clips), *shape), np.uint8)
+        jpeg.decode_into(frames, clips)
+        return frames if alone else frames[place]
+
     def _read_group(self, group: int, column: str) -> Array:
         reader, number = self._groups[group]
         return reader.read(number, column)
 
-
-def _check_layout(reader: ShardReader, split: str, manifest: dict[str, Any]) -> None:
-    audio, video, layout = manifest["audio"], manifest["video"], reader.layout
-    expected = (
-        (split, tuple(manifest["classes"]), manifest["task"]),
-        (audio["frames"], audio["bands"]),
-        (video["frames"], video["height"], video["width"], 3),
-        video.get("jpeg_quality"),
-    )
-    found = (
-        (layout.split, layout.classes, layout.task),
-        layout.log_mel.shape,
-        layout.frames.shape,
-        layout.jpeg_quality,
-    )
-    if found != expected:
-        raise UserError(
-            f"{reader.path}: of another run than {MANIFEST_NAME}; run `dvc repro -f shard`"
-        )
+    def _read_pictures(self, group: int) -> list[jpeg.Pictures]:
+        reader, number = self._groups[group]
+        return reader.pictures(number)
 
 
 def _cache_bytes() -> float:
