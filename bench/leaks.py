@@ -79,7 +79,8 @@ def write(folder: Path, earlier: int, later: int, distinct: int) -> None:
     for begin in range(0, later, _FILE_CLIPS):
         rows = [_part(world.later, slice(begin, begin + _FILE_CLIPS))]
         _write(folder / f"eval-{begin // _FILE_CLIPS:05d}.parquet", rows)
-    np.savez(folder / "near.npz", **{name: np.array(pairs) for name, pairs in near.items()})
+    for name, pairs in near.items():
+        np.save(folder / f"near-{name}.npy", np.array(pairs))
 
 
 def _near(
@@ -88,11 +89,11 @@ def _near(
     there = (made.heard, later.heard) if name == "sound" else (made.seen, later.seen)
     places = np.flatnonzero((of >= 0) & there[0] & there[1][of])
     if name == "sound":
-        one, two = sounds(made.sound[places]), sounds(later.sound[of[places]])
-        found = alone(one, two, DISTANCES[name])
+        heard = sounds(made.sound[places]), sounds(later.sound[of[places]])
+        found = alone(*heard, DISTANCES[name])
     else:
-        one, two = pictures(made.picture[places]), pictures(later.picture[of[places]])
-        found = alone(one, two, DISTANCES[name])
+        seen = pictures(made.picture[places]), pictures(later.picture[of[places]])
+        found = alone(*seen, DISTANCES[name])
     return [(int(start + p), int(earlier + of[p])) for p in places[found]]
 
 
@@ -125,9 +126,10 @@ def search(folder: Path) -> list[tuple[int, ...]]:
         scratch=Scratch("leaks", "bench", folder / "scratch"),
     )  # fmt: skip
     total = sum(counts)
-    found, rows = np.unique(leaks.earlier * total + leaks.later), []
+    found = np.unique(leaks.earlier * total + leaks.later)
+    rows: list[tuple[int, ...]] = []
     for name in DISTANCES:
-        near = np.load(folder / "near.npz")[name].reshape(-1, 2)
+        near = np.load(folder / f"near-{name}.npy").reshape(-1, 2)
         kind = KINDS.index(f"near_duplicate_{name}")
         hits = np.isin(near[:, 0] * total + near[:, 1], found)
         rows.append((kind, int((leaks.kinds == kind).sum()), int(hits.sum()), len(near)))
@@ -158,7 +160,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         folder.mkdir(exist_ok=True)
-        if not (folder / "near.npz").exists():
+        if not (folder / "near-sound.npy").exists():
             write(folder, options.earlier, options.later, options.distinct or options.earlier)
         command = [sys.executable, "-m", "bench.leaks", "--search", str(folder)]
         start = time.monotonic()

@@ -10,7 +10,8 @@ from mmlib.runtime import parquet
 from mmlib.runtime.arrays import Records
 from mmlib.runtime.scratch import Scratch
 from mmlib.shards.make.leaks import search, sieve
-from mmlib.shards.make.leaks.audit import MOST_PARTNERS, Audited, audit
+from mmlib.shards.make.leaks.audit import Audited, audit
+from mmlib.shards.make.leaks.near import MOST_PARTNERS
 from mmlib.shards.make.leaks.search import Pairs, near_pairs, pictures, sounds
 from mmlib.shards.rows.ledger import PICTURE, SOUND
 
@@ -110,8 +111,10 @@ def test_every_pair_that_is_near_is_found_and_no_other(kind: str, rounded: bool,
         patch.setattr(sieve, "_COLUMNS", int(rng.integers(1, 13)))
         patch.setattr(sieve, "_PAIRS", int(rng.integers(1, 40)))
         patch.setattr(search, "_ROWS", int(rng.integers(1, 16)))
-        taken = sounds if kind == "sound" else pictures
-        found = as_dict(near_pairs(taken(one), taken(two), distance))
+        if kind == "sound":
+            found = as_dict(near_pairs(sounds(one), sounds(two), distance))
+        else:
+            found = as_dict(near_pairs(pictures(one), pictures(two), distance))
     expected = brute(kind, one, two, distance)
     assert found.keys() == expected.keys()
     assert found == pytest.approx(expected, abs=1e-5)

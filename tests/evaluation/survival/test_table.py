@@ -30,7 +30,7 @@ def logits(level: float, seed: int = 0) -> Floats32:
     return (LABELS + level * noise).astype(np.float32)
 
 
-def scored(changes: dict[str, Floats32] | None = None) -> tuple[Scored, dict[str, Floats32]]:
+def scored(changes: dict[str, Floats32] | None = None) -> tuple[Scored, dict[str, float]]:
     found = {arm.key(place): logits(level) for (arm, place), level in NOISE.items()}
     found |= changes or {}
     conditions = [("h264_aac", "H264 CRF 45, AAC 20 kbit/s")]

@@ -145,6 +145,10 @@ class Pairs(NamedTuple):
     second: Indices
     distances: Floats32
 
+    def rows(self, places: Indices) -> "Pairs":
+        """The pairs at these places, in their order."""
+        return Pairs(self.first[places], self.second[places], self.distances[places])
+
 
 def sounds(stored: Records) -> Sounds:
     """Stored hashes, (N,) of dtype SOUND, for comparison."""
@@ -183,9 +187,8 @@ def nearest(pairs: Pairs, most: int | None) -> Pairs:
         starts = np.flatnonzero(np.diff(firsts, prepend=-1))
         rank = np.arange(len(firsts))
         rank -= np.repeat(starts, np.diff(np.append(starts, len(firsts))))
-        pairs = Pairs(*(part[order[rank < most]] for part in pairs))
-    order = np.lexsort((pairs.second, pairs.first))
-    return Pairs(*(part[order] for part in pairs))
+        pairs = pairs.rows(order[rank < most])
+    return pairs.rows(np.lexsort((pairs.second, pairs.first)))
 
 
 def joined(parts: Sequence[Pairs]) -> Pairs:

@@ -25,7 +25,7 @@ Places = tuple[Indices, Indices]
 @cache
 def has_bfloat16() -> bool:
     """Whether this processor multiplies matrices of bfloat16 itself."""
-    able = getattr(torch.cpu, "get_capabilities", dict)()
+    able: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
