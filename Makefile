@@ -44,8 +44,8 @@ evaluate: setup ## how robust is my model: make evaluate MODEL=file.py:function 
 		$(if $($(option)),--$(call lower,$(option)) "$($(option))"))
 
 test: setup ## run the tests
-	@# One process more than cores: some tests wait for DVC or for a server. Those of a group stay together.
-	python -m pytest -n 3 --dist loadgroup
+	@# One process more than cores: some tests wait for DVC or for a server. A file's tests stay together.
+	python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 fuzz: setup ## property tests at random, fifty times as many examples as in make test
 	python -m pytest -n 2 --ignore tests/pipeline -m hypothesis --hypothesis-profile fuzz

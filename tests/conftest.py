@@ -20,7 +20,13 @@ settings.load_profile("test")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long, so that no process is left alone with it at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    pipeline = ROOT / "tests" / "pipeline"
+    items.sort(
+        key=lambda item: (
+            item.get_closest_marker("slow") is None,
+            not item.path.is_relative_to(pipeline),
+        )
+    )
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,7 @@ from ruamel.yaml import YAML
 from mmlib.runtime.storage import read_csv
 from tests.pipeline.project import Project
 
-# One process runs them all, for the project that they share.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("own_models")]
+pytestmark = pytest.mark.slow
 
 ADAPTER = "adapters/own_net.py"
 ROW = {

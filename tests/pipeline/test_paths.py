@@ -13,9 +13,6 @@ from tests.conftest import ROOT
 from tests.pipeline.project import Project
 from tests.samples import small_rows, write_folder
 
-# One process runs them all, for the project that they share.
-pytestmark = pytest.mark.xdist_group("paths")
-
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:

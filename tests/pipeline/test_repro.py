@@ -9,8 +9,7 @@ import pytest
 from mmlib.params.whole.file import load
 from tests.pipeline.project import Project
 
-# One process runs them all, for the project that they share.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("repro")]
+pytestmark = pytest.mark.slow
 
 RUNS = ("audio", "video", "mid", "gblend", "mixup", "adversarial")
 UPSTREAM = {"download", "decode", "shard"}

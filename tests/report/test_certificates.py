@@ -53,7 +53,7 @@ def write(root: Path, name: str, run: str, *met: str) -> dict[str, Any]:
 
 
 def test_off_until_the_stage_ran(root: Path) -> None:
-    assert "“make profile NAME=certify” lays some" in sound(render(root))
+    assert "“make profile NAME=certify” changes that" in sound(render(root))
     switch_on(root, "certify", "rows", {"both": ROW})
     html = render(root)
     assert "certificates" not in ids(html)

@@ -61,7 +61,7 @@ def write_goals(root: Path, tags: int, goals: tuple[str, ...] = ("hide", "inject
 
 def test_off_until_the_stages_ran(root: Path) -> None:
     text = sound(render(root))
-    assert "“make profile NAME=goals” switches them on" in text
+    assert "“make profile NAME=goals” changes that" in text
     switch_on(root, "goals", "runs", {"mid": EACH})
     html = render(root)
     assert not {"goals", "transfer"} & set(ids(html))

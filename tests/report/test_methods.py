@@ -59,7 +59,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_off_until_the_stage_ran(root: Path) -> None:
-    assert "“make profile NAME=methods” switches it on" in sound(render(root))
+    assert "“make profile NAME=methods” changes that" in sound(render(root))
     switch_on(root, "methods", "runs", {"mid": {"threats": "all"}})
     html = render(root)
     assert "methods" not in ids(html)

@@ -72,7 +72,7 @@ def section(html: str) -> str:
 
 def test_off_is_said_and_names_the_switch(root: Path) -> None:
     text = sound(render(root))
-    assert "“make profile NAME=music” names runs that hear" in text
+    assert "“make profile NAME=music” changes that" in text
     switch_on(root, "music", "runs", {"mid": {"pieces": "per_clip"}})
     html = render(root)
     assert "music" not in ids(html)

@@ -45,7 +45,7 @@ def write(root: Path) -> None:
 
 
 def test_off_until_the_stage_ran(root: Path) -> None:
-    assert "“make profile NAME=survival” names some runs" in sound(render(root))
+    assert "“make profile NAME=survival” changes that" in sound(render(root))
     switch_on(root, "survival", "runs", {"mid": MET})
     html = render(root)
     assert "survival" not in ids(html)

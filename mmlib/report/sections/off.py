@@ -46,22 +46,11 @@ def _of_project(inputs: Inputs, shown: Collection[str]) -> Iterator[Off]:
         yield Off("Gradient-Blending weights", _blend(inputs))
     if not inputs.params.temperature.guides:
         yield Off("Mixup's guide", _no_row("temperature", "temperature.guides"))
-    if "methods" not in shown and inputs.runs:
-        yield Off("Several attacks on the same clips", _methods(inputs))
-    if "goals" not in shown and inputs.runs:
-        yield Off("Which tags can be hidden or injected", _goals(inputs))
-    if "transfer" not in shown and inputs.runs:
-        yield Off("Perturbations made for another model", _transfer(inputs))
     if "study" not in shown:
         yield Off("Comparison over several seeds", STUDY)
-    if "stress" not in shown and inputs.runs:
-        yield Off("Noise, codecs and timing", _stress(inputs))
-    if "music" not in shown and inputs.runs:
-        yield Off("Music that hides what is heard", _music(inputs))
-    if "certificates" not in shown and inputs.runs:
-        yield Off("What no attack can do", _certificates(inputs))
-    if "survival" not in shown and inputs.runs:
-        yield Off("Attacks that survive encoding", _survival(inputs))
+    for section, asked in _ASKED.items():
+        if section not in shown and inputs.runs:
+            yield Off(asked.title, asked.reason(inputs))
     if "checks" not in shown and inputs.runs:
         yield Off("Checks", _not_there("metrics/checks.json", "check"))
     if "clips" not in shown:
@@ -75,40 +64,64 @@ STUDY = (
 )
 
 
-def _stress(inputs: Inputs) -> str:
-    if inputs.params.stress.runs:
-        return _not_there("metrics/stress/means.csv", "stress")
-    return (
-        "What corruption, re-encoding and bad timing do without an attacker was not measured,"
-        " because stress.runs in params.yaml is empty: “make profile NAME=stress” names all runs."
-    )
+class _Asked(NamedTuple):
+    """What a stage that runs only when asked for would show: where it is asked for, in `key`."""
+
+    title: str
+    sentence: str
+    key: str
+    profile: str
+    file: str
+
+    def reason(self, inputs: Inputs) -> str:
+        """Why it is not there, and how to have it."""
+        stage, _, part = self.key.partition(".")
+        if getattr(getattr(inputs.params, stage), part):
+            return _not_there(self.file, stage)
+        return (
+            f"{self.sentence}, because {self.key} in params.yaml is empty: “make profile"
+            f" NAME={self.profile}” changes that."
+        )
 
 
-def _music(inputs: Inputs) -> str:
-    if inputs.params.music.runs:
-        return _not_there("metrics/music/<run>.csv", "music")
-    return (
-        "Adversarial music was not composed, because music.runs in params.yaml is empty: “make"
-        " profile NAME=music” names runs that hear."
-    )
-
-
-def _certificates(inputs: Inputs) -> str:
-    if inputs.params.certify.rows:
-        return _not_there("metrics/certify/<row>.csv", "certify")
-    return (
-        "Nothing is certified, and all robustness on this page is what attacks have left, because"
-        " certify.rows in params.yaml is empty: “make profile NAME=certify” lays some."
-    )
-
-
-def _survival(inputs: Inputs) -> str:
-    if inputs.params.survival.runs:
-        return _not_there("metrics/survival/<run>.csv", "survival")
-    return (
-        "Whether attacks survive encoding was not measured, because survival.runs in params.yaml is"
-        " empty: “make profile NAME=survival” names some runs."
-    )
+_ASKED: Mapping[str, _Asked] = {
+    "methods": _Asked(
+        "Several attacks on the same clips",
+        "What other attacks add to PGD was not measured",
+        *("methods.runs", "methods", "metrics/methods/<run>.csv"),
+    ),
+    "goals": _Asked(
+        "Which tags can be hidden or injected",
+        "No attack had a goal",
+        *("goals.runs", "goals", "metrics/goals/<run>.csv"),
+    ),
+    "transfer": _Asked(
+        "Perturbations made for another model",
+        "Neither universal perturbations nor those of other runs were tried",
+        *("transfer.rows", "goals", "metrics/transfer/<row>.csv"),
+    ),
+    "stress": _Asked(
+        "Noise, codecs and timing",
+        "What corruption, re-encoding and bad timing do without an attacker was not measured",
+        *("stress.runs", "stress", "metrics/stress/means.csv"),
+    ),
+    "survival": _Asked(
+        "Attacks that survive encoding",
+        "Whether attacks survive encoding was not measured",
+        *("survival.runs", "survival", "metrics/survival/<run>.csv"),
+    ),
+    "music": _Asked(
+        "Music that hides what is heard",
+        "Adversarial music was not composed",
+        *("music.runs", "music", "metrics/music/<run>.csv"),
+    ),
+    "certificates": _Asked(
+        "What no attack can do",
+        "Nothing is certified, and all robustness on this page is what attacks have left",
+        *("certify.rows", "certify", "metrics/certify/<row>.csv"),
+    ),
+}
+"""Id of a section -> what is said where it is not shown."""
 
 
 def _not_there(file: str, stage: str) -> str:
@@ -119,33 +132,6 @@ def _no_row(stage: str, key: str, names: str = "an audio, a video and a fused ru
     return (
         f"Stage {stage} is off, because {key} in params.yaml is empty: a row there names {names}."
     )
-
-
-def _goals(inputs: Inputs) -> str:
-    if not inputs.params.goals.runs:
-        return (
-            "Attacks with a goal are off, because goals.runs in params.yaml is empty: “make profile"
-            " NAME=goals” switches them on."
-        )
-    return _not_there("metrics/goals/<run>.csv", "goals")
-
-
-def _methods(inputs: Inputs) -> str:
-    if not inputs.params.methods.runs:
-        return (
-            "What other attacks add to PGD was not measured, because methods.runs in params.yaml is"
-            " empty: “make profile NAME=methods” switches it on."
-        )
-    return _not_there("metrics/methods/<run>.csv", "methods")
-
-
-def _transfer(inputs: Inputs) -> str:
-    if not inputs.params.transfer.rows:
-        return (
-            "Universal perturbations and transfer between runs are off, because transfer.rows in"
-            " params.yaml is empty: “make profile NAME=goals” switches them on."
-        )
-    return _not_there("metrics/transfer/<row>.csv", "transfer")
 
 
 def _plane(inputs: Inputs) -> str:

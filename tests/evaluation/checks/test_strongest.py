@@ -192,6 +192,7 @@ def test_a_weak_attack_is_found_out() -> None:
     assert {each.status for each in found.values()} == {"fail"}
     assert set(found) == {
         "iterated_beats_single", "doubling_steps", "doubling_restarts", "other_losses",
+        "optimality",
     }  # fmt: skip
     sources = {"audio": ("audio", sound), "video": ("video", sound)}
     transferred = probe.check_transfer(probed(sound, clean), sources)
