@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from mmlib.params.goals import Threats
+from mmlib.params.goals import Threatened
 from mmlib.runtime.settings import Count, Floats, Positive, Section, listed, refuse_twice
 
 SampleCount = Annotated[int, Field(ge=2)]
@@ -17,18 +17,11 @@ class Noise(Section):
     video: Positive
 
 
-class CertifyRow(Section):
+class CertifyRow(Threatened):
     """One smoothed classifier: a run under Gaussian noise on what each threat attacks."""
 
     run: str
-    threats: Threats
     sigma: Noise
-
-    @model_validator(mode="after")
-    def _distinct(self) -> Self:
-        if self.threats != "all":
-            refuse_twice("threats", self.threats)
-        return self
 
 
 class Sampling(Section):

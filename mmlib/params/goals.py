@@ -1,5 +1,6 @@
 """Targeted attacks on the tags of chosen runs: section goals."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
@@ -12,6 +13,27 @@ Threats = (
     | Annotated[tuple[Literal["A", "V", "AV"], ...], BeforeValidator(listed), Field(min_length=1)]
 )
 Tags = Annotated[tuple[str, ...], BeforeValidator(listed)]
+
+
+class Threatened(Section):
+    """A row that names the threats which a run meets."""
+
+    threats: Threats
+
+    @model_validator(mode="after")
+    def _threats_distinct(self) -> Self:
+        if self.threats != "all":
+            refuse_twice("threats", self.threats)
+        return self
+
+
+def refuse_multiples(multiples: Sequence[float]) -> None:
+    """ValueError for multiples of attack.eps without the headline, below 0 or there twice."""
+    if 1.0 not in multiples:
+        raise ValueError("multiples must hold 1.0: that is the headline attack.eps")
+    if min(multiples) <= 0:
+        raise ValueError("multiples must be above 0")
+    refuse_twice("multiples", multiples)
 
 
 class Pair(Section):
@@ -31,10 +53,9 @@ EachOrTags = Annotated[_Each | Annotated[Tags, Tag("named")], Discriminator(_kin
 EachOrPairs = Annotated[_Each | Annotated[tuple[Pair, ...], Tag("named")], Discriminator(_kind)]
 
 
-class GoalsRun(Section):
+class GoalsRun(Threatened):
     """What is tried on one run: tags by name, or each."""
 
-    threats: Threats
     hide: EachOrTags
     inject: EachOrTags
     swap: EachOrPairs
@@ -48,8 +69,6 @@ class GoalsRun(Section):
         for pair in pairs:
             if pair.hide == pair.inject:
                 raise ValueError(f"swap hides and injects the same tag, {pair.hide!r}")
-        if self.threats != "all":
-            refuse_twice("threats", self.threats)
         if not (self.hide or self.inject or self.swap):
             raise ValueError("hide, inject and swap are all empty: name tags, or write each")
         return self
@@ -78,11 +97,7 @@ class GoalsSearch(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if 1.0 not in self.multiples:
-            raise ValueError("multiples must hold 1.0: that is the headline attack.eps")
-        if min(self.multiples) <= 0:
-            raise ValueError("multiples must be above 0")
-        refuse_twice("multiples", self.multiples)
+        refuse_multiples(self.multiples)
         return self
 
 

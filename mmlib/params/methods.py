@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from mmlib.params.goals import Threats
+from mmlib.params.goals import Threatened, refuse_multiples
 from mmlib.runtime.settings import Count, Floats, Positive, Section, listed, refuse_twice
 
 Compared = Literal[
@@ -25,16 +25,8 @@ SPARSE = ("sparse", "sparse_random")
 """Those that may touch a share of the time alone."""
 
 
-class MethodsRun(Section):
+class MethodsRun(Threatened):
     """Under which threats one run is attacked by every method."""
-
-    threats: Threats
-
-    @model_validator(mode="after")
-    def _distinct(self) -> Self:
-        if self.threats != "all":
-            refuse_twice("threats", self.threats)
-        return self
 
 
 class MethodsSearch(Section):
@@ -53,11 +45,8 @@ class MethodsSearch(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if 1.0 not in self.multiples:
-            raise ValueError("multiples must hold 1.0: that is the headline attack.eps")
-        if min(self.multiples) <= 0:
-            raise ValueError("multiples must be above 0")
-        for key in ("multiples", "methods", "weights", "shares"):
+        refuse_multiples(self.multiples)
+        for key in ("methods", "weights", "shares"):
             refuse_twice(key, getattr(self, key))
         if any(name in SPARSE for name in self.methods) and not self.shares:
             raise ValueError("shares is empty: say which shares of the time sparse may touch")

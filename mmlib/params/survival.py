@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from mmlib.params.goals import Threats
+from mmlib.params.goals import Threatened
 from mmlib.params.stress import H264Crf, Kbps, Vp9Crf
 from mmlib.runtime.settings import Count, NotNegative, Section, Share, listed, refuse_twice
 
@@ -21,16 +21,8 @@ RANGES: dict[str, tuple[float, float, str]] = {
 """Levels of what needs no codec: the least, the largest, and their unit."""
 
 
-class SurvivalRun(Section):
+class SurvivalRun(Threatened):
     """The threats that one run meets."""
-
-    threats: Threats
-
-    @model_validator(mode="after")
-    def _distinct(self) -> Self:
-        if self.threats != "all":
-            refuse_twice("threats", self.threats)
-        return self
 
 
 class Pictures(Section):

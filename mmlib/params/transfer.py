@@ -4,11 +4,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from mmlib.params.goals import Threats
+from mmlib.params.goals import Threatened
 from mmlib.runtime.settings import Count, Floats, Section, listed, refuse_twice
 
 
-class TransferRow(Section):
+class TransferRow(Threatened):
     """One matrix: runs against runs, under the same threats and budgets.
 
     `perturbation`: what stage attack finds for each clip of a run, or one for all clips.
@@ -16,7 +16,6 @@ class TransferRow(Section):
 
     perturbation: Literal["per_clip", "universal"]
     runs: Literal["all"] | Annotated[tuple[str, ...], BeforeValidator(listed), Field(min_length=1)]
-    threats: Threats
     multiples: Floats
 
     @property
@@ -28,8 +27,6 @@ class TransferRow(Section):
     def _distinct(self) -> Self:
         refuse_twice("runs", self.named)
         refuse_twice("multiples", self.multiples)
-        if self.threats != "all":
-            refuse_twice("threats", self.threats)
         if min(self.multiples) <= 0:
             raise ValueError("multiples must be above 0")
         return self

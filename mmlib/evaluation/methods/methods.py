@@ -12,17 +12,16 @@ from mmlib.evaluation.attacked.budgets import threats_met
 from mmlib.evaluation.attacked.run import SPLIT
 from mmlib.evaluation.methods.members import Entry, entries
 from mmlib.evaluation.methods.work import Found, Part, attack_part
-from mmlib.metrics.scores.common import shared
+from mmlib.metrics.scores.common import drawn_of_scored
 from mmlib.models import checkpoint, devices
 from mmlib.params.attacks import Attack
 from mmlib.params.methods import MethodsRun, MethodsSearch
 from mmlib.params.score import Score
-from mmlib.runtime.arrays import Bools, Floats32, Indices, Texts
-from mmlib.runtime.errors import UserError
+from mmlib.runtime.arrays import Bools, Floats32, Texts
 from mmlib.runtime.paths import checkpoint_files
 from mmlib.runtime.pieces import results
 from mmlib.runtime.scratch import Scratch, fingerprint
-from mmlib.runtime.seeds import derive, drawn
+from mmlib.runtime.seeds import derive
 from mmlib.shards.read.loader import ShardSet
 
 
@@ -69,7 +68,14 @@ def compare(
     threats = threats_met(wanted.threats, inputs, f"methods.runs.{model.name}")
     clips = ShardSet(shards, SPLIT)
     checkpoint.check_classes(model, description, clips.classes, shards)
-    rows = _chosen(clips, search.clips, seed, Path(score.common_with))
+    rows = drawn_of_scored(
+        np.array(clips.clip_ids, np.str_),
+        clips.labels > 0,
+        Path(score.common_with),
+        search.clips,
+        derive(seed, "methods"),
+        "methods.search.clips",
+    )
     files = [shards / "manifest.json", *sorted(shards.glob(f"{SPLIT}-*.parquet"))]
     held = [*files, *checkpoint_files(model)]
     mark = fingerprint(wanted, search, attack, seed, rows.tolist(), *held)
@@ -100,19 +106,6 @@ def compare(
         tuple(entries(search)),
         tuple(attacked),
     )
-
-
-def _chosen(clips: ShardSet, wanted: int | None, seed: int, common_with: Path) -> Indices:
-    """Places of the attacked clips, ascending: all that are scored, or as many drawn."""
-    ids = np.array(clips.clip_ids, np.str_)
-    rows = np.flatnonzero(shared(ids, clips.labels > 0, common_with))
-    rows = drawn(rows, wanted, derive(seed, "methods"))
-    if not clips.labels[rows].any():
-        raise UserError(
-            f"methods.search.clips={wanted}: none of the clips drawn has a label; take more, or "
-            "all (null)"
-        )
-    return rows
 
 
 def _joined(threat: str, pieces: Sequence[Found]) -> Attacked:

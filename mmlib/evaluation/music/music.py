@@ -11,7 +11,7 @@ from mmlib.evaluation.attacked.run import SPLIT
 from mmlib.evaluation.music.scene import AS_PLAYED, CLEAN, FIGURES, key
 from mmlib.evaluation.music.stand import Plan
 from mmlib.evaluation.music.work import RANDOM, UNIVERSAL, Task, compose_task
-from mmlib.metrics.scores.common import shared
+from mmlib.metrics.scores.common import drawn_of_scored
 from mmlib.models import checkpoint, devices
 from mmlib.params.music import MusicRun, MusicSettings
 from mmlib.runtime.arrays import Array, Bytes, Indices, Texts
@@ -20,7 +20,7 @@ from mmlib.runtime.paths import checkpoint_files
 from mmlib.runtime.phases import Phase
 from mmlib.runtime.pieces import finish
 from mmlib.runtime.scratch import Scratch, fingerprint
-from mmlib.runtime.seeds import derive, drawn
+from mmlib.runtime.seeds import derive
 from mmlib.shards.read.loader import ShardSet
 
 
@@ -66,7 +66,14 @@ def measure(
         raise UserError(f"music.runs names {model.name}, which reads no sound: leave it out")
     clips = ShardSet(shards, SPLIT)
     checkpoint.check_classes(model, description, clips.classes, shards)
-    rows = _chosen(clips, settings.search.clips, seed, common_with)
+    rows = drawn_of_scored(
+        np.array(clips.clip_ids, np.str_),
+        clips.labels > 0,
+        common_with,
+        settings.search.clips,
+        derive(seed, "music", "clips"),
+        "music.search.clips",
+    )
     plan = Plan(model, shards, settings, loss, seed)
     composes = UNIVERSAL in wanted.kinds
     splits = {SPLIT, settings.universal.fit_on} if composes else {SPLIT}
@@ -87,19 +94,6 @@ def measure(
 
 def _phase(tasks: Sequence[Task]) -> Phase[Task]:
     return Phase(tasks, lambda place: tasks[place].finished)
-
-
-def _chosen(clips: ShardSet, wanted: int | None, seed: int, common_with: Path) -> Indices:
-    """Places of the clips that music is played to, ascending."""
-    ids = np.array(clips.clip_ids, np.str_)
-    rows = np.flatnonzero(shared(ids, clips.labels > 0, common_with))
-    rows = drawn(rows, wanted, derive(seed, "music", "clips"))
-    if not clips.labels[rows].any():
-        raise UserError(
-            f"music.search.clips={wanted}: none of the clips drawn has a label; take more, or all "
-            "(null)"
-        )
-    return rows
 
 
 def _tasks(whole: Task, rows: Indices, clips: ShardSet) -> list[Task]:

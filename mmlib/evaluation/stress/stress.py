@@ -14,7 +14,7 @@ from mmlib.evaluation.stress.work import CHUNK, SPLIT, Chunk, Job, stress_chunk
 from mmlib.media import ffmpeg
 from mmlib.media.ffmpeg import Limits
 from mmlib.media.graph import Form
-from mmlib.metrics.scores.common import shared
+from mmlib.metrics.scores.common import drawn_of_scored
 from mmlib.models import checkpoint, devices
 from mmlib.params.decode import Decode
 from mmlib.params.stress import Stress
@@ -22,7 +22,7 @@ from mmlib.runtime.arrays import Indices
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.paths import checkpoint_files
 from mmlib.runtime.scratch import Scratch, fingerprint
-from mmlib.runtime.seeds import derive, drawn
+from mmlib.runtime.seeds import derive
 from mmlib.runtime.workers import map_ordered, worker_count
 from mmlib.shards.read.loader import ShardSet
 
@@ -58,7 +58,14 @@ def measure(
     """
     split = ShardSet(places.shards, SPLIT)
     _check_classes(places, runs, split)
-    rows = _chosen(split, settings.clips, seed, common_with)
+    rows = drawn_of_scored(
+        np.array(split.clip_ids, np.str_),
+        split.labels > 0,
+        common_with,
+        settings.clips,
+        derive(seed, "stress"),
+        "stress.clips",
+    )
     scratch = Scratch("stress", _mark(places, runs, settings, decode, seed, rows), scratch_root)
     alone = devices.worker_processes()
     job = Job(
@@ -94,18 +101,6 @@ def _check_classes(places: Places, runs: tuple[str, ...], split: ShardSet) -> No
         model = places.models / run
         description = checkpoint.read_description(model)
         checkpoint.check_classes(model, description, split.classes, places.shards)
-
-
-def _chosen(split: ShardSet, wanted: int | None, seed: int, common_with: Path) -> Indices:
-    """Places of the clips that are scored, ascending: all, or as many drawn without repeats."""
-    ids = np.array(split.clip_ids, np.str_)
-    rows = np.flatnonzero(shared(ids, split.labels.astype(np.bool_), common_with))
-    rows = drawn(rows, wanted, derive(seed, "stress"))
-    if not split.labels[rows].any():
-        raise UserError(
-            f"stress.clips={wanted}: none of the clips drawn has a label; take more, or all (null)"
-        )
-    return rows
 
 
 def _mark(

@@ -5,13 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mmlib.evaluation.attacked.budgets import threats_met
 from mmlib.evaluation.survival.table import Scored, score_arms
 from mmlib.evaluation.survival.transforms import conditions
 from mmlib.evaluation.survival.work import CHUNK, SPLIT, Chunk, Job, survive_chunk
 from mmlib.media import ffmpeg
 from mmlib.media.ffmpeg import Limits
 from mmlib.media.graph import Form
-from mmlib.metrics.scores.common import shared
+from mmlib.metrics.scores.common import drawn_of_scored
 from mmlib.models import checkpoint, devices
 from mmlib.params.decode import Decode
 from mmlib.params.score import Score
@@ -22,10 +23,9 @@ from mmlib.runtime.errors import UserError
 from mmlib.runtime.paths import checkpoint_files
 from mmlib.runtime.phases import Phase
 from mmlib.runtime.scratch import Scratch, fingerprint
-from mmlib.runtime.seeds import derive, drawn
+from mmlib.runtime.seeds import derive
 from mmlib.runtime.workers import worker_count
 from mmlib.shards.read.loader import ShardSet
-from mmlib.threats import THREATS, threat_names
 
 
 class Places(NamedTuple):
@@ -58,9 +58,16 @@ def measure(
     description = checkpoint.read_description(places.model)
     checkpoint.check_classes(places.model, description, split.classes, places.shards)
     reads = tuple(description["inputs"])
-    threats = _threats(wanted, reads, places.model.name)
+    threats = tuple(threats_met(wanted.threats, reads, f"survival.runs.{places.model.name}"))
     scored = _conditions(attack, trial, reads, places.model.name, decode.sample_rate_hz)
-    rows = _chosen(split, trial.clips, derive(seed, "survival"), Path(score.common_with))
+    rows = drawn_of_scored(
+        np.array(split.clip_ids, np.str_),
+        split.labels > 0,
+        Path(score.common_with),
+        trial.clips,
+        derive(seed, "survival"),
+        "survival.trial.clips",
+    )
     named = [wanted, attack, trial, decode, loss, seed, rows.tolist(), ffmpeg.version()]
     mark = fingerprint(*named, *_files(places), Path(trial.code))
     scratch = Scratch(f"survival-{places.model.name}", mark, scratch_root)
@@ -116,20 +123,6 @@ def _logits(job: Job, rows: Indices, workers: int | None) -> dict[str, Array]:
     return {key: np.concatenate([piece[key] for piece in found]) for key in found[0]}
 
 
-def _threats(wanted: SurvivalRun, reads: tuple[str, ...], run: str) -> tuple[str, ...]:
-    """The threats of the run's row; UserError where it names one that the run cannot meet."""
-    possible = threat_names(reads)
-    if wanted.threats == "all":
-        return tuple(possible)
-    for threat in wanted.threats:
-        if threat not in possible:
-            raise UserError(
-                f"survival.runs.{run}.threats names {threat}, but the run reads "
-                f"{' and '.join(reads)} only: it can meet {', '.join(possible)}"
-            )
-    return tuple(threat for threat in THREATS if threat in wanted.threats)
-
-
 def _conditions(
     attack: SurvivalAttack, trial: Trial, reads: tuple[str, ...], run: str, rate_hz: int
 ) -> list[tuple[str, str]]:
@@ -142,15 +135,3 @@ def _conditions(
                 f"{' and '.join(reads)}"
             )
     return [(each.kind, each.level) for each in found]
-
-
-def _chosen(split: ShardSet, wanted: int | None, seed: int, common_with: Path) -> Indices:
-    ids = np.array(split.clip_ids, np.str_)
-    rows = np.flatnonzero(shared(ids, split.labels > 0, common_with))
-    rows = drawn(rows, wanted, seed)
-    if not split.labels[rows].any():
-        raise UserError(
-            f"survival.trial.clips={wanted}: none of the clips drawn has a label; take more, or "
-            "all (null)"
-        )
-    return rows

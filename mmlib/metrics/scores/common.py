@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mmlib.runtime.arrays import Bools, Texts
+from mmlib.runtime.arrays import Bools, Indices, Texts
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.seeds import drawn
 from mmlib.shards.rows.ledger import read_manifest_csv
 
 Ids = Texts
@@ -31,3 +32,18 @@ def shared(clip_ids: Ids, labels: Labels, manifest: Path) -> Labels:
             f"score.common_with={manifest}: none of the {found.sum()} shared clips has a label"
         )
     return found
+
+
+def drawn_of_scored(
+    clip_ids: Ids, labels: Labels, manifest: Path, wanted: int | None, seed: int, key: str
+) -> Indices:
+    """Places of the clips that are scored (see `shared`), ascending: all, or as many drawn.
+
+    `key` is the param that says how many. UserError where none of those drawn has a label, too.
+    """
+    rows = drawn(np.flatnonzero(shared(clip_ids, labels, manifest)), wanted, seed)
+    if not labels[rows].any():
+        raise UserError(
+            f"{key}={wanted}: none of the clips drawn has a label; take more, or all (null)"
+        )
+    return rows
