@@ -97,8 +97,8 @@ def main() -> None:
             for kind, quality in (("JPEG", JPEG_QUALITY), ("raw", None)):
                 write_ours(Path(folder) / kind, smooth(clips, layout), quality, layout)
                 for threads in (1, 2):
-                    rates = epochs(Path(folder) / kind, clips, threads)
-                    told = [quartiles(one, "{:.0f}") for one in rates]
+                    both = epochs(Path(folder) / kind, clips, threads)
+                    told = [quartiles(one, "{:.0f}") for one in both]
                     batches.append([name, kind, str(threads), *told])
     print(table(["clips of", "decoder", "clips a CPU second", "of torchvision's"], decoded))
     print()
