@@ -179,8 +179,9 @@ def _rows(found: dict[Way, list[dict[str, float]]], stage: str) -> list[list[str
     rows = []
     for way in found:
         of_local, of_one = Way("local", 1, way.all_cores), Way(way.kind, 1, 1)
-        kinds = [((stage,), "")]
-        kinds += [((stage, "start"), ", with its start")] if way.kind == "cluster" else []
+        kinds: list[tuple[tuple[str, ...], str]] = [((stage,), "")]
+        if way.kind == "cluster":
+            kinds.append(((stage, "start"), ", with its start"))
         for parts, note in kinds:
             own = seconds(way, *parts)
             row = [f"{way}{note}", quartiles(own, "{:.1f}")]

@@ -9,6 +9,7 @@ user may read; where RAY_AUTH_MODE is set, as that says.
 
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -82,4 +83,6 @@ def _join(start: list[str], meeting: Path) -> int:
 
 
 if __name__ == "__main__":
+    # Ended from outside, it ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main(sys.argv[1:]))

@@ -32,7 +32,7 @@ def connected() -> Any:
     if ray.is_initialized():
         return ray
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    own = {"num_cpus": worker_count(), "object_store_memory": _STORE_BYTES}
+    own: dict[str, Any] = {"num_cpus": worker_count(), "object_store_memory": _STORE_BYTES}
     try:
         ray.init(
             address or "local",

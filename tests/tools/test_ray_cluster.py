@@ -3,6 +3,7 @@
 A stand-in takes Ray's place: it notes how it was started and waits to be ended.
 """
 
+import signal
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from tests import slurm
 from tests.conftest import ROOT
+from tests.moments import wait_until
 
 RAY = """
 import os, signal, sys
@@ -64,3 +66,13 @@ def test_one_that_comes_when_all_is_over_ends_too(project: Path) -> None:
     late.communicate()
     assert late.returncode == 0
     assert not (project / "node").exists()
+
+
+def test_ended_from_outside_it_ends_what_it_started(project: Path) -> None:
+    first = slurm.start(command("echo >begun; exec sleep 3600"), slurm.step(0, 2), project)
+    wait_until(lambda: (project / "head").exists() and (project / "begun").exists())
+    first.terminate()
+    first.communicate()
+    assert first.returncode == 128 + signal.SIGTERM
+    assert not list((project / "scratch/.ranks").glob("*.token"))
+    assert (project / "scratch/.ranks/ray-4711-0").read_text() == "ended\n"
