@@ -134,13 +134,13 @@ def _on_cluster(project: Project, way: Way, stages: Sequence[str]) -> dict[str, 
     shutil.rmtree(project.root / "scratch", ignore_errors=True)
     inside = [sys.executable, "-m", "bench.executors", "--inside", str(project.root)]
     inside += [str(way.all_cores), str(time.time()), "--stages", *stages]
-    everything = os.sched_getaffinity(0)
     command = [sys.executable, "-m", "tools.ray_cluster", *inside]
     log = project.root / "log"
-    nodes = []
+    everything, nodes = os.sched_getaffinity(0), []
+    parts = [_cores(node, way) for node in range(way.nodes)]
     with log.open("w", encoding="utf-8") as stream:
-        for node in range(way.nodes):
-            os.sched_setaffinity(0, _cores(node, way))
+        for node, cores in enumerate(parts):
+            os.sched_setaffinity(0, cores)
             own = _environment(way.cores) | {"MMLIB_SHARE": f"{node}/{way.nodes}"}
             nodes.append(
                 subprocess.Popen(command, cwd=project.root, env=own, stdout=stream, stderr=stream)
