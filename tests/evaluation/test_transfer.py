@@ -3,6 +3,7 @@
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,7 +118,9 @@ def test_a_matrix_does_not_depend_on_how_it_was_shared(
     models: Path, monkeypatch: pytest.MonkeyPatch, perturbation: str
 ) -> None:
     _write_val(models / "shards")
-    changes = {"perturbation": perturbation, "runs": ["mid", "audio"], "threats": "A"}
+    changes: dict[str, Any] = {
+        "perturbation": perturbation, "runs": ["mid", "audio"], "threats": "A",
+    }  # fmt: skip
     alone = matrix_csv(played(models, **changes), 1.0)
     # per_clip: each of two runs in three steps, the sweep, a round and the record.
     for place in (1, 0) if perturbation == "universal" else (1, 0) * 6:

@@ -75,6 +75,7 @@ def lone() -> float:
     """How far one clip of one place, held by the second process, is from what eval makes of it."""
     held = int(ranks.place().rank == 1)
     norm, x = BatchNorm2d(3), torch.rand(1, 3, 1, 1)[:held].requires_grad_()
+    assert norm.running_mean is not None
     nn.init.uniform_(norm.running_mean, generator=torch.Generator().manual_seed(1))
     with ranks.sharing(ranks.among(held)):
         found = norm(x)
