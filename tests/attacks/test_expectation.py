@@ -74,6 +74,18 @@ def test_draws_are_held_for_so_many_steps() -> None:
     assert counts == [[1, 1]] * 3 + [[2, 1]] * 3 + [[2, 2]]
 
 
+def test_candidates_are_compared_behind_the_same_new_draws() -> None:
+    told = [Told(), Told(lambda x: 3 * x)]
+    model, (batch, _) = Expectation(linear(), told, seeds=SEEDS), clips()
+    model(batch)
+    half = {"x": batch["x"] / 2}
+    first, second = model.anew(batch, half)
+    assert torch.allclose(first, linear()({"x": 2 * batch["x"]}), atol=1e-6)
+    assert torch.allclose(second, first / 2, atol=1e-6)
+    for one in told:
+        assert one.seeds[1] == one.seeds[2] != one.seeds[0]
+
+
 def test_a_clip_draws_the_same_whoever_is_beside_it() -> None:
     alone, beside = Told(), Told()
     batch, _ = clips()
