@@ -63,7 +63,7 @@ def smooth(clips: int, layout: Layout = LAYOUT) -> Bytes:
     coarse = torch.from_numpy(rng.random((clips * layout.frames.shape[0], 3, 7, 7)))
     size = layout.frames.shape[1:3]
     fine = torch.nn.functional.interpolate(coarse, size=size, mode="bicubic", align_corners=True)
-    pixels = 255 * fine.permute(0, 2, 3, 1).numpy()
+    pixels = 255 * np.ascontiguousarray(fine.permute(0, 2, 3, 1))
     pixels += rng.normal(0, 4, pixels.shape)
     return pixels.clip(0, 255).astype(np.uint8).reshape(clips, *layout.frames.shape)
 

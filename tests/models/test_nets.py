@@ -171,6 +171,25 @@ def step(model: Model, labels: torch.Tensor) -> torch.Tensor:
     return loss
 
 
+def test_a_batch_with_one_audible_clip_is_learnt_from() -> None:
+    """Six halvings leave a clip one value a channel, which has no variance: normed as in eval."""
+    net = Cnn14(width=1, dropout=0.0).train()
+    net.dense_dropout.p = 0.0
+    many, one = torch.rand(4, 32, 32), torch.rand(1, 32, 32)
+    net(many)
+    norms = [layer for layer in net.blocks[-1] if isinstance(layer, nn.BatchNorm2d)]
+    before = [norm.running_var.clone() for norm in norms]
+    found = net(one)
+    for norm, variance in zip(norms, before, strict=True):
+        assert torch.equal(norm.running_var, variance), "one value leaves no statistics"
+        norm.eval()
+    torch.testing.assert_close(net(one), found)
+    gradients = torch.autograd.grad(found.sum(), list(net.parameters()))
+    assert all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
+    assert any(bool(gradient.any()) for gradient in gradients)
+    assert norms[0].running_var.ne(1).any(), "several clips do"
+
+
 def test_csn_pools_logits_and_vectors_alike() -> None:
     net = Csn(32, width=2).eval()
     head = nn.Linear(net.dim, 5)

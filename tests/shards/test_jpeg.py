@@ -4,9 +4,11 @@ import io
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
+import simplejpeg
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -82,12 +84,8 @@ def test_more_quality_is_closer_and_larger() -> None:
 def test_the_quick_way_gives_the_pixels_of_the_other(
     height: int, width: int, quality: int, seed: int
 ) -> None:
-    (frame,) = shaded(1, height, width, seed)
-    (picture,) = jpeg.encode(frame[None], quality)
-    quick, slow = np.empty_like(frame), np.empty_like(frame)
-    assert jpeg._decoded_plainly(quick, picture, Image.new("RGB", (width, height), "red"))
-    jpeg._decode(slow, picture)
-    assert np.array_equal(quick, slow)
+    frames = shaded(2, height, width, seed)
+    with_both_decoders([jpeg.encode(frames, quality)], frames.shape, quick=2)
 
 
 def test_other_kinds_of_jpeg_take_the_other_way() -> None:
@@ -95,12 +93,28 @@ def test_other_kinds_of_jpeg_take_the_other_way() -> None:
     for options in ({"progressive": True}, {"subsampling": 2}, {"exif": b"Exif\0\0MM"}):
         stream = io.BytesIO()
         Image.fromarray(frame).save(stream, "JPEG", quality=95, **options)
-        found, expected = np.empty_like(frame), np.empty_like(frame)
-        quick = jpeg._decoded_plainly(found, stream.getvalue(), Image.new("RGB", (20, 24)))
-        assert quick == ("subsampling" in options)
-        jpeg.decode_into(found[None, None], [jpeg.Pictures("a", [stream.getvalue()])])
-        jpeg._decode(expected, stream.getvalue())
-        assert np.array_equal(found, expected)
+        with_both_decoders(
+            [[stream.getvalue()]], (1, *frame.shape), quick=int("subsampling" in options)
+        )
+
+
+def with_both_decoders(clips: list[list[bytes]], shape: tuple[int, ...], *, quick: int) -> None:
+    """Hold that they agree, and that the quick one has decoded so many."""
+    with mock.patch.object(jpeg, "decode_jpeg", wraps=simplejpeg.decode_jpeg) as decoder:
+        found = jpeg.decode(clips, ["a"], shape)
+        assert decoder.call_count == quick
+    with mock.patch.object(jpeg, "decode_jpeg", None):
+        assert np.array_equal(found, jpeg.decode(clips, ["a"], shape))
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.99])
+def test_a_picture_cut_short_is_refused_even_where_its_end_is_marked(share: float) -> None:
+    frames = shaded(1, 24, 20)
+    (whole,) = jpeg.encode(frames, 95)
+    for end in (b"", b"\xff\xd9"):
+        cut = whole[: int(share * len(whole))] + end
+        with pytest.raises(ValueError, match=r"^clip a, frame 0: no such JPEG: [^\n]+$"):
+            jpeg.decode([[cut]], ["a"], frames.shape)
 
 
 @given(st.binary(max_size=60), st.integers(0, 700), st.integers(0, 255))
