@@ -9,10 +9,12 @@ from mmlib.report.comparison.correlation import Correlation
 from mmlib.report.comparison.predictors import Prediction
 from mmlib.report.comparison.verdict import Claim, Verdict, adjusted
 from mmlib.report.evidence import evidence, side
+from mmlib.report.findings import Findings
 from mmlib.report.questions.answer import NOT_ANSWERED
 from mmlib.report.questions.fusion import fusion
 from mmlib.report.questions.prediction import prediction as predict
 from mmlib.report.questions.retraining import ONE_SEED, retraining
+from mmlib.report.sections import closing
 
 UP, DOWN, OPEN = Interval(0.1, 0.05, 0.2), Interval(-0.1, -0.2, -0.05), Interval(0.0, -0.1, 0.1)
 VERDICTS: dict[int, Verdict] = {1: "supported", 0: "undecided", -1: "not supported"}
@@ -298,6 +300,15 @@ def test_one_defined_metric_answers_for_itself_alone() -> None:
     assert found.verdict == "In part, for mid on this data: convexity κ does."
     assert "density" not in " ".join(found.sentences)
     assert "supported by 1 of 1 such correlations" in found.sentences[1]
+
+
+@pytest.mark.parametrize("effect", [UP, Interval(0.0, 0.0, 0.0)])
+def test_an_interval_without_width_is_said_to_be_no_certainty(effect: Interval) -> None:
+    """Where both models rank every clip right, the jackknife knows of no error."""
+    section = closing.claims(Findings(claims(mixup_clean=effect), (), ()), 0.95)
+    assert section is not None
+    said = str(section.blocks[0].body)
+    assert ("An interval without width" in said) is (effect is not UP)
 
 
 def test_whiskers_share_a_scale_and_show_which_side() -> None:
