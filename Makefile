@@ -18,6 +18,7 @@ help: ## show the targets
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "no python3 of version 3.11 to 3.13 on PATH; install one, or make PYTHON=/path/to/python3.13" >&2; exit 1; }
+	@test ! -L .venv || { echo ".venv is a link, and what it points to would be emptied; remove the link" >&2; exit 1; }
 	"$(PYTHON)" -m venv --clear .venv
 	@echo "installing packages into .venv (a few minutes, several GB, once) ..."
 	@# pip compiles on one core; compileall takes all of them. Left to the first import, bytecode would never be kept

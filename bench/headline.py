@@ -40,7 +40,7 @@ def main() -> None:
         _, labels = read_labels(options.root / "data" / "embeddings" / f"{run}.parquet", "eval")
         model, clips = attacks.demo(options)
         net = frozen.frozen(model, clips[0].inputs)
-        for threat in set(options.threats) & set(stored.threats):
+        for threat in (name for name in options.threats if name in stored.threats):
             scores = stored.scores(Condition(threat, "pgd", 1.0))
             headline = mean_ap(torch.from_numpy(labels), torch.from_numpy(scores))
             start = time.process_time()

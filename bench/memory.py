@@ -5,9 +5,9 @@ of noise and two small pictures, 20 classes, eight in ten for training, one for 
 eval; small nets, one epoch, one budget. Every stage runs in a process of its own, forked from one
 that has imported what all need, with MMLIB_WORKERS (2) and nothing cached (MMLIB_CACHE_GB=0);
 "driver" is that process, "worker" the largest below it. Bytes a clip are the slope from the number
-of clips before, of both together: what a stage keeps of each clip. Of a stage with several rows the
-largest counts. --stages runs some alone. --ffmpeg also runs decode, which otherwise is left out,
-its rows made up. What a --folder holds is not done again.
+of clips before, of both together; of a stage with several rows the largest counts. --stages runs
+some alone. --ffmpeg also runs decode, whose rows are made up otherwise; survival needs ffmpeg in
+any case. What a --folder holds is not done again.
 """
 
 import argparse
@@ -44,31 +44,36 @@ from mmlib.sources.base import ClipList, Fetched, Request
 from mmlib.sources.lazy import Computed
 from tools import profiles
 
-RUNS = ("audio", "video", "mid", "mixup")
+RUNS = ("audio", "video", "mid", "mixup", "own")
 TRAINED = RUNS[:3]
 STAGES = (
     "download",
     "decode",
     "shard",
     *(f"train {run}" for run in TRAINED),
+    "blend blend",
+    "admit own",
     *(f"{stage} {run}" for run in TRAINED for stage in ("embed", "geometry")),
     "temperature temperature",
     "retrain mixup",
-    "embed mixup",
-    "geometry mixup",
+    *(f"{stage} {run}" for run in RUNS[3:] for stage in ("embed", "geometry")),
     *(f"{stage} {run}" for run in RUNS for stage in ("attack", "score")),
     "check",
     "theorem mid",
     "goals mid",
+    "methods mid",
     "transfer per_clip",
     "stress",
+    "survival audio",
+    "music audio",
+    "certify mid",
+    "study plain",
     "report",
 )
 CLASSES = tuple(f"class {number}" for number in range(20))
 PARAMS = Path(__file__).parent / "memory.yaml"
 _RATE_HZ = 8000
-_SAMPLES = 2000
-_WAV_HEAD = 44
+_SAMPLES, _WAV_HEAD = 2000, 44
 _SHARD_CLIPS = 64
 _FRAMES, _SIZE = 2, 16
 _SHUFFLE_BYTES = 1 << 20

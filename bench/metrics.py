@@ -107,14 +107,15 @@ def geometry(labels: Labels, logits: Scores, task: str, dims: int = 1024) -> flo
     vectors = rng.standard_normal((len(labels), dims), dtype=np.float32)
     classes = [str(column) for column in range(labels.shape[1])]
     start = time.perf_counter()
-    bars = class_bars(task, labels, threshold=None, odds_ratio=4.0)
+    bars = class_bars(task, labels.sum(0), len(labels), threshold=None, odds_ratio=4.0)
     space = affine_space("fused", logits, bars=bars, sample=2000)
+    present = np.ones(len(labels), np.bool_)
     measure(
         [space],
         classes,
         labels,
         logits,
-        dense=Clouds(labels, {"fused": vectors}, {"fused": np.ones(len(labels), np.bool_)}),
+        dense=lambda _: [Clouds(labels, {"fused": vectors}, {"fused": present})],
         bars=bars,
         taus=(0.6, 0.8),
         p=2.0,

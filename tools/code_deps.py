@@ -66,6 +66,7 @@ UNITS = (
     "evaluation/methods",
     "evaluation/transfer",
     "evaluation/encoded",
+    "evaluation/rooms.py",
     "evaluation/mixing.py",
     "evaluation/stress",
     "evaluation/survival",

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from mmlib.params.whole.file import Params, load
 from mmlib.params.whole.names import ROWS
@@ -90,30 +90,21 @@ def _lay(document: Any, values: dict[str, Any], where: str, source: Path) -> lis
             if table not in ROWS:
                 raise UserError(f"{source}: {name} is no key of params.yaml")
             if value is not None and _is_whole(table, value):
-                after = _take_after(document)
-                document[key] = CommentedMap(value)
-                _put_after(document, after)
+                document[key] = _commented(value)
             elif value is not None:
                 left_out.append(
                     f"{name}: no such row here; the profile changes only some of its keys"
                 )
         elif value is None and table in ROWS:
-            after = _take_after(document)
-            del document[key]
-            _put_after(document, after)
-        elif value == {}:
-            after = _take_after(document[key])
-            document[key].clear()
-            if after is not None:
-                _put_before(document, key, after[2])
-        elif isinstance(value, dict):
-            left_out += _lay(document[key], value, f"{name}.", source)
-        elif isinstance(value, list) and isinstance(document[key], list):
-            left = _replace(document[key], value)
-            if left is not None:
-                _put_before(document, key, left[0])
-        elif document[key] != value:
-            document[key] = value
+            _remove(document, key)
+        else:
+            # Whatever becomes of the value, what follows it in the file follows it afterwards.
+            after = _take_after(document, key)
+            if isinstance(value, dict) and value:
+                left_out += _lay(document[key], value, f"{name}.", source)
+            elif document[key] != value:
+                document[key] = _commented(value)
+            _put_after(document, key, after)
     return left_out
 
 
@@ -130,45 +121,61 @@ def _is_whole(table: str, row: Any) -> bool:
     return True
 
 
-def _take_after(table: Any) -> Any:
-    """Take off what follows a table in the file: comments hang on its last key, rows deep."""
-    if not table:
+def _remove(table: Any, key: str) -> None:
+    """Take out a row with the comment before it; the one before the next row stays."""
+    after, keys = _take_after(table, key), list(table)
+    place = keys.index(key)
+    del table[key]
+    if place:
+        _take_after(table, keys[place - 1])
+        _put_after(table, keys[place - 1], after)
+    elif after is not None:
+        _put_before(table, keys[1], after)
+
+
+def _take_after(table: Any, key: str) -> Any:
+    """Take off the comment that follows a value: it hangs on the last part of it, however deep."""
+    node, last = _end(table, key)
+    tokens, place = node.ca.items.get(last), _place(node)
+    # A comment on the line of the last part stays with it.
+    if not tokens or tokens[place] is None or not tokens[place].value.startswith("\n"):
         return None
-    node, key = _last(table)
-    tokens = node.ca.items.get(key)
-    # A comment on the key's own line stays with it.
-    if not tokens or tokens[2] is None or not tokens[2].value.startswith("\n"):
-        return None
-    return node.ca.items.pop(key)
+    comment, tokens[place] = tokens[place], None
+    if not any(tokens):
+        del node.ca.items[last]
+    return comment
 
 
-def _put_after(table: Any, tokens: Any) -> None:
-    if tokens is not None and table:
-        node, key = _last(table)
-        node.ca.items[key] = tokens
+def _put_after(table: Any, key: str, comment: Any) -> None:
+    if comment is not None:
+        node, last = _end(table, key)
+        node.ca.items.setdefault(last, [None] * 4)[_place(node)] = comment
 
 
-def _put_before(document: Any, key: str, comment: Any) -> None:
-    """Put what followed a table or list that is empty now before the key after it."""
-    keys = list(document)
-    following = keys[keys.index(key) + 1 :]
-    if following:
-        comment.value = comment.value.removeprefix("\n")
-        document.ca.items.setdefault(following[0], [None] * 4)[1] = [comment]
+def _put_before(table: Any, key: str, comment: Any) -> None:
+    """Put a comment, as `_take_after` gives it, before the first key of a table."""
+    lines = comment.value.lstrip("\n")
+    comment.value = lines.lstrip(" ")
+    comment.column = len(lines) - len(comment.value)
+    table.ca.items.setdefault(key, [None] * 4)[1] = [comment]
 
 
-def _last(table: Any) -> tuple[Any, str]:
-    """The last mapping below a table, and its last key."""
-    key = next(reversed(table))
-    below = table[key]
-    return _last(below) if isinstance(below, CommentedMap) and below else (table, key)
+def _end(node: Any, key: Any) -> tuple[Any, Any]:
+    """The table or list that holds the last part of a value, and that part's key or place."""
+    below = node[key]
+    if not isinstance(below, CommentedMap | CommentedSeq) or not below or below.fa.flow_style():
+        return node, key
+    last = len(below) - 1 if isinstance(below, CommentedSeq) else next(reversed(below))
+    return _end(below, last)
 
 
-def _replace(old: Any, new: list[Any]) -> Any:
-    """Put other items into a list; what followed it in the file, where there is none to hold it."""
-    # What follows a list in the file, comments too, hangs on its last item.
-    after = old.ca.items.pop(len(old) - 1, None)
-    old[:] = new
-    if after is not None and new:
-        old.ca.items[len(new) - 1] = after
-    return None if new else after
+def _place(node: Any) -> int:
+    """Where ruamel keeps the comment after a part of a list, or of a table."""
+    return 0 if isinstance(node, CommentedSeq) else 2
+
+
+def _commented(value: Any) -> Any:
+    """A part of a profile in ruamel's own tables and lists, on which comments can hang."""
+    if isinstance(value, dict):
+        return CommentedMap({key: _commented(below) for key, below in value.items()})
+    return CommentedSeq(map(_commented, value)) if isinstance(value, list) else value

@@ -2,10 +2,14 @@
 
 `srun --ntasks-per-node=1 python -m tools.ray_cluster dvc repro attack@mid` starts Ray on every
 machine of the job. The first one is the head: it runs the command with MMLIB_EXECUTOR=ray, and all
-end with it. They meet by a file in the project's folder. Machines may join late, or leave.
+end with it. They meet by a file in the project's folder. Machines may join late, or leave. Ray
+serves only those who have the cluster's token, which lies beside that file and which none but the
+user may read; where RAY_AUTH_MODE is set, as that says.
 """
 
 import os
+import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -24,8 +28,26 @@ def main(command: list[str]) -> int:
     own = share()
     meeting = Path("scratch/.ranks", f"ray-{own.launch or 'cluster'}")
     start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block"]
-    start += ["--disable-usage-stats", f"--num-cpus={worker_count()}"]
-    return _join(start, meeting) if own.place else _lead(start, meeting, command)
+    # What workers print is not shown (see ray_start), so nobody need gather it.
+    start += ["--disable-usage-stats", "--include-log-monitor=false"]
+    start += [f"--num-cpus={worker_count()}"]
+    token = meeting.with_name(f"{meeting.name}.token").absolute()
+    if "RAY_AUTH_MODE" not in os.environ:
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+    if own.place:
+        return _join(start, meeting)
+    _write_token(token)
+    try:
+        return _lead(start, meeting, command)
+    finally:
+        token.unlink(missing_ok=True)
+
+
+def _write_token(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(secrets.token_hex(32), encoding="utf-8")
 
 
 def _lead(start: list[str], meeting: Path, command: list[str]) -> int:
@@ -61,4 +83,6 @@ def _join(start: list[str], meeting: Path) -> int:
 
 
 if __name__ == "__main__":
+    # Ended from outside, it ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main(sys.argv[1:]))

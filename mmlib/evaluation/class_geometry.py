@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmlib.metrics.geometry.bars import class_bars
-from mmlib.metrics.geometry.clouds import Clouds, clouds
+from mmlib.metrics.geometry.clouds import Parts, stored_clouds
 from mmlib.metrics.geometry.head import read_head
 from mmlib.metrics.geometry.spaces import ClassGeometry, Space, measure, penultimate_space
-from mmlib.metrics.stored import Embeddings, read_embeddings, read_labels
+from mmlib.metrics.stored import Embeddings, carriers, read_embeddings
 from mmlib.params.geometry import Geometry
 from mmlib.runtime.arrays import Floats
 from mmlib.runtime.parquet import Reader
@@ -49,7 +49,7 @@ class RunGeometry:
 
 class _Loaded(NamedTuple):
     cached: Embeddings
-    dense: Clouds
+    dense: Parts
     bars: Floats | None
     spaces: Sequence[Space]
 
@@ -96,11 +96,11 @@ def _measure(task: RunGeometry, block: tuple[int, int]) -> list[ClassGeometry]:
 def _loaded(task: RunGeometry) -> _Loaded:
     settings, embeddings = task.settings, task.embeddings
     cached = read_embeddings(embeddings, settings.convexity_split)
-    dense = read_embeddings(embeddings, settings.density_split)
+    file = Reader(embeddings)
     head = read_head(task.model.with_name(f"{task.model.name}.safetensors"))
     bars = class_bars(
         cached.task,
-        read_labels(embeddings, "train")[1],
+        *carriers(file, "train"),
         threshold=settings.threshold,
         odds_ratio=settings.odds_ratio,
     )
@@ -120,4 +120,4 @@ def _loaded(task: RunGeometry) -> _Loaded:
             sample=settings.points,
             input_sample=settings.input_points,
         )
-    return _Loaded(cached, clouds(dense, head), bars, spaces)
+    return _Loaded(cached, stored_clouds(file, settings.density_split, head), bars, spaces)

@@ -28,6 +28,10 @@ METHODS = {
     "fgsm": "FGSM",
     "mim": "MI-FGSM",
     "square": "Square",
+    "temporal_raise": "the loss with the features' variation over time raised",
+    "temporal_lower": "the loss with that variation lowered",
+    "misalign": "the loss with the cosine of the two embeddings lowered",
+    "sparse": "chosen frames and one stretch of the sound alone",
 }
 
 

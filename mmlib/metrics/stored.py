@@ -1,13 +1,14 @@
 """Reading cached embeddings and attacked scores with pyarrow alone, clips in order of their id."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from mmlib.runtime.arrays import Bools, Floats32, Indices, Texts
+from mmlib.runtime.arrays import Array, Bools, Floats32, Indices, Ints, Texts
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.parquet import Reader, numbers_of
 
@@ -48,19 +49,73 @@ def read_embeddings(path: Path, split: str, vectors: Sequence[str] = EMBEDDINGS)
     """
     file = Reader(path)
     metadata = file.facts()
-    present = [name for name in vectors if name in file.schema.names]
-    table = file.where("split", split, ["split", "clip_id", "labels", "logits", *present])
-    if table.num_rows == 0:
-        raise UserError(f"{path}: no clip of split {split!r}; check the data and run `dvc repro`")
-    clip_ids, order = _sorted_ids(table.column("clip_id"), path)
+    clip_ids, places = _ids(file, split)
     return Embeddings(
         classes=tuple(metadata["classes"]),
         task=str(metadata["task"]),
         clip_ids=clip_ids,
-        labels=numbers_of(table.column("labels"), np.uint8)[order].astype(np.bool_),
-        logits=numbers_of(table.column("logits"), np.float32)[order],
-        vectors={name: numbers_of(table.column(name), np.float32)[order] for name in present},
+        labels=_placed(file, split, "labels", places),
+        logits=_placed(file, split, "logits", places),
+        vectors={
+            name: _placed(file, split, name, places)
+            for name in vectors
+            if name in file.schema.names
+        },
     )
+
+
+def _ids(file: Reader, split: str) -> tuple[Texts, Indices]:
+    """The ids of a split's clips, sorted, and the place there of each in the order of the file."""
+    column = file.where("split", split, ["split", "clip_id"]).column("clip_id")
+    if not len(column):
+        path = file.path
+        raise UserError(f"{path}: no clip of split {split!r}; check the data and run `dvc repro`")
+    clip_ids, order = _sorted_ids(column, file.path)
+    places = np.empty(len(order), np.intp)
+    places[order] = np.arange(len(order))
+    return clip_ids, places
+
+
+def _placed(file: Reader, split: str, name: str, places: Indices) -> Array:
+    """A column of a split's clips, each at its place: one copy, and that of a row group."""
+    found = np.empty((len(places), 0))
+    begin = 0
+    for (part,) in _parts(file, split, [name]):
+        if not begin:
+            found = np.empty((len(places), part.shape[1]), part.dtype)
+        found[places[begin : begin + len(part)]] = part
+        begin += len(part)
+    return found
+
+
+def _parts(file: Reader, split: str, names: Sequence[str]) -> Iterator[list[Array]]:
+    """Columns of a split's clips, (n, width) each, labels as bool, a row group at a time."""
+    for group in range(len(file.sizes)):
+        mine = pc.equal(file.read(["split"], [group])["split"], split)
+        if not pc.any(mine).as_py():
+            continue
+        columns = file.read(names, [group]).filter(mine)
+        yield [
+            numbers_of(columns[name], np.uint8) != 0
+            if name == "labels"
+            else numbers_of(columns[name], np.float32)
+            for name in names
+        ]
+
+
+def stored_parts(
+    file: Reader, split: str, vectors: Sequence[str]
+) -> Iterator[tuple[Bools, Mapping[str, Floats32]]]:
+    """Labels (n, K) and vectors (n, D) of a split's clips, a row group at a time, as they lie in
+    the file."""
+    for labels, *found in _parts(file, split, ["labels", *vectors]):
+        yield labels, dict(zip(vectors, found, strict=True))
+
+
+def carriers(file: Reader, split: str) -> tuple[Ints, int]:
+    """How many clips of a split have each label, (K,), and how many there are."""
+    counts = [(labels.sum(0), len(labels)) for labels, _ in stored_parts(file, split, ())]
+    return np.sum([found for found, _ in counts], axis=0), sum(clips for _, clips in counts)
 
 
 def measurable(path: Path, splits: Collection[str]) -> bool:
@@ -75,8 +130,9 @@ def measurable(path: Path, splits: Collection[str]) -> bool:
 
 def read_labels(path: Path, split: str) -> tuple[Texts, Bools]:
     """The ids (N,) and labels (N, K) of one split of data/embeddings/<run>.parquet."""
-    embeddings = read_embeddings(path, split, ())
-    return embeddings.clip_ids, embeddings.labels
+    file = Reader(path)
+    clip_ids, places = _ids(file, split)
+    return clip_ids, _placed(file, split, "labels", places)
 
 
 class AttackScores:

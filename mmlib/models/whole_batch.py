@@ -51,16 +51,24 @@ def attend(query: Tensor, key: Tensor, value: Tensor, share: float) -> Tensor:
 
 
 class BatchNorm2d(nn.BatchNorm2d):
-    """torch's BatchNorm2d, in training with the statistics of the clips of all processes."""
+    """torch's BatchNorm2d, in training with the statistics of the clips of all processes.
+
+    Where a channel has one value, it has no variance (torch raises ValueError): one clip of a batch
+    has the modality, and the net pools it to one place. Such a batch is normed as in eval mode,
+    by the statistics that others left, and leaves none itself.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         rows = ranks.rows()
-        if not self.training or rows is None:
-            return super().forward(x)
-        if rows.total == 1 and x.numel() == x.shape[1]:  # as torch does
-            raise ValueError(f"one value per channel has no variance: {tuple(x.shape)}")
         assert self.running_mean is not None
         assert self.running_var is not None
+        clips = len(x) if rows is None else rows.total
+        if self.training and clips * x.shape[2:].numel() == 1:
+            return F.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
+        if not self.training or rows is None:
+            return super().forward(x)
         assert self.num_batches_tracked is not None
         assert self.momentum is not None
         y, mean, variance, count = _Norm.apply(x, self.weight, self.bias, self.eps)

@@ -4,9 +4,31 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from mmlib.runtime.settings import Count, Floats, NotNegative, Section, listed, refuse_twice
+from mmlib.runtime.settings import (
+    Count,
+    Floats,
+    NotNegative,
+    Positive,
+    Section,
+    listed,
+    refuse_twice,
+)
 
-Method = Literal["pgd", "apgd", "fgsm", "mim", "square"]
+Method = Literal[
+    "pgd",
+    "apgd",
+    "fgsm",
+    "mim",
+    "square",
+    "temporal_raise",
+    "temporal_lower",
+    "misalign",
+    "sparse",
+]
+
+GUIDED = ("temporal_raise", "temporal_lower", "misalign")
+"""Methods with a second term beside the loss: they work on features that not every model has."""
+
 Domain = Literal["log_mel", "waveform"]
 
 
@@ -74,6 +96,8 @@ class AttackMethod(Section):
     batch_size: Count
     methods: Annotated[tuple[Method, ...], BeforeValidator(listed), Field(min_length=1)] = ("pgd",)
     queries: Annotated[int, Field(ge=2)] = 200
+    term_weight: Positive = 0.1
+    time_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
 
     @property
     def total_steps(self) -> int:
@@ -81,8 +105,13 @@ class AttackMethod(Section):
         return self.steps + self.refine.rounds * self.refine.steps
 
     @model_validator(mode="after")
-    def _distinct(self) -> Self:
+    def _possible(self) -> Self:
         refuse_twice("methods", self.methods)
+        if all(name in GUIDED for name in self.methods):
+            raise ValueError(
+                f"methods holds {' and '.join(self.methods)} alone, for which a run may lack the"
+                " features: name pgd, or another method that needs none, as well"
+            )
         return self
 
 

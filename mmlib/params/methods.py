@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from mmlib.params.attacks import GUIDED
 from mmlib.params.goals import Threatened, refuse_multiples
 from mmlib.runtime.settings import Count, Floats, Positive, Section, listed, refuse_twice
 
@@ -17,9 +18,6 @@ Compared = Literal[
     "sparse_random",
 ]
 """What is tried beside PGD, PGD from a random point, and noise."""
-
-GUIDED = ("temporal_raise", "temporal_lower", "misalign")
-"""Those with a second term beside the loss."""
 
 SPARSE = ("sparse", "sparse_random")
 """Those that may touch a share of the time alone."""

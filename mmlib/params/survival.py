@@ -130,6 +130,7 @@ class SurvivalAttack(Section):
     survive: Transforms
     gradient: Literal["measured", "straight"]
     draws: Count
+    hold: Count
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:

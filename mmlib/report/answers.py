@@ -10,7 +10,9 @@ def answer(inputs: Inputs, findings: Findings) -> list[Answer]:
     """The three answers, in the order of the questions; one that lacks runs says which."""
     claims, first = findings.claims, findings.of_first(main_runs(inputs))
     return [
-        fusion.fusion(claims, fusion.missing(inputs), fusion.strangers(inputs)),
+        fusion.fusion(
+            claims, fusion.missing(inputs), fusion.strangers(inputs), fusion.trained_on(inputs)
+        ),
         prediction.prediction(
             first,
             findings.predictions,

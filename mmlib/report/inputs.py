@@ -1,6 +1,6 @@
 """What the report reads: every artefact of every run that is there, and nothing that is not."""
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,21 @@ class Inputs:
     def named(self, name: str | None) -> Run | None:
         """The run of this name, if it is there."""
         return next((run for run in self.runs if run.name == name), None)
+
+    def tables(
+        self, kind: str, rows: Mapping[str, str], text: Collection[str]
+    ) -> dict[str, tuple[Run, Table]]:
+        """Tables metrics/<kind>/<row>.csv that are there and have a line, by row, with their runs.
+
+        `rows`: row -> the name of its run, of which this page must have one; `text` as for
+        `read_table`.
+        """
+        found = {}
+        for row, name in rows.items():
+            run, path = self.named(name), self.root / f"metrics/{kind}/{row}.csv"
+            if run and path.is_file() and (table := read_table(path, text)):
+                found[row] = run, table
+        return found
 
 
 def band(run: Run, condition: str, headline: float) -> tuple[float, float] | None:

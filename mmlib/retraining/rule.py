@@ -101,15 +101,16 @@ def relative_distances(vectors: Array, labels: Array, present: Bools, *, p: floa
     each [choice]. Where a median is 0 (one clip, or clips that coincide) nothing tells the class's
     clips apart and all get 1.
     """
-    result = np.full(labels.shape, np.nan)
+    rows, columns = np.nonzero(labels)
+    result = np.full(len(rows), np.nan)
     for column in range(labels.shape[1]):
-        members = np.flatnonzero((labels[:, column] > 0) & present)
+        members = np.flatnonzero((columns == column) & present[rows])
         if members.size == 0:
             continue
-        distance = centroid_distances(vectors[members], p)
+        distance = centroid_distances(vectors[rows[members]], p)
         median = float(np.median(distance))
-        result[members, column] = distance / median if median > 0 else 1.0
-    return np.asarray(result[np.nonzero(labels)])
+        result[members] = distance / median if median > 0 else 1.0
+    return result
 
 
 def mean_distances(spaces: Sequence[Floats]) -> Floats:

@@ -13,19 +13,18 @@ of its schema.
 import hashlib
 import json
 import math
-import os
 import struct
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from mmlib.runtime import checksums
 from mmlib.runtime.arrays import Array
 from mmlib.runtime.sealed import crc32_of
 from mmlib.runtime.storage import reading
@@ -33,49 +32,19 @@ from mmlib.runtime.storage import reading
 METADATA_KEY = b"mmlib"
 """Where a Parquet schema holds the JSON."""
 
-# A CRC-32 for each chunk; then how many bytes these take, their and the footer's CRC-32, the mark.
-_ENDING = struct.Struct("<II8s")
-_MARK = b"mmlibsum"
-# What ends every Parquet file: the footer's length, and Parquet's own mark.
-_TAIL = struct.Struct("<I4s")
-
 
 @contextmanager
 def writer(path: Path, schema: pa.Schema, **options: Any) -> Iterator[pq.ParquetWriter]:
     """Write a Parquet file with checksums; `options` are those of pyarrow's ParquetWriter."""
     with pq.ParquetWriter(path, schema, **options) as open_file:
         yield open_file
-    _seal(path)
+    checksums.seal(path)
 
 
 def write_table(table: pa.Table, path: Path, **options: Any) -> None:
     """Write a table with checksums; `options` are those of pyarrow's write_table."""
     pq.write_table(table, path, **options)
-    _seal(path)
-
-
-def _seal(path: Path) -> None:
-    footer = pq.read_metadata(path)
-    with path.open("rb+") as file:
-        sums = [
-            crc32_of(file, *_extent(footer, group, column))
-            for group in range(footer.num_row_groups)
-            for column in range(footer.num_columns)
-        ]
-        end = file.seek(0, os.SEEK_END) - _TAIL.size
-        start = end - _TAIL.unpack(_at(file, end, _TAIL.size))[0]
-        rest = _at(file, start, end + _TAIL.size - start)
-        packed = struct.pack(f"<{len(sums)}I", *sums)
-        whole = zlib.crc32(rest, zlib.crc32(packed))
-        file.seek(start)
-        file.write(packed + _ENDING.pack(len(packed), whole, _MARK) + rest)
-
-
-def _extent(footer: pq.FileMetaData, group: int, column: int) -> tuple[int, int]:
-    """Where a column chunk begins, and its bytes."""
-    chunk = footer.row_group(group).column(column)
-    first = chunk.dictionary_page_offset if chunk.has_dictionary_page else chunk.data_page_offset
-    return first, chunk.total_compressed_size
+    checksums.seal(path)
 
 
 class Reader:
@@ -92,20 +61,18 @@ class Reader:
     ) -> None:
         self.path, self._kind, self._fix, self._mapped = path, kind, fix, mapped
         with reading(path, kind, fix):
-            self._footer, self._sums = _footer(path)
-            self.schema: pa.Schema = self._footer.schema.to_arrow_schema()
-        groups = range(self._footer.num_row_groups)
-        self.sizes = [self._footer.row_group(group).num_rows for group in groups]
-        self._leaves: dict[str, list[int]] = {}
-        for column in range(self._footer.num_columns):
-            name, *_ = self._footer.schema.column(column).path.split(".")
-            self._leaves.setdefault(name, []).append(column)
+            _, self._sums, self._whole = checksums.ending(path)
+            footer = checksums.footer(path, self._whole)
+            self.schema: pa.Schema = footer.schema.to_arrow_schema()
+        groups = range(footer.num_row_groups)
+        self.sizes = [footer.row_group(group).num_rows for group in groups]
         self._verified: set[tuple[int, str]] = set()
 
     @property
     def identity(self) -> str:
         """What tells the file's content from any other, in 16 hex digits, from its checksums."""
-        content = repr((self._sums, self.sizes)).encode() + self.schema.serialize().to_pybytes()
+        sums = struct.unpack(f"<{len(self._sums) // 4}I", self._sums)
+        content = repr((sums, self.sizes)).encode() + self.schema.serialize().to_pybytes()
         return hashlib.sha256(content).hexdigest()[:16]
 
     def facts(self) -> dict[str, Any]:
@@ -159,11 +126,14 @@ class Reader:
         due = [(g, name) for g in groups for name in names if (g, name) not in self._verified]
         if not due:
             return
+        footer = checksums.footer(self.path, self._whole)
+        leaves = checksums.leaves(footer)
         with self.path.open("rb", buffering=0) as file:
             for group, name in due:
-                for leaf in self._leaves[name]:
-                    stored = self._sums[group * self._footer.num_columns + leaf]
-                    if crc32_of(file, *_extent(self._footer, group, leaf)) != stored:
+                for leaf in leaves[name]:
+                    place = group * footer.num_columns + leaf
+                    (stored,) = struct.unpack_from("<I", self._sums, 4 * place)
+                    if crc32_of(file, *checksums.extent(footer, group, leaf)) != stored:
                         raise ValueError(f"damaged: column {name} is not as it was written")
                 self._verified.add((group, name))
 
@@ -171,37 +141,10 @@ class Reader:
         # Mapped and unbuffered: 3.1 GB/s against 1.7 with the defaults.
         return pq.ParquetFile(
             self.path,
-            metadata=self._footer,
+            metadata=checksums.footer(self.path, self._whole),
             memory_map=self._mapped,
             pre_buffer=not self._mapped,
         )
-
-
-def _footer(path: Path) -> tuple[pq.FileMetaData, tuple[int, ...]]:
-    """The footer and the chunks' checksums; ValueError where they are not as they were written."""
-    with path.open("rb") as file:
-        end = file.seek(0, os.SEEK_END) - _TAIL.size
-        tail = _at(file, end, _TAIL.size)
-        size, mark = _TAIL.unpack(tail)
-        if mark != b"PAR1":
-            raise ValueError("it does not end as Parquet does: cut off, or no such file")
-        footer = _at(file, end - size, size)
-        ending = _at(file, end - size - _ENDING.size, _ENDING.size)
-        size_of_sums, whole, ours = _ENDING.unpack(ending)
-        if ours != _MARK:
-            raise ValueError("it has no checksums: damaged, or not written by this version")
-        sums = _at(file, end - size - _ENDING.size - size_of_sums, size_of_sums)
-    if zlib.crc32(footer + tail, zlib.crc32(sums)) != whole:
-        raise ValueError("damaged: its footer is not as it was written")
-    found = pq.read_metadata(pa.BufferReader(footer + tail))
-    return found, struct.unpack(f"<{size_of_sums // 4}I", sums)
-
-
-def _at(file: IO[bytes], start: int, size: int) -> bytes:
-    if start < 0:
-        raise ValueError("it is too short")
-    file.seek(start)
-    return file.read(size)
 
 
 def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:

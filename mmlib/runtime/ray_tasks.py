@@ -1,24 +1,26 @@
 """Map a function over items on a Ray cluster: in order, so many under way, the dead tried again.
 
-RAY_ADDRESS names the cluster; without it one starts on this machine, and ends with the process.
 The project lies on a disk that all machines see, where functions write what they make: results
 that travel are small. Ray Core alone is used, not Ray Data.
 """
 
-import logging
+import fcntl
+import multiprocessing
 import os
 import platform
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from uuid import uuid4
 
 from mmlib.runtime import shares
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.ray_start import connected
 from mmlib.runtime.workers import worker_count
 
 Item = TypeVar("Item")
@@ -26,8 +28,6 @@ Result = TypeVar("Result")
 
 RETRIES = 5
 """How often an item is tried again whose worker or node died; its own errors are never retried."""
-# Of results that travel, Ray's smallest store holds more than enough.
-_STORE_BYTES = 100 << 20
 _LOOK_S = 5.0
 _WAIT_S = 1.0
 # A network file system may show a new file some seconds late.
@@ -57,7 +57,7 @@ def on_cluster(
     all others for one core. The exception of an item is raised here as it is. UserError when an
     item's worker died more than `RETRIES` times, and when there is no such cluster.
     """
-    ray = _connected()
+    ray = connected()
     asked = _request(ray, whole, device)
     with _token() as token:
         place = (str(Path.cwd()), str(token), tuple(sorted(_environment(asked).items())))
@@ -71,37 +71,6 @@ def on_cluster(
         slots = _Slots(ray, asked)
         for items in phases:
             yield from _in_order(ray, submit, items, slots, label)
-
-
-def _connected() -> Any:
-    try:
-        import ray
-    except ImportError:
-        raise UserError(
-            "MMLIB_EXECUTOR is ray, but the package is absent: pip install -e '.[cluster]', with "
-            "the constraints of constraints.txt, on every machine"
-        ) from None
-    if ray.is_initialized():
-        return ray
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    address = os.environ.get("RAY_ADDRESS")
-    own = {"num_cpus": worker_count(), "object_store_memory": _STORE_BYTES}
-    try:
-        ray.init(
-            address or "local",
-            include_dashboard=None if address else False,
-            # Tracebacks of the dead would drown the one line.
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            **({} if address else own),
-        )
-    except Exception as error:  # Ray raises no class of its own
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        raise UserError(
-            f"no Ray cluster at RAY_ADDRESS={address or '(not set)'} ({reason}); start one "
-            "(docs/scaling.md), or unset RAY_ADDRESS for one on this machine"
-        ) from None
-    return ray
 
 
 def _request(ray: Any, whole: bool, device: bool) -> _Request:
@@ -210,3 +179,25 @@ def _enter(folder: str, token: str, environment: tuple[tuple[str, str], ...]) ->
     os.chdir(folder)
     os.environ.update(environment)
     shares.nest_process()
+    _take_place()
+
+
+@cache
+def _take_place() -> int | None:
+    """Make this process one of a pool, with a place of its own among the machine's cores.
+
+    By it ffmpeg's threads are kept on one core, as they are under a local worker. A place is a lock
+    that ends with the process; the nodes of a machine, if there are several, share its places.
+    None, and nothing happens, where all are taken.
+    """
+    for place in range(worker_count()):
+        path = Path(tempfile.gettempdir(), f"mmlib-{os.getuid()}-worker-{place}")
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+        else:
+            multiprocessing.current_process()._identity = (place + 1,)
+            return place
+    return None

@@ -17,7 +17,6 @@ import re
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,7 @@ import numpy as np
 from mmlib.runtime import stores
 from mmlib.runtime.arrays import Ascii, Bools, Ints, Ints8, Ints32
 from mmlib.runtime.errors import UserError
+from mmlib.sources.walking import walk
 
 _VIDEO = (b"mp4", b"mkv", b"webm", b"mov", b"m4v", b"avi", b"flv", b"3gp", b"mpg", b"mpeg", b"ts")
 _AUDIO = (b"wav", b"flac", b"m4a", b"mp3", b"ogg", b"opus", b"aac", b"aiff", b"aif")
@@ -147,7 +147,7 @@ def index(root: str, longest_id: int) -> Mirror:
     videos, names = bytearray(), bytearray()
     start_ms, end_ms, name_ends, name_begins = array("q"), array("q"), array("q"), array("q")
     whole, rank, folder_of, stamps = array("b"), array("b"), array("i"), array("q")
-    for folder, number, files in _walk(root):
+    for folder, number, files in walk(root):
         folders.append(folder)
         for name, stamp in files:
             stem, _, extension = name.rpartition(b".")
@@ -198,55 +198,3 @@ def _readings(stem: bytes) -> Iterator[tuple[bytes, bytes | None, bytes | None]]
 
 def _milliseconds(text: bytes | None) -> int:
     return _NONE if text is None else round(float(text) * 1000)
-
-
-File = tuple[bytes, tuple[int, ...]]
-"""The name of a file; of an object its size and time too."""
-
-
-def _walk(root: str) -> Iterator[tuple[str, int, Iterator[File]]]:
-    """Each folder once, with its number and its files."""
-    return _walk_store(root) if stores.is_address(root) else _walk_disk(str(Path(root).absolute()))
-
-
-def _walk_store(root: str) -> Iterator[tuple[str, int, Iterator[File]]]:
-    try:
-        held = stores.files(root)
-    except stores.StoreError as error:
-        raise UserError(f"the mirror {root} cannot be read: {error}") from None
-    by_folder = groupby(held, lambda each: each.address.rpartition("/")[0])
-    for number, (folder, objects) in enumerate(by_folder):
-        yield (
-            folder,
-            number,
-            (
-                (each.address.rpartition("/")[2].encode(), (each.size, each.time_ns))
-                for each in objects
-            ),
-        )
-
-
-def _walk_disk(root: str) -> Iterator[tuple[str, int, Iterator[File]]]:
-    waiting, seen, number = [root], set(), 0
-    while waiting:
-        folder = waiting.pop()
-        status = Path(folder).stat()
-        if (status.st_dev, status.st_ino) in seen:
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        below: list[str] = []
-        yield folder, number, _files(folder, below)
-        waiting += sorted(below, reverse=True)
-        number += 1
-
-
-def _files(folder: str, below: list[str]) -> Iterator[File]:
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir():
-                    below.append(entry.path)
-                else:
-                    yield os.fsencode(entry.name), ()
-    except OSError as error:
-        raise UserError(f"{folder} cannot be read: {error.strerror}") from None

@@ -37,12 +37,16 @@ class Told:
         return lambda points: {**points, "x": self.change(points["x"])}
 
 
+@pytest.mark.parametrize("hold", [1, 3])
 @pytest.mark.parametrize("attack", [pgd, apgd, mim])
-def test_the_identity_gives_exactly_the_plain_attack(attack: Callable[..., Batch]) -> None:
+def test_the_identity_gives_exactly_the_plain_attack(
+    attack: Callable[..., Batch], hold: int
+) -> None:
     (batch, labels), threat = clips(), {"x": Budget(0.1)}
     how = {"steps": 7, "seeds": SEEDS}
     plain = attack(linear(), batch, labels, threat, **how)
-    same = attack(Expectation(linear(), [Told()], seeds=SEEDS), batch, labels, threat, **how)
+    behind = Expectation(linear(), [Told()], seeds=SEEDS, hold=hold)
+    same = attack(behind, batch, labels, threat, **how)
     assert torch.equal(plain["x"], same["x"])
     assert not torch.equal(plain["x"], batch["x"])
 
@@ -58,6 +62,28 @@ def test_a_step_draws_some_anew_and_uses_the_others_again() -> None:
     drawn = [seeds for one in told for seeds in one.seeds]
     assert len(set(drawn)) == len(drawn), "every draw has seeds of its own"
     assert all(len(set(seeds)) == CLIPS for seeds in drawn)
+
+
+def test_draws_are_held_for_so_many_steps() -> None:
+    told = [Told(), Told()]
+    model, (batch, _) = Expectation(linear(), told, seeds=SEEDS, hold=3), clips()
+    counts = []
+    for _ in range(7):
+        model(batch)
+        counts.append([len(one.seeds) for one in told])
+    assert counts == [[1, 1]] * 3 + [[2, 1]] * 3 + [[2, 2]]
+
+
+def test_candidates_are_compared_behind_the_same_new_draws() -> None:
+    told = [Told(), Told(lambda x: 3 * x)]
+    model, (batch, _) = Expectation(linear(), told, seeds=SEEDS), clips()
+    model(batch)
+    half = {"x": batch["x"] / 2}
+    first, second = model.anew(batch, half)
+    assert torch.allclose(first, linear()({"x": 2 * batch["x"]}), atol=1e-6)
+    assert torch.allclose(second, first / 2, atol=1e-6)
+    for one in told:
+        assert one.seeds[1] == one.seeds[2] != one.seeds[0]
 
 
 def test_a_clip_draws_the_same_whoever_is_beside_it() -> None:

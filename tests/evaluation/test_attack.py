@@ -15,6 +15,7 @@ import torch
 from mmlib.evaluation.sweep import attack as sweep_attack
 from mmlib.evaluation.sweep import work
 from mmlib.models import checkpoint
+from mmlib.params.attacks import Attack, Refine
 from mmlib.runtime.arrays import Bytes
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.scratch import publish_json
@@ -35,6 +36,7 @@ from tests.sweep_toys import CLASSES, MANIFEST, MEL, inputs, labelled, log_mel, 
 NAMES = tuple("abcde")
 ROUNDS = 2
 SETTINGS = settings(refine={"rounds": ROUNDS, "steps": 2, "sweep_steps": 1})
+SEVERAL = SETTINGS.model_copy(update={"methods": ("pgd", "temporal_lower", "misalign")})
 
 
 def project(
@@ -93,8 +95,10 @@ def project(
     return shards, root / "mid"
 
 
-def attack(root: Path, shards: Path, run: Path, out: str) -> tuple[bytes, bytes]:
-    sweep_attack.attack_split(shards, run, root / out, SETTINGS, seed=3)
+def attack(
+    root: Path, shards: Path, run: Path, out: str, how: Attack = SETTINGS
+) -> tuple[bytes, bytes]:
+    sweep_attack.attack_split(shards, run, root / out, how, seed=3)
     folder = root / out
     return (folder / "mid.parquet").read_bytes(), (folder / "mid-examples.parquet").read_bytes()
 
@@ -161,9 +165,23 @@ def test_two_processes_write_the_same_bytes(
     in_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shards, run = project(in_folder)
-    one = attack(in_folder, shards, run, "one")
+    one = attack(in_folder, shards, run, "one", SEVERAL)
     monkeypatch.setenv("MMLIB_WORKERS", "2")
-    assert attack(in_folder, shards, run, "two") == one
+    assert attack(in_folder, shards, run, "two", SEVERAL) == one
+
+
+def test_methods_that_a_run_has_no_features_for_are_named_and_left_out(
+    in_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shards, _ = project(in_folder)
+    audio = model(None, video=False)
+    checkpoint.save(audio, in_folder / "audio", {"classes": list(NAMES), "task": "multi_label"})
+    several = SEVERAL.model_copy(update={"sweep": (1.0,), "refine": Refine()})
+    sweep_attack.attack_split(shards, in_folder / "audio", in_folder / "out", several, seed=3)
+    said = capsys.readouterr().err
+    assert said.count("attack audio: misalign left out: the run has no features") == 1
+    stored = pq.read_table(in_folder / "out/audio.parquet")["attack"].unique().to_pylist()
+    assert stored == ["clean", "noise", "pgd", "pgd alone", "temporal_lower alone"]
 
 
 @pytest.mark.slow

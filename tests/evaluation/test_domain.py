@@ -139,7 +139,9 @@ def test_silence_is_out_of_reach_without_noise_to_start_from() -> None:
     assert not torch.equal(stuck["audio"][HALF], batch["audio"][HALF])
 
 
-@pytest.mark.parametrize("methods", [["pgd", "apgd", "square"], ["fgsm", "mim"]])
+@pytest.mark.parametrize(
+    "methods", [["pgd", "apgd", "square"], ["fgsm", "mim"], ["sparse", "misalign"]]
+)
 def test_other_methods_and_the_plane(methods: list[str]) -> None:
     """An ensemble beats its members; rounded to int16 the sound keeps within its budget."""
     from mmlib.evaluation.sweep.surface import attack_surface

@@ -18,13 +18,22 @@ from torch import Tensor
 from mmlib.attacks.core.threat import Budget, scaled
 from mmlib.attacks.methods.decisions import ByThreshold
 from mmlib.batch import Batch
+from mmlib.evaluation.goals import goals as stage
 from mmlib.evaluation.goals.aims import Aim, aims_of, stake
 from mmlib.evaluation.goals.attack import Turned, crossing, turn
 from mmlib.evaluation.goals.deciding import best_f1, decider
 from mmlib.evaluation.goals.goals import try_goals
-from mmlib.evaluation.goals.table import Outcome, Tried, clips_csv, figures, success_csv
+from mmlib.evaluation.goals.table import (
+    Outcome,
+    Tried,
+    clips_csv,
+    decisions_csv,
+    figures,
+    success_csv,
+)
 from mmlib.params.goals import Decision, GoalsRun, GoalsSearch
 from mmlib.runtime.errors import UserError
+from mmlib.runtime.shares import Finished
 from mmlib.runtime.storage import read_json
 from tests.evaluation.test_attack import NAMES, project
 from tests.sweep_toys import settings
@@ -264,6 +273,32 @@ def test_a_run_from_shards_to_rates(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     shown = [line["right"] for line in outcome.decisions]
     assert sum(shown) == 14, "the labels are the model's own top two"
     assert not list((tmp_path / "scratch").iterdir()), "finished pieces are gone"
+
+
+def test_goals_do_not_depend_on_how_the_clips_were_shared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tasks of an array: once for the clean margins, on which what is attacked rests, and again."""
+    monkeypatch.chdir(tmp_path)
+    shards, model = project(tmp_path)
+    search = SEARCH.model_copy(update={"steps": 2})
+
+    def tried() -> list[str]:
+        outcome = try_goals(
+            model, shards, tmp_path / "none", row(hide="each", inject=["a"]), TOP, search,
+            settings(batch_size=3), seed=1,
+        )  # fmt: skip
+        return [success_csv(outcome, 0.9), clips_csv(outcome), decisions_csv(outcome)]
+
+    alone = tried()
+    for place in (1, 0, 1, 0):
+        monkeypatch.setenv("MMLIB_SHARE", f"{place}/2")
+        with pytest.raises(Finished):
+            tried()
+    monkeypatch.delenv("MMLIB_SHARE")
+    monkeypatch.setattr(stage, "clean_margins", lambda _: pytest.fail("it was made already"))
+    monkeypatch.setattr(stage, "turn_part", lambda _: pytest.fail("it was made already"))
+    assert tried() == alone
 
 
 def test_what_a_run_has_not_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

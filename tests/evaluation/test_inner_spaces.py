@@ -9,7 +9,7 @@ import torch
 
 from mmlib.batch import LabelledBatch
 from mmlib.evaluation import inner_spaces
-from mmlib.metrics.geometry.clouds import Clouds, clouds
+from mmlib.metrics.geometry.clouds import clouds
 from mmlib.metrics.geometry.convexity import (
     Pairs,
     threshold_rule,
@@ -127,7 +127,7 @@ def test_spaces_without_points_have_kappa_and_no_density(
         ["a", "b", "c"],
         labels,
         logits,
-        dense=Clouds(labels, {}, {}),
+        dense=lambda _: [],
         bars=BARS,
         taus=[0.6],
         p=2.0,
@@ -183,7 +183,8 @@ def test_spaces_of_a_saved_run(
     }
     top = penultimate_space(cached, head, "mid", bars=BARS, sample=30)
     settings: dict[str, Any] = {"bars": BARS, "taus": [0.6, 0.8]}
-    settings |= {"dense": clouds(cached, head), "p": 2.0, "seed": 0}
+    dense = clouds(cached.labels, cached.vectors, head)
+    settings |= {"dense": lambda name: [dense] * (name in dense.points), "p": 2.0, "seed": 0}
     rows = measure([top, *spaces], cached.classes, labels, logits, **settings)
     assert {(row.space, row.members) for row in rows} >= {("audio", 19), ("joint", 19)}
     assert {(row.space, row.convexity.members) for row in rows} == {

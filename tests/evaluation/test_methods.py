@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from mmlib.attacks.methods.temporal import variation
+from mmlib.evaluation.attacked.features import along_time, comparable, side_by_side
 from mmlib.evaluation.attacked.frozen import cached_encoders
 from mmlib.evaluation.methods import methods as stage
-from mmlib.evaluation.methods.features import along_time, comparable, side_by_side
 from mmlib.evaluation.methods.members import Entry, entries
 from mmlib.evaluation.methods.methods import Attacked, Outcome, compare
 from mmlib.evaluation.methods.table import STRONGEST, tables

@@ -3,11 +3,13 @@
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mmlib.evaluation.sweep.attack import attack_split
+from mmlib.evaluation.transfer import transfer
 from mmlib.evaluation.transfer.table import Cells, figures, matrix_csv
 from mmlib.evaluation.transfer.transfer import measure
 from mmlib.metrics.ranking import average_precision, present_mean
@@ -17,6 +19,7 @@ from mmlib.params.score import Score
 from mmlib.params.transfer import TransferRow, UniversalFit
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.scratch import publish_json
+from mmlib.runtime.shares import Finished
 from mmlib.shards.read.format import ShardReader, ShardRow, write_shard
 from mmlib.shards.read.loader import ShardSet
 from mmlib.shards.read.manifest import MANIFEST_NAME, ids_hash, read_manifest
@@ -108,6 +111,26 @@ def test_one_perturbation_for_all_clips(models: Path) -> None:
     assert alike != clean
     again = played(models, "universal")
     assert matrix_csv(again, 1.0) == matrix_csv(cells, 1.0)
+
+
+@pytest.mark.parametrize("perturbation", ["universal", "per_clip"])
+def test_a_matrix_does_not_depend_on_how_it_was_shared(
+    models: Path, monkeypatch: pytest.MonkeyPatch, perturbation: str
+) -> None:
+    _write_val(models / "shards")
+    changes: dict[str, Any] = {
+        "perturbation": perturbation, "runs": ["mid", "audio"], "threats": "A",
+    }  # fmt: skip
+    alone = matrix_csv(played(models, **changes), 1.0)
+    # per_clip: each of two runs in three steps, the sweep, a round and the record.
+    for place in (1, 0) if perturbation == "universal" else (1, 0) * 6:
+        monkeypatch.setenv("MMLIB_SHARE", f"{place}/2")
+        with pytest.raises(Finished):
+            played(models, **changes)
+    monkeypatch.delenv("MMLIB_SHARE")
+    for function in ("play_universal", "play_chunk"):
+        monkeypatch.setattr(transfer, function, lambda *_, **__: pytest.fail("it was made already"))
+    assert matrix_csv(played(models, **changes), 1.0) == alone
 
 
 def _write_val(shards: Path) -> None:

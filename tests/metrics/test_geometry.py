@@ -19,8 +19,7 @@ from mmlib.metrics.geometry import (
     table,
 )
 from mmlib.metrics.geometry.bars import class_bars
-from mmlib.metrics.geometry.clouds import Clouds, clouds
-from mmlib.metrics.stored import Embeddings
+from mmlib.metrics.geometry.clouds import Clouds, clouds, distances
 from mmlib.runtime.arrays import Bools, Reals
 from mmlib.runtime.errors import UserError
 from tests.properties import examples
@@ -313,17 +312,19 @@ def measured(
     bars: Reals | None,
     points: Reals | None = None,
 ) -> list[spaces.ClassGeometry]:
-    """Density is that of every second clip, of a split of its own."""
-    half = labels[::2]
-    present = {space.name: np.ones(len(half), dtype=np.bool_)}
-    clouds = {} if points is None or space.name == "input" else {space.name: points[::2]}
+    """Density is that of every second clip, of a split of its own, in two parts."""
+    dense: list[Clouds] = []
+    if points is not None and space.name != "input":
+        for part in (slice(0, 30, 2), slice(30, None, 2)):
+            present = np.ones(len(labels[part]), dtype=np.bool_)
+            dense.append(Clouds(labels[part], {space.name: points[part]}, {space.name: present}))
     classes = [f"class {k}" for k in range(labels.shape[1])]
     return spaces.measure(
         [space],
         classes,
         labels,
         logits,
-        dense=Clouds(half, clouds, present),
+        dense=lambda _: dense,
         bars=bars,
         taus=[0.8, 0.6],
         p=2.0,
@@ -435,7 +436,7 @@ def test_a_constant_output_is_convex_at_the_prior_s_bar_of_no_class() -> None:
     labels = np.ones((60, 3), dtype=np.bool_)
     found = {}
     for threshold in (0.1, None):
-        bars = class_bars("multi_label", train, threshold=threshold, odds_ratio=1.5)
+        bars = class_bars("multi_label", train.sum(0), 1000, threshold=threshold, odds_ratio=1.5)
         assert bars is not None
         space = spaces.affine_space("audio", constant, bars=bars, sample=100)
         rows = measured(space, labels, constant, bars)
@@ -447,12 +448,13 @@ def test_bars_are_odds_over_the_prior_s_and_finite_at_its_ends() -> None:
     train = np.zeros((99, 3), dtype=np.bool_)
     train[:, 0] = True
     train[:20, 1] = True
-    bars = class_bars("multi_label", train, threshold=None, odds_ratio=4.0)
+    counts = train.sum(0), 99
+    bars = class_bars("multi_label", *counts, threshold=None, odds_ratio=4.0)
     assert bars is not None
     assert np.isfinite(bars).all()
     assert bars[1] == pytest.approx(np.log(4 * 20.5 / 79.5))
-    assert class_bars("single_label", train, threshold=None, odds_ratio=4.0) is None
-    fixed = class_bars("multi_label", train, threshold=0.1, odds_ratio=4.0)
+    assert class_bars("single_label", *counts, threshold=None, odds_ratio=4.0) is None
+    fixed = class_bars("multi_label", *counts, threshold=0.1, odds_ratio=4.0)
     assert fixed == pytest.approx(logit(0.1))
 
 
@@ -461,14 +463,29 @@ def test_clouds_are_every_space_with_points_and_leave_out_who_lacks_the_modality
     sizes = {"audio": 2, "video": 3, "fused": 4}
     vectors = {name: rng.standard_normal((6, d)).astype(np.float32) for name, d in sizes.items()}
     learnt = head.Head(np.zeros((2, 4)), np.zeros(2), {"audio": vectors["audio"][5]})
-    ids, labels = np.array(list("abcdef")), np.ones((6, 2), dtype=np.bool_)
-    cached = Embeddings(
-        ("x", "y"), "multi_label", ids, labels, np.zeros((6, 2), np.float32), vectors
-    )
-    found = clouds(cached, learnt)
+    labels = np.ones((6, 2), dtype=np.bool_)
+    found = clouds(labels, vectors, learnt)
     shapes = {name: points.shape for name, points in found.points.items()}
     assert shapes == {"audio": (6, 2), "video": (6, 3), "fused": (6, 4), "joint": (6, 5)}
-    members = {name: found.members(name, 0) for name in (*shapes, "input")}
-    counts = {name: len(rows) for name, rows in members.items() if rows is not None}
+    counts = {name: len(found.members(name, 0)) for name in shapes}
     assert counts == {"audio": 5, "video": 6, "fused": 6, "joint": 5}
-    assert members["input"] is None
+
+
+@pytest.mark.parametrize("p", [1.0, 2.0, 3.0, np.inf])
+def test_distances_are_those_of_all_parts_at_once(p: float) -> None:
+    rng = np.random.default_rng(0)
+    points = rng.standard_normal((60, 5)).astype(np.float32)
+    labels = rng.random((60, 3)) < [0.5, 0.1, 0]
+    present = {"audio": rng.random(60) < 0.8}
+    parts = [
+        Clouds(labels[rows], {"audio": points[rows]}, {"audio": present["audio"][rows]})
+        for rows in (slice(0, 7), slice(7, 8), slice(8, 60))
+    ]
+    found, dims = distances(lambda _: parts, "audio", [0, 2, 1], p)
+    assert dims == 5
+    whole = Clouds(labels, {"audio": points}, present)
+    assert len(found[1]) == 0
+    for column, mine in ((0, found[0]), (1, found[2])):
+        expected = dn.centroid_distances(whole.members("audio", column), p)
+        np.testing.assert_allclose(mine, expected, rtol=1e-12)
+    assert [len(mine) for mine in distances(lambda _: [], "input", [0], p)[0]] == [0]

@@ -1,5 +1,6 @@
 """The ensemble per clip, and the three worst cases of a ranking metric."""
 
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from sklearn.metrics import label_ranking_loss
 
+from mmlib.attacks.methods.misalign import misalign
+from mmlib.attacks.methods.sparse import sparse, supports_of
+from mmlib.evaluation.attacked.features import side_by_side
+from mmlib.evaluation.attacked.frozen import cached_encoders
 from mmlib.evaluation.sweep.chunk import ChunkSweep
 from mmlib.metrics.ranking import (
     average_precision,
@@ -33,9 +38,10 @@ from tests.fake_run import write_run
 from tests.sweep_toys import labelled, model, settings
 
 METHODS = ["square", "pgd", "apgd", "fgsm", "mim"]
+OF_TIME = ["pgd", "temporal_raise", "temporal_lower", "misalign", "sparse"]
 
 
-@pytest.mark.parametrize("methods", [METHODS, ["apgd", "square"]])
+@pytest.mark.parametrize("methods", [METHODS, ["apgd", "square"], OF_TIME])
 def test_each_clip_gets_the_strongest(methods: list[str]) -> None:
     net = model()
     clips = labelled(net, clips=4)
@@ -65,11 +71,42 @@ def test_pgd_alone_stores_what_it_always_did() -> None:
     assert bool((second.loss >= first.loss - 1e-6).all())
 
 
+def test_a_method_that_works_on_features_does_what_it_does_by_itself() -> None:
+    """At the smallest budget, from the clean clip: with the weight, the steps and the seeds."""
+    net = model()
+    clips = labelled(net, clips=3)
+    wanted = settings(methods=["misalign", "sparse"], term_weight=2.0, time_share=0.25, sweep=[1.0])
+    sweep = ChunkSweep(net, clips, wanted, seed=2)
+    found = {r.condition[:2]: r for r in sweep.run()}
+    search, threat = sweep.begin("A", 1.0, "bce")
+    batch, encode = cached_encoders(net, clips.inputs, None, threat)
+    path = {"steps": 3, "step_size": 1.0, "restarts": 2, "seeds": search.seeds}
+    features = side_by_side(net, encode)
+    known = {
+        "misalign": partial(misalign, features=features, weight=2.0),
+        "sparse": partial(sparse, supports=supports_of(batch, 0.25)),
+    }
+    for name, attack in known.items():
+        alone = attack(search.model, search.batch, clips.labels, threat, start=search.clean, **path)
+        expected = net({**clips.inputs, "audio": alone["audio"]}).detach()
+        assert torch.allclose(found["A", f"{name} alone"].scores, expected, atol=1e-5)
+
+
+def test_a_model_without_the_features_is_attacked_by_the_others() -> None:
+    net = model(None, video=False)
+    clips = labelled(net, clips=2)
+    records = ChunkSweep(net, clips, settings(methods=OF_TIME), seed=2).run()
+    alone = {r.condition[1] for r in records if r.condition[1].endswith(" alone")}
+    assert alone == {f"{name} alone" for name in OF_TIME if name != "misalign"}
+
+
 def test_methods_are_checked() -> None:
     with pytest.raises(ValidationError, match="twice"):
         settings(methods=["pgd", "pgd"])
     with pytest.raises(ValidationError):
         settings(methods=["deepfool"])
+    with pytest.raises(ValidationError, match="misalign and temporal_raise alone"):
+        settings(methods=["misalign", "temporal_raise"])
     assert settings(methods="apgd").methods == ("apgd",)
 
 

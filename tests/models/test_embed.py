@@ -8,15 +8,19 @@ import pytest
 import torch
 
 from mmlib.metrics.stored import (
+    carriers,
     read_embeddings,
+    read_labels,
 )
 from mmlib.models import checkpoint, embed
 from mmlib.models.base import Model
 from mmlib.models.embed import embed_run, write_embeddings
 from mmlib.models.predict import (
+    Prediction,
     predict,
     predict_heads,
 )
+from mmlib.runtime.arrays import Floats32, Indices
 from mmlib.runtime.parquet import Reader
 from mmlib.runtime.shares import Finished
 from mmlib.shards.read.loader import ShardSet
@@ -64,6 +68,40 @@ def test_what_is_read_back_is_what_the_model_says(tmp_path: Path, kind: str) -> 
         top = found.vectors[model.penultimate]
         again = top @ model.head.weight.detach().numpy().T + model.head.bias.detach().numpy()
         np.testing.assert_allclose(found.logits, again, rtol=1e-4, atol=1e-5)
+
+
+def test_clips_are_sorted_by_id_over_row_groups_and_splits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    splits = {"train": rng.permutation(13), "val": rng.permutation(4)}
+    parts = [
+        (split, Prediction(*_said(order[start : start + 3])))
+        for split, order in splits.items()
+        for start in range(0, len(order), 3)
+    ]
+    path = tmp_path / "run.parquet"
+    monkeypatch.setattr(embed, "_GROUP_BYTES", 300)
+    write_embeddings(path, parts, classes=list("abc"), task="multi_label", run="run")
+    assert len(Reader(path).sizes) > 2
+    for split, order in splits.items():
+        found = read_embeddings(path, split)
+        ids, labels, logits, vectors = _said(np.sort(order))
+        assert found.clip_ids.tolist() == list(ids)
+        np.testing.assert_array_equal(found.labels, labels)
+        np.testing.assert_array_equal(found.logits, logits)
+        np.testing.assert_array_equal(found.vectors["audio"], vectors["audio"])
+        assert read_labels(path, split)[1].tolist() == found.labels.tolist()
+        counts, clips = carriers(Reader(path), split)
+        assert (counts.tolist(), clips) == (labels.sum(0).tolist(), len(order))
+
+
+def _said(order: Indices) -> tuple[tuple[str, ...], Floats32, Floats32, dict[str, Floats32]]:
+    """What is said of clips follows from their numbers."""
+    labels = (order[:, None] % [2, 3, 5] == 0).astype(np.float32)
+    logits = order[:, None] + np.arange(3, dtype=np.float32)
+    vectors = {"audio": order[:, None] * np.arange(1, 6, dtype=np.float32)}
+    return tuple(f"clip{place:02d}" for place in order), labels, logits.astype(np.float32), vectors
 
 
 def test_rows_keep_the_order_of_the_splits_and_the_metadata_says_what_they_are(

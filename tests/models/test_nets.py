@@ -171,6 +171,26 @@ def step(model: Model, labels: torch.Tensor) -> torch.Tensor:
     return loss
 
 
+def test_a_batch_with_one_audible_clip_is_learnt_from() -> None:
+    """Six halvings leave a clip one value a channel, which has no variance: normed as in eval."""
+    net = Cnn14(width=1, dropout=0.0).train()
+    net.dense_dropout.p = 0.0
+    many, one = torch.rand(4, 32, 32), torch.rand(1, 32, 32)
+    net(many)
+    norms = [layer for layer in net.blocks[-1].modules() if isinstance(layer, nn.BatchNorm2d)]
+    assert dict(norms[0].named_buffers())["running_var"].ne(1).any(), "several clips leave some"
+    before = [buffer.clone() for norm in norms for buffer in norm.buffers()]
+    found = net(one)
+    for norm in norms:
+        norm.eval()
+    after = [buffer for norm in norms for buffer in norm.buffers()]
+    assert all(map(torch.equal, after, before)), "one value leaves no statistics"
+    torch.testing.assert_close(net(one), found)
+    gradients = torch.autograd.grad(found.sum(), list(net.parameters()))
+    assert all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
+    assert any(bool(gradient.any()) for gradient in gradients)
+
+
 def test_csn_pools_logits_and_vectors_alike() -> None:
     net = Csn(32, width=2).eval()
     head = nn.Linear(net.dim, 5)

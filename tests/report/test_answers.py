@@ -9,10 +9,12 @@ from mmlib.report.comparison.correlation import Correlation
 from mmlib.report.comparison.predictors import Prediction
 from mmlib.report.comparison.verdict import Claim, Verdict, adjusted
 from mmlib.report.evidence import evidence, side
+from mmlib.report.findings import Findings
 from mmlib.report.questions.answer import NOT_ANSWERED
 from mmlib.report.questions.fusion import fusion
 from mmlib.report.questions.prediction import prediction as predict
 from mmlib.report.questions.retraining import ONE_SEED, retraining
+from mmlib.report.sections import closing
 
 UP, DOWN, OPEN = Interval(0.1, 0.05, 0.2), Interval(-0.1, -0.2, -0.05), Interval(0.0, -0.1, 0.1)
 VERDICTS: dict[int, Verdict] = {1: "supported", 0: "undecided", -1: "not supported"}
@@ -33,9 +35,9 @@ def claims(n: int = 100, **effects: Interval) -> dict[str, Claim]:
         (DOWN, DOWN, "less", "No, these models on this data: it retains less mAP."),
         (OPEN, OPEN, "undecided", "Undecided"),
         (OPEN, OPEN, "about as much", "Undecided"),
-        (UP, UP, "less", "Not necessarily: more robust with one modality attacked, less so"),
-        (UP, UP, "undecided", "Not necessarily: more robust with one modality attacked, not cl"),
-        (UP, UP, "about as much", "Not necessarily: more robust with one modality attacked, not"),
+        (UP, UP, "less", "Not necessarily: it retains more mAP with one modality attacked, less"),
+        (UP, UP, "undecided", "Not necessarily: it retains more mAP with one modality attacked, n"),
+        (UP, UP, "about as much", "Not necessarily: it retains more mAP with one modality attack"),
         (UP, DOWN, "less", "Not necessarily: it depends"),
     ],
 )
@@ -78,6 +80,25 @@ def test_the_share_that_is_lost_stands_beside_what_is_left() -> None:
         " audio attacked (smaller by −0.10; −0.20 to −0.05); not significantly more or less than"
         " the video model with the video attacked (smaller by 0.00; −0.10 to +0.10)."
     )
+
+
+@pytest.mark.parametrize(
+    ("audio", "video", "said"),
+    [
+        (UP, UP, ""),
+        (OPEN, UP, "a significantly smaller share with only the audio attacked."),
+        (OPEN, DOWN, "smaller share with only the audio or only the video attacked."),
+    ],
+)
+def test_more_left_is_not_more_robust(audio: Interval, video: Interval, said: str) -> None:
+    """What had the higher mAP when clean may retain more and lose as large a share."""
+    shares = claims(matched_A_relative=audio, matched_V_relative=video)
+    verdict = fusion(claims(matched_A=UP, matched_V=UP) | shares, "").verdict
+    assert verdict.startswith("Yes, these models on this data: it retains more mAP.")
+    assert verdict.endswith(said)
+    assert ("Of its own clean mAP" in verdict) is bool(said)
+    less = fusion(claims(matched_A=DOWN, matched_V=DOWN) | shares, "").verdict
+    assert "Of its own clean mAP" not in less
 
 
 def test_theorem_1_says_how_often_either_model_breaks_first() -> None:
@@ -203,10 +224,14 @@ def judged(rows: list[Prediction]) -> dict[str, Claim]:
     ("kappa", "rho", "verdict"),
     [
         (correlation(0.8, 0.5, 0.9), correlation(0.8, 0.5, 0.9), "Yes"),
-        (correlation(-0.8, -0.9, -0.5), correlation(0.0, -0.2, 0.2), "No, on"),
+        (correlation(-0.8, -0.9, -0.5), correlation(0.0, -0.2, 0.2), "No, for mid on this data"),
         (correlation(0.4, -0.2, 0.8), correlation(0.4, -0.2, 0.8), "Undecided"),
         (correlation(0.8, 0.5, 0.9), correlation(-0.8, -0.9, -0.5), "In part"),
-        (correlation(0.4, -0.2, 0.8), correlation(-0.8, -0.9, -0.5), "No evidence of it"),
+        (
+            correlation(0.4, -0.2, 0.8),
+            correlation(-0.8, -0.9, -0.5),
+            "Not shown, for mid on this data: convexity κ is undecided, density ρ weakly at most.",
+        ),
     ],
 )
 def test_prediction(kappa: Correlation, rho: Correlation, verdict: str) -> None:
@@ -248,7 +273,7 @@ def test_few_classes_that_did_settle_it_are_not_said_to_be_unable() -> None:
     part = correlation(0.95, 0.8, 0.99)
     rows = [prediction("kappa", part), prediction("rho", part)]
     found = predict(rows, rows, judged(rows), "", 0.95)
-    assert found.verdict == "Yes, on this data."
+    assert found.verdict == "Yes, for mid on this data."
     assert "likely to miss" not in " ".join(found.sentences)
 
 
@@ -272,9 +297,18 @@ def test_one_defined_metric_answers_for_itself_alone() -> None:
         prediction("rho", correlation(math.nan, math.nan, math.nan)),
     ]
     found = predict(rows, rows, judged(rows), "", 0.95)
-    assert found.verdict == "In part: convexity κ does."
+    assert found.verdict == "In part, for mid on this data: convexity κ does."
     assert "density" not in " ".join(found.sentences)
     assert "supported by 1 of 1 such correlations" in found.sentences[1]
+
+
+@pytest.mark.parametrize("effect", [UP, Interval(0.0, 0.0, 0.0)])
+def test_an_interval_without_width_is_said_to_be_no_certainty(effect: Interval) -> None:
+    """Where both models rank every clip right, the jackknife knows of no error."""
+    section = closing.claims(Findings(claims(mixup_clean=effect), (), ()), 0.95)
+    assert section is not None
+    said = str(section.blocks[0].body)
+    assert ("An interval without width" in said) is (effect is not UP)
 
 
 def test_whiskers_share_a_scale_and_show_which_side() -> None:

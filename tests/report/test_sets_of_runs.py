@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from mmlib.params.training import ModelRow
+from mmlib.params.training import FRESH, ModelRow
 from mmlib.params.whole import file as whole
 from mmlib.report import exports, findings, inputs
 from mmlib.report.answers import answer
 from mmlib.report.questions.answer import NOT_ANSWERED
-from mmlib.report.questions.fusion import strangers
+from mmlib.report.questions.fusion import strangers, trained_on
 from mmlib.report.questions.retraining import ONE_SEED
 from mmlib.runtime.storage import read_csv, records_csv
 from tests.conftest import ROOT
@@ -195,6 +195,21 @@ def test_models_of_one_s_own_alone(tmp_path: Path) -> None:
     )
     assert "mid and audio were trained elsewhere" in text
     assert strangers(inputs.load(settings, root)) is None
+
+
+def test_a_fused_run_that_went_on_from_its_parts_is_said_to_have_had_more_training(
+    tmp_path: Path,
+) -> None:
+    root = made(tmp_path, "audio", "video", "mid")
+    settings = whole.load(root / "params.yaml")
+    found = trained_on(inputs.load(settings, root))
+    assert found is not None
+    assert found.startswith("mid was trained on from the weights of audio and video, so that it")
+    none = {"audio_start": str(FRESH), "video_start": str(FRESH)}
+    fresh = settings.train["mid"].model_copy(update=none)
+    train = {**settings.train, "mid": fresh}
+    assert trained_on(inputs.load(settings.model_copy(update={"train": train}), root)) is None
+    assert trained_on(inputs.load(settings, made(tmp_path / "alone", "audio"))) is None
 
 
 def test_a_retrained_audio_run_is_not_set_beside_the_paper_s_fused_one(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mmlib.runtime import parquet
+from mmlib.runtime import checksums, parquet
 from mmlib.runtime.errors import UserError
 
 TABLE = pa.table(
@@ -108,3 +108,14 @@ def test_arrays_come_back(tmp_path: Path) -> None:
         cut = parquet.numbers_of(found[name].slice(2, 4), np.float32)
         np.testing.assert_array_equal(cut, flat[2:6])
     assert parquet.Reader(path).facts() == {"classes": ["é"]}
+
+
+def test_a_file_that_is_written_anew_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    parquet.write_table(pa.table({"x": [1, 2]}), path)
+    reader = parquet.Reader(path)
+    parquet.write_table(pa.table({"x": [3]}), path)
+    # Footers are not kept for ever.
+    checksums.footer.cache_clear()
+    with pytest.raises(UserError, match=r"x\.parquet: .*written anew"):
+        reader.read()

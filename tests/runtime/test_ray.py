@@ -29,7 +29,8 @@ def test_nodes_that_die_leave_no_trace() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.splitlines()[1:] == [
+    # Ray itself says on stdout, before them, which of its nodes have died.
+    assert done.stdout.splitlines()[-7:] == [
         "ordered: True",
         "a worker that died was replaced: True",
         "what a node did that died was done elsewhere: True",

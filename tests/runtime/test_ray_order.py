@@ -4,8 +4,10 @@ A stand-in for Ray finishes tasks in any order; tests/runtime/test_ray.py has th
 """
 
 import random
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from mmlib.runtime import ray_tasks
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.workers import map_ordered
+from tests.conftest import ROOT
 
 
 class RayError(Exception):
@@ -107,3 +110,43 @@ def test_without_the_package_a_line_says_how_to_get_it(monkeypatch: pytest.Monke
     with pytest.raises(UserError, match=r"pip install -e '\.\[cluster\]'"):
         list(map_ordered(function, range(3), label="x"))
     assert list(map_ordered(function, [], label="x")) == [], "nothing to do needs no cluster"
+
+
+PLACE = """
+from multiprocessing import current_process
+from mmlib.runtime.ray_tasks import _take_place
+print(_take_place(), current_process()._identity, flush=True)
+input()
+"""
+
+
+def test_each_worker_of_a_machine_has_a_place_until_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setenv("MMLIB_WORKERS", "2")
+    workers = list[subprocess.Popen[str]]()
+
+    def place() -> str:
+        workers.append(
+            subprocess.Popen(
+                [sys.executable, "-c", PLACE],
+                cwd=ROOT,
+                text=True,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            )
+        )
+        out = workers[-1].stdout
+        assert out is not None
+        return out.readline().strip()
+
+    try:
+        assert [place() for _ in range(3)] == ["0 (1,)", "1 (2,)", "None ()"]
+        workers[0].kill()
+        workers[0].wait()
+        assert place() == "0 (1,)"
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.communicate()

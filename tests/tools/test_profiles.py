@@ -110,6 +110,73 @@ def test_a_row_that_a_profile_adds_stands_with_its_table(params: Path) -> None:
     assert params.read_text(encoding="utf-8") == before
 
 
+CERTIFIED = """\
+  rows:
+    first:
+      run: mid
+      threats: all
+      sigma:
+        audio: 0.1
+        video: 0.2
+    # the second
+    second:
+      run: mid
+      sigma:
+        audio: 0.1
+        video: 0.2
+      threats:
+        - A
+        - V
+"""
+
+
+@pytest.fixture
+def ending_in_a_list(params: Path, tmp_path: Path) -> tuple[str, Path]:
+    """The params with rows of certify, the last of which ends in a list, and profiles."""
+    empty = params.read_text(encoding="utf-8")
+    start = empty.index("\n  rows: {}", empty.index("\ncertify:")) + 1
+    filled = CERTIFIED
+    params.write_text(empty[:start] + filled + empty[start:].removeprefix("  rows: {}\n"))
+    for name, rows in {
+        "none": "{}", "first": "{second: null}", "second": "{first: null}",
+        "all": "{second: {threats: all}}", "third": "{third: {run: mid, sigma: {audio: 0.1, video: "
+        "0.2}, threats: [V]}}", "nobody": "{first: null, second: null}",
+    }.items():  # fmt: skip
+        (tmp_path / f"{name}.yaml").write_text(f"certify:\n  rows: {rows}\n")
+    return empty, tmp_path
+
+
+@pytest.mark.parametrize("name", ["none", "nobody"])
+def test_a_table_whose_last_row_ends_in_a_list_is_emptied(
+    params: Path, ending_in_a_list: tuple[str, Path], name: str
+) -> None:
+    """What follows it follows it still, whether it is emptied at once or row by row."""
+    empty, folder = ending_in_a_list
+    profiles.apply(name, folder, params)
+    assert params.read_text(encoding="utf-8") == empty
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("all", "threats:\n        - A\n        - V\n", "threats: all\n"),
+        ("third", "- V\n", "- V\n    third:\n      run: mid\n      sigma:\n        audio: 0.1\n"
+         "        video: 0.2\n      threats:\n        - V\n"),
+        ("second", CERTIFIED[CERTIFIED.index("    first") : CERTIFIED.index("    # the")], ""),
+        ("first", CERTIFIED[CERTIFIED.index("    # the") :], ""),
+    ],
+)  # fmt: skip
+def test_a_row_that_ends_in_a_list_is_changed_followed_and_removed(
+    params: Path, ending_in_a_list: tuple[str, Path], name: str, old: str, new: str
+) -> None:
+    before, old = params.read_text(encoding="utf-8"), old
+    profiles.apply(name, ending_in_a_list[1], params)
+    start = before.index("\ncertify:")
+    assert params.read_text(encoding="utf-8") == before[:start] + before[start:].replace(
+        old, new, 1
+    )
+
+
 def test_cnn14_goes_over_every_source_and_size(params: Path) -> None:
     for chosen in ("panns", "tiny panns", "audioset paper panns", "folder small panns"):
         profiles.apply(f"demo {chosen}", FOLDER, params)

@@ -71,6 +71,19 @@ def layers() -> dict[str, float]:
     }
 
 
+def lone() -> float:
+    """How far one clip of one place, held by the second process, is from what eval makes of it."""
+    held = int(ranks.place().rank == 1)
+    norm, x = BatchNorm2d(3), torch.rand(1, 3, 1, 1)[:held].requires_grad_()
+    assert norm.running_mean is not None
+    nn.init.uniform_(norm.running_mean, generator=torch.Generator().manual_seed(1))
+    with ranks.sharing(ranks.among(held)):
+        found = norm(x)
+    expected = norm.eval()(x)
+    gradients = (torch.autograd.grad(each.square().sum(), x)[0] for each in (found, expected))
+    return _largest([found - expected, torch.sub(*gradients)] if held else [])
+
+
 class _Attended(nn.Module):
     def __init__(self, ours: bool) -> None:
         super().__init__()
@@ -100,7 +113,11 @@ def unreached() -> list[float | None]:
 
 def main(out: Path) -> None:
     """Write what each process found."""
-    found = {"layers": together(len(HELD), layers), "unreached": together(2, unreached)}
+    found = {
+        "layers": together(len(HELD), layers),
+        "lone": together(2, lone),
+        "unreached": together(2, unreached),
+    }
     out.write_text(json.dumps(found), encoding="utf-8")
 
 

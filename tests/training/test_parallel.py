@@ -93,6 +93,7 @@ def test_layers_and_sums_are_those_of_the_whole_batch(tmp_path: Path) -> None:
         assert rank["norm"] < 1e-12
         assert rank["dropout"] == 0.0, "torch's own draws"
         assert rank["attend"] < 1e-6
+    assert found["lone"] == [0.0, 0.0]
     assert found["unreached"] == [[3.0, 0.0, None, 1.0]] * 2
 
 

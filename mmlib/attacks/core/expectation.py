@@ -32,10 +32,10 @@ class Transform(Protocol):
 class Expectation:
     """The mean logits (B, K) of `model` over one draw of each transform, as an attack's model.
 
-    All transforms are drawn at the first call; every later call, one a step of the attack, draws
-    `draws` of them anew in turn, on the points that it is given, and uses the last draws of the
-    others again. So a step costs `draws` encodings a clip, while all qualities have a say in it.
-    `seeds`: one a clip. It is for one batch, whose clips must stay in their places.
+    All transforms are drawn at the first call; then every `hold`-th call, one a step of the attack,
+    draws `draws` of them anew in turn, on the points that it is given, and uses the last draws of
+    the others again. So `hold` steps cost `draws` encodings a clip, while all qualities have a say
+    in each. `seeds`: one a clip. It is for one batch, whose clips must stay in their places.
 
     >>> import torch
     >>> from mmlib.attacks import Budget, Expectation, pgd
@@ -55,19 +55,35 @@ class Expectation:
         *,
         seeds: Sequence[int],
         draws: int = 1,
+        hold: int = 1,
     ) -> None:
         if not transforms:
             raise ValueError("an expectation is over one transform or more")
         self.model, self.transforms, self.seeds = model, tuple(transforms), tuple(seeds)
-        self.draws = min(draws, len(self.transforms))
+        self.draws, self.hold = min(draws, len(self.transforms)), hold
         self.changes: list[Change] = []
-        self._drawn = 0
+        self._drawn = self._asked = 0
 
     def __call__(self, batch: Batch) -> Tensor:
-        """Draw, and give the mean logits."""
+        """Draw where it is time to, and give the mean logits."""
         count = len(self.transforms)
-        for _ in range(self.draws if self.changes else count):
+        due = 0 if self._asked % self.hold else self.draws
+        for _ in range(due if self.changes else count):
             self._draw(self._drawn % count, batch)
+        self._asked += 1
+        return self._mean(batch)
+
+    def anew(self, *candidates: Batch) -> list[Tensor]:
+        """The mean logits of each batch with every transform drawn anew on it, alike for all."""
+        first, found = self._drawn, []
+        for batch in candidates:
+            self._drawn = first
+            for place in range(len(self.transforms)):
+                self._draw(place, batch)
+            found.append(self._mean(batch))
+        return found
+
+    def _mean(self, batch: Batch) -> Tensor:
         logits = [self.model(change(batch)) for change in self.changes]
         return torch.stack(logits).mean(0)
 

@@ -1,4 +1,10 @@
-"""Attacks that climb a second term beside the loss: what they do to features on the way."""
+"""Attacks that climb a second term beside the loss: what they do to features on the way.
+
+The weight of the term is its pull at the start as a share of the loss's: by how much each could
+rise within the budgets if it were linear. So no unit of either matters. The two gradients that this
+takes are the first two of an attack's steps. Clips whose term has no gradient there climb the loss
+alone.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,12 +46,10 @@ def guided(
     loss.
 
     So the term is a means: a path that it leads astray costs nothing but its steps, and the result
-    competes with other attacks as any does. `weight` is its pull at the start as a share of the
-    loss's: by how much each could rise within the budgets if it were linear. So no unit of either
-    matters; below 0 the term is lowered. The two gradients that this takes are the first two of
-    `steps`. Clips whose term has no gradient there climb the loss alone. Without a loss (None) the
-    term alone is raised, or lowered where `weight` is below 0, and each clip gets the point where
-    it went furthest. Returns a new batch; the other settings are those of `pgd`.
+    competes with other attacks as any does. `weight` is its pull beside the loss's (see the
+    module); below 0 the term is lowered. Without a loss (None) the term alone is raised, or lowered
+    where `weight` is below 0, and each clip gets the point where it went furthest. Returns a new
+    batch; the other settings are those of `pgd`.
 
     >>> import torch
     >>> from mmlib.attacks import Budget, guided
@@ -66,13 +70,17 @@ def guided(
     kept = alone if loss is None else _Sum(resolve(loss), None)
     search = Search(outputs, batch, labels, threat, kept, seeds)
     if loss is not None and weight:
-        points, steps = search.begin(start), max(1, steps - 2)
-        pulls = _pull(search, kept, points), _pull(search, alone, points)
-        ratio = torch.where(pulls[1] > 0, pulls[0] / pulls[1], 0.0)
+        ratio, steps = _ratio(search, kept, alone, search.begin(start)), max(1, steps - 2)
         search.aim = resolve(_Sum(kept.loss, weight * ratio))
     path = lengths(steps, step_size)
     follow(search, start, path, restarts=restarts, momentum=momentum)
     return search.result()
+
+
+def _ratio(search: Search, loss: Loss, term: Loss, points: Points) -> Tensor:
+    """How often the term's pull at the points goes into the loss's, (B,); 0 without a pull."""
+    pulls = _pull(search, loss, points), _pull(search, term, points)
+    return torch.where(pulls[1] > 0, pulls[0] / pulls[1], 0.0)
 
 
 def _pull(search: Search, aim: Loss, points: Points) -> Tensor:

@@ -4,7 +4,7 @@ After the modality misalignment attack of Zhang et al. (ICLR 2025), which states
 budget is the threat's, as for any attack.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -12,8 +12,6 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from mmlib.attacks.core.evaluated import in_eval
-from mmlib.attacks.core.losses import Loss
-from mmlib.attacks.core.search import Start
 from mmlib.attacks.core.threat import Threat
 from mmlib.attacks.methods.guided import Featured, guided
 from mmlib.batch import Batch, Forward
@@ -29,20 +27,14 @@ def misalign(
     features: Featured | None = None,
     pair: tuple[str, str] = ("audio", "video"),
     weight: float = 1.0,
-    steps: int = 20,
-    step_size: float | None = None,
-    momentum: float = 0.0,
-    restarts: int = 1,
-    loss: str | Loss | None = "bce",
-    seeds: Sequence[int] | int = 0,
-    start: Start = None,
+    **settings: Any,
 ) -> Batch:
     """Climb the loss while the cosine of two embeddings is lowered; `weight` as for `guided`.
 
     `features` gives vectors (B, D) by the two names of `pair`, in one space, and the logits;
     without it the model's own `embed` gives the vectors. UserError where neither is there, or the
-    two do not have one size. The other settings are those of `pgd`, the result as `guided` gives
-    it: with `loss` None the cosine alone is lowered. Returns a new batch.
+    two do not have one size. `settings` and the result are those of `guided`: with `loss` None the
+    cosine alone is lowered. Returns a new batch.
 
     >>> import torch
     >>> from mmlib.attacks import Budget, misalign
@@ -62,13 +54,7 @@ def misalign(
             threat,
             term=partial(_apart, pair),
             weight=weight,
-            steps=steps,
-            step_size=step_size,
-            momentum=momentum,
-            restarts=restarts,
-            loss=loss,
-            seeds=seeds,
-            start=start,
+            **settings,
         )
 
 

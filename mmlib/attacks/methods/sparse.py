@@ -1,6 +1,8 @@
 """Attacks that may touch a few frames of the picture, or one stretch of the sound, and no more.
 
-Which frames is part of the attack: those whose gradients promise most, found on the way.
+Which frames is part of the attack: those whose gradients promise most, found on the way. They are
+those that a linear model with these gradients would lose most by: under linf, of most gain at the
+region's corner; under l2 of most squared gradient; under l1 of the steepest element.
 """
 
 from collections.abc import Mapping, Sequence
@@ -81,11 +83,9 @@ def sparse(
 
     The first `looks` of the `steps` (a quarter, if None) are those of a PGD that may touch all;
     from its gradients each clip's steps are chosen, and the rest of the path goes on from its best
-    point there. Chosen are the steps that a linear model with these gradients would lose most by:
-    under linf, of most gain at the region's corner; under l2 of most squared gradient; under l1 of
-    the steepest element. `choose` "random" draws them by the clip's seed, and spends all steps on
-    them. Modalities without a support, and supports that leave out nothing, may change everywhere;
-    where that is so of all, this is `pgd`. Returns a new batch.
+    point there. `choose` "random" draws them by the clip's seed, and spends all steps on them.
+    Modalities without a support, and supports that leave out nothing, may change everywhere; where
+    that is so of all, this is `pgd`. Returns a new batch.
 
     >>> import torch
     >>> from mmlib.attacks import Budget, Support, sparse
@@ -105,28 +105,23 @@ def sparse(
     }
     if bound and choose == "gradient":
         spent = max(1, steps // 4) if looks is None else looks
-        dense = search.on(model)
-        begun, path = dense.begin(start), lengths(steps, step_size)[:spent]
-        points = dense.random("look") if start is None else begun
-        energies = _looked(dense, points, path, bound)
-        masks = {name: _heaviest(energies[name], each) for name, each in bound.items()}
-        start, steps = dense.best, max(0, steps - spent)
+        places, start = _looked(search.on(model), start, lengths(steps, step_size)[:spent], bound)
+        steps = max(0, steps - spent)
     else:
-        masks = {name: _drawn(search, name, each) for name, each in bound.items()}
-    search.regions = {
-        name: region.within(_spread(masks[name], region.clean, bound[name].axis))
-        if name in bound
-        else region
-        for name, region in search.regions.items()
-    }
+        places = {name: _drawn(search, name, each) for name, each in bound.items()}
+    for name, chosen in places.items():
+        mask = _spread(chosen, search.clean[name], bound[name].axis)
+        search.regions = {**search.regions, name: search.regions[name].within(mask)}
     follow(search, start, lengths(steps, step_size), restarts=restarts, momentum=momentum)
     return search.result()
 
 
 def _looked(
-    dense: Search, points: Points, path: Sequence[float], bound: Mapping[str, Support]
-) -> dict[str, Tensor]:
-    """Climb without a support; what each step in time promised on the path, (B, T)."""
+    dense: Search, start: Start, path: Sequence[float], bound: Mapping[str, Support]
+) -> tuple[dict[str, Tensor], Points]:
+    """Climb without a support; the places (B, count) that promised most, and the best points."""
+    begun = dense.begin(start)
+    points = dense.random("look") if start is None else begun
     promised = {
         name: _energy(dense.regions[name], torch.zeros_like(points[name]), each)
         for name, each in bound.items()
@@ -137,7 +132,7 @@ def _looked(
             promised[name] += _energy(dense.regions[name], gradients[name], each)
         points = dense.ascend(points, gradients, length)
     dense.losses(points)
-    return promised
+    return {name: _heaviest(promised[name], each) for name, each in bound.items()}, dense.best
 
 
 def _energy(region: Region, gradient: Tensor, support: Support) -> Tensor:

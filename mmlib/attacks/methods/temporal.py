@@ -4,14 +4,13 @@ After the temporal invariance attack of Zhang et al. (ICLR 2025), which works on
 neighbouring segments and states no budget; here the budget is the threat's, as for any attack.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from mmlib.attacks.core.evaluated import in_eval
-from mmlib.attacks.core.losses import Loss
-from mmlib.attacks.core.search import Start
 from mmlib.attacks.core.threat import Threat
 from mmlib.attacks.methods.guided import Featured, guided
 from mmlib.batch import Batch, Forward
@@ -30,23 +29,16 @@ def temporal(
     features: Featured | None = None,
     raised: bool = True,
     weight: float = 1.0,
-    steps: int = 20,
-    step_size: float | None = None,
-    momentum: float = 0.0,
-    restarts: int = 1,
-    loss: str | Loss | None = "bce",
-    seeds: Sequence[int] | int = 0,
-    start: Start = None,
+    **settings: Any,
 ) -> Batch:
     """Climb the loss while the features' variation over time is raised, or with `raised` False
     lowered.
 
     The second term is the mean over the features of log `variation`; what `weight` makes of it
-    `guided` says. `features` gives
-    (B, T, ...) by name, and the logits; without it the model's own `sequences` does (UserError
-    where there is none). Names that the threat does not hold count too: a feature of both
-    modalities moves with either. The other settings are those of `pgd`, the result as `guided`
-    gives it: with `loss` None the variation alone is moved. Returns a new batch.
+    `guided` says. `features` gives (B, T, ...) by name, and the logits; without it the model's own
+    `sequences` does (UserError where there is none). Names that the threat does not hold count too:
+    a feature of both modalities moves with either. `settings` and the result are those of `guided`:
+    with `loss` None the variation alone is moved. Returns a new batch.
 
     >>> import torch
     >>> from mmlib.attacks import Budget, temporal
@@ -72,13 +64,7 @@ def temporal(
             threat,
             term=_mean_log_variation,
             weight=weight if raised else -weight,
-            steps=steps,
-            step_size=step_size,
-            momentum=momentum,
-            restarts=restarts,
-            loss=loss,
-            seeds=seeds,
-            start=start,
+            **settings,
         )
 
 

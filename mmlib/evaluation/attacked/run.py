@@ -12,6 +12,7 @@ from mmlib.batch import Batch, LabelledBatch, to_device
 from mmlib.evaluation.attacked import domain
 from mmlib.evaluation.attacked.budgets import shapes_of, threat_at
 from mmlib.evaluation.attacked.frozen import frozen
+from mmlib.models import devices
 from mmlib.models.base import Model
 from mmlib.params.attacks import AttackMethod
 from mmlib.runtime.arrays import Indices
@@ -57,6 +58,13 @@ class AttackedRun:
     def model(self) -> Model:
         """The net made cheap to attack: see `frozen`."""
         return frozen(self.net, self.gather(np.arange(1)).inputs)
+
+    @property
+    def uncompiled(self) -> Model:
+        """The model as attacked, whose layers can be watched: a compiler keeps them to itself."""
+        return (
+            self.net.eval().requires_grad_(False) if devices.compiles(self.device) else self.model
+        )
 
     @property
     def widest_threat(self) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +25,6 @@ from mmlib.models import devices
 from mmlib.params.attacks import Attack
 from mmlib.params.goals import GoalsSearch
 from mmlib.runtime.arrays import Bools, Floats32, Ints
-from mmlib.runtime.scratch import Scratch, publish_json
 from mmlib.runtime.seeds import derive
 
 
@@ -52,7 +50,6 @@ class Plan:
     search: GoalsSearch
     decider: Decider
     seed: int
-    scratch: Scratch
 
     @property
     def multiples(self) -> tuple[float, ...]:
@@ -73,11 +70,11 @@ class Part:
     @property
     def name(self) -> str:
         """The name of its piece in scratch."""
-        return f"{self.threat}-{self.number:06d}.json"
+        return f"{self.threat}-{self.number:06d}"
 
 
-def turn_part(part: Part) -> None:
-    """Attack a part in this process, and keep what became of it in scratch."""
+def turn_part(part: Part) -> Turned:
+    """Attack a part in this process."""
     plan = part.plan
     run = loaded(plan.model, plan.shards, plan.attack, devices.select_in_worker())
     clips = run.gather(np.array(part.rows))
@@ -87,7 +84,7 @@ def turn_part(part: Part) -> None:
         derive(plan.seed, "goals", clip, part.threat, *aim)
         for clip, aim in zip(clips.clip_ids, aims, strict=True)
     ]
-    found = turn(
+    return turn(
         forward,
         batch,
         crossing(plan.decider.margins, part.aims, clips.labels),
@@ -98,8 +95,6 @@ def turn_part(part: Part) -> None:
         momentum=plan.attack.momentum,
         silent=plan.attack.domain == "waveform",
     )
-    content = {"first": found.first.tolist(), "noise": found.noise.astype(int).tolist()}
-    plan.scratch.write(part.name, partial(publish_json, content))
 
 
 def clean_margins(task: tuple[Plan, tuple[int, ...]]) -> Floats32:

@@ -1,7 +1,7 @@
 """The goals of one run: who decides, what is at stake, the attacks, and what came of them."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +22,11 @@ from mmlib.metrics.stored import read_embeddings
 from mmlib.models import checkpoint, devices
 from mmlib.params.attacks import Attack
 from mmlib.params.goals import Decision, GoalsRun, GoalsSearch
-from mmlib.runtime.arrays import Bools
+from mmlib.runtime.arrays import Bools, Floats32
 from mmlib.runtime.paths import checkpoint_files
+from mmlib.runtime.pieces import results
 from mmlib.runtime.scratch import Scratch, fingerprint
 from mmlib.runtime.seeds import derive, drawn
-from mmlib.runtime.storage import read_json
-from mmlib.runtime.workers import map_ordered
 from mmlib.shards.read.loader import ShardSet
 from mmlib.threats import THREATS
 
@@ -58,17 +57,12 @@ def try_goals(
     inputs = [shards / "manifest.json", *sorted(shards.glob(f"{SPLIT}-*.parquet"))]
     said = [*map(str, rule.thresholds or ()), rule.top]
     mark = fingerprint(wanted, search, attack, seed, said, *inputs, *checkpoint_files(model))
-    plan = Plan(model, shards, attack, search, rule, seed, Scratch(f"goals-{model.name}", mark))
-    pieces = [
-        (plan, tuple(range(first, min(first + attack.batch_size, len(clips)))))
-        for first in range(0, len(clips), attack.batch_size)
-    ]
-    workers = devices.worker_processes()
-    found = map_ordered(clean_margins, pieces, label=f"clean {model.name}", workers=workers)
-    margins, labels = np.concatenate(list(found)), clips.labels > 0
+    plan = Plan(model, shards, attack, search, rule, seed)
+    scratch = Scratch(f"goals-{model.name}", mark)
+    margins, labels = _margins(plan, len(clips), scratch), clips.labels > 0
     stakes = [stake(aim, labels, margins) for aim in aims]
-    tried = list(_attacked(plan, threats, list(zip(aims, stakes, strict=True)), clips))
-    plan.scratch.finish()
+    tried = list(_attacked(plan, threats, list(zip(aims, stakes, strict=True)), clips, scratch))
+    scratch.finish()
     table = decisions_table(rule, clips.classes, labels, margins)
     return Outcome(
         tuple(clips.classes),
@@ -90,21 +84,49 @@ def _decider(decision: Decision, clips: ShardSet, shards: Path, embeddings: Path
     return decider(decision, clips.task, len(clips.classes), val)
 
 
+def _margins(plan: Plan, clips: int, scratch: Scratch) -> Floats32:
+    """How far above the decision each tag of the clean clips is, (N, K)."""
+    size, name = plan.attack.batch_size, plan.model.name
+    firsts = range(0, clips, size)
+    found = results(
+        clean_margins,
+        [(plan, tuple(range(first, min(first + size, clips)))) for first in firsts],
+        scratch,
+        names=[f"clean-{first:07d}" for first in firsts],
+        label=f"clean {name}",
+        workers=devices.worker_processes(),
+        device=True,
+        last=False,
+    )
+    return np.concatenate(found)
+
+
 def _attacked(
-    plan: Plan, threats: Sequence[str], aims: Sequence[tuple[Aim, Stake]], clips: ShardSet
+    plan: Plan,
+    threats: Sequence[str],
+    aims: Sequence[tuple[Aim, Stake]],
+    clips: ShardSet,
+    scratch: Scratch,
 ) -> Iterator[Tried]:
     """Attack what is at stake under each threat, finished parts aside, and yield each aim."""
     chosen = [_drawn(plan, aim, at) for aim, at in aims]
     work = {threat: _parts(plan, threat, aims, chosen, clips) for threat in threats}
     every = [part for parts in work.values() for part in parts]
-    left = [part for part in every if not plan.scratch.has(part.name)]
     name = plan.model.name
     print(f"goals {name}: {sum(len(p.rows) for p in every)} attacks of a clip", file=sys.stderr)
-    workers = devices.worker_processes()
-    for _ in map_ordered(turn_part, left, label=f"goals {name}", workers=workers):
-        pass
+    found = results(
+        turn_part,
+        every,
+        scratch,
+        names=[part.name for part in every],
+        label=f"goals {name}",
+        workers=devices.worker_processes(),
+        device=True,
+    )
+    turned = dict(zip(every, found, strict=True))
     for threat, parts in work.items():
-        yield from _joined(threat, parts, aims)
+        of_threat = {part: turned[part] for part in parts}
+        yield from _joined(threat, of_threat, aims, len(plan.multiples))
 
 
 def _drawn(plan: Plan, aim: Aim, at: Stake) -> list[int]:
@@ -138,19 +160,15 @@ def _parts(
 
 
 def _joined(
-    threat: str, parts: Sequence[Part], aims: Sequence[tuple[Aim, Stake]]
+    threat: str, parts: Mapping[Part, Turned], aims: Sequence[tuple[Aim, Stake]], budgets: int
 ) -> Iterator[Tried]:
     """What became of each aim's clips; one without clips is there too."""
-    found: dict[Aim, list[tuple[int, int, list[int]]]] = {aim: [] for aim, _ in aims}
-    for part in parts:
-        piece = read_json(part.plan.scratch.path(part.name))
-        for row, aim, first, noise in zip(
-            part.rows, part.aims, piece["first"], piece["noise"], strict=True
-        ):
-            found[aim].append((row, first, noise))
+    found: dict[Aim, list[tuple[int, int, Bools]]] = {aim: [] for aim, _ in aims}
+    for part, turned in parts.items():
+        for row, aim, first, noise in zip(part.rows, part.aims, *turned, strict=True):
+            found[aim].append((row, int(first), noise))
     for aim, at in aims:
         rows = tuple(row for row, _, _ in found[aim])
         first = np.array([place for _, place, _ in found[aim]], np.int64)
-        width = len(parts[0].plan.multiples) if parts else 0
-        noise = np.array([each for _, _, each in found[aim]], np.bool_).reshape(-1, width)
+        noise = np.array([each for _, _, each in found[aim]], np.bool_).reshape(-1, budgets)
         yield Tried(aim, threat, at.labelled, len(at.rows), rows, Turned(first, noise))

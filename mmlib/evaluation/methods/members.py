@@ -11,7 +11,6 @@ from torch import Tensor
 from mmlib.attacks.core.search import Points
 from mmlib.attacks.core.threat import Threat
 from mmlib.attacks.methods.apgd import apgd
-from mmlib.attacks.methods.guided import Featured
 from mmlib.attacks.methods.mim import mim
 from mmlib.attacks.methods.misalign import misalign
 from mmlib.attacks.methods.noise import noise
@@ -19,13 +18,12 @@ from mmlib.attacks.methods.pgd import pgd
 from mmlib.attacks.methods.sparse import sparse, supports_of
 from mmlib.attacks.methods.temporal import temporal
 from mmlib.batch import Batch, Forward
-from mmlib.params.attacks import Attack
-from mmlib.params.methods import GUIDED, SPARSE, MethodsSearch
+from mmlib.evaluation.attacked.features import Features
+from mmlib.params.attacks import GUIDED, Attack
+from mmlib.params.methods import SPARSE, MethodsSearch
 from mmlib.runtime.seeds import derive
 
 PGD, RESTART, NOISE = "pgd", "restart", "noise"
-TEMPORAL = ("temporal_raise", "temporal_lower")
-MISALIGN = "misalign"
 
 
 @dataclass(frozen=True)
@@ -73,8 +71,7 @@ class Counted:
 class Clips:
     """Clips to attack, what shows a model's features of them, and how hard each method tries.
 
-    `begin` is where every path but a random one starts. `timed` and `paired`: see `features`; None
-    where the model has no such features.
+    `begin` is where every path but a random one starts.
     """
 
     forward: Forward
@@ -82,24 +79,21 @@ class Clips:
     labels: Tensor
     clip_ids: tuple[str, ...]
     begin: Points
-    timed: Featured | None
-    paired: Featured | None
+    features: Features
     settings: Attack
     search: MethodsSearch
     seed: int
 
     def possible(self, entry: Entry) -> bool:
         """Whether the model has the features that the method works on."""
-        if entry.method in TEMPORAL:
-            return self.timed is not None
-        return entry.method != MISALIGN or self.paired is not None
+        return entry.method not in GUIDED or self.features.of(entry.method) is not None
 
     def attack(self, entry: Entry, threat: Threat, *parts: str) -> tuple[Tensor, Counted]:
         """The logits (B, K) that a method leaves under a threat, and what it asked of the model.
 
         Seeds follow from each clip, the method and `parts`.
         """
-        shown = self._shown(entry)
+        shown = self.features.of(entry.method) if entry.method in GUIDED else None
         counted = Counted(self.forward if shown is None else shown)
         seeds = [derive(self.seed, "methods", clip, entry.key, *parts) for clip in self.clip_ids]
         found = self._method(entry, counted)(
@@ -112,11 +106,6 @@ class Clips:
         )
         with torch.no_grad():
             return self.forward(found), counted
-
-    def _shown(self, entry: Entry) -> Featured | None:
-        if entry.method in TEMPORAL:
-            return self.timed
-        return self.paired if entry.method == MISALIGN else None
 
     def _method(self, entry: Entry, counted: Counted) -> Callable[..., Batch]:
         """The attack with its settings; all take the same number of gradient steps."""
@@ -134,7 +123,7 @@ class Clips:
             "mim": partial(mim, **steps),
             "temporal_raise": partial(temporal, raised=True, **guided),
             "temporal_lower": partial(temporal, raised=False, **guided),
-            MISALIGN: partial(misalign, **guided),
+            "misalign": partial(misalign, **guided),
             "sparse": partial(sparse, supports=supports, **path),
             "sparse_random": partial(sparse, supports=supports, choose="random", **path),
         }

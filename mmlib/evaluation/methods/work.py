@@ -11,9 +11,9 @@ from torch import Tensor
 from mmlib.attacks.core.search import Points, Search
 from mmlib.attacks.methods.silence import raised
 from mmlib.batch import LabelledBatch
+from mmlib.evaluation.attacked.features import shown
 from mmlib.evaluation.attacked.frozen import cached_encoders
 from mmlib.evaluation.attacked.run import AttackedRun, loaded
-from mmlib.evaluation.methods.features import along_time, comparable, side_by_side
 from mmlib.evaluation.methods.members import Clips, entries
 from mmlib.models import devices
 from mmlib.models.base import Model
@@ -75,13 +75,9 @@ def attack_part(part: Part) -> Found:
 
 def _clips(part: Part, run: AttackedRun) -> Clips:
     held = run.gather(np.array(part.rows))
-    # What a compiler has made of an encoder keeps its layers to itself.
-    model = run.net.eval().requires_grad_(False) if devices.compiles(run.device) else run.model
+    model = run.uncompiled
     attacked = THREATS[part.threat]
     batch, encode = cached_encoders(model, held.inputs, None, attacked)
-    paired = side_by_side(model, encode)
-    if paired is not None and not comparable(paired, batch):
-        paired = None
 
     def forward(inputs: dict[str, Tensor]) -> Tensor:
         return model.classify(encode(inputs))
@@ -92,8 +88,7 @@ def _clips(part: Part, run: AttackedRun) -> Clips:
         held.labels,
         held.clip_ids,
         _begin(part, run, model, held),
-        along_time(model, encode, attacked),
-        paired,
+        shown(model, encode, batch, attacked),
         part.attack,
         part.search,
         part.seed,

@@ -21,9 +21,11 @@ from mmlib.params.stress import Stress
 from mmlib.runtime.arrays import Indices
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.paths import checkpoint_files
+from mmlib.runtime.phases import Phase
+from mmlib.runtime.pieces import finish
 from mmlib.runtime.scratch import Scratch, fingerprint
 from mmlib.runtime.seeds import derive
-from mmlib.runtime.workers import map_ordered, worker_count
+from mmlib.runtime.workers import worker_count
 from mmlib.shards.read.loader import ShardSet
 
 _MOST_TOLD = 3
@@ -81,9 +83,8 @@ def measure(
         worker_count() if alone else 1,
     )
     chunks = _chunks(rows, job)
-    left = [chunk for chunk in chunks if not chunk.finished]
-    for _ in map_ordered(stress_chunk, left, label="stress", workers=alone):
-        pass
+    phase = Phase(chunks, lambda place: chunks[place].finished)
+    finish(stress_chunk, [phase], scratch, label="stress", workers=alone, device=True)
     listed = conditions(settings)
     _tell_failures(chunks, listed, decode.max_failed_share)
     tables = score(chunks, split, listed, confidence=confidence, origins=origins)

@@ -4,18 +4,20 @@ Each makes of a tensor of one modality another of its shape, differentiably, at 
 that `params.survival.RANGES` gives; what is drawn follows from one seed a clip.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 from torchaudio.functional import resample
 
+from mmlib.evaluation.rooms import heard, response
+
 Signal = Callable[[Tensor, float, Sequence[int], int], Tensor]
 """Clips (B, ...), the level, a seed each and the sample rate in Hz -> clips."""
 
-_DECAY = 6.908
-"""Of amplitudes, in a reverberation time: ln(1000), 60 dB."""
 _FIRST_S = 0.005
 """When the first reflection comes, as in a small room. [choice]"""
 
@@ -36,24 +38,16 @@ def resampled(sound: Tensor, level: float, seeds: Sequence[int], rate_hz: int) -
 def room(sound: Tensor, level: float, seeds: Sequence[int], rate_hz: int) -> Tensor:
     """In a room whose sound decays by 60 dB in so many seconds, one of each clip's own.
 
-    Its response is the direct sound and, with as much energy, noise under that decay (Moorer 1979),
-    scaled to energy 1, so that sound keeps its level.
+    The direct sound has as much energy as all reflections (`rooms.response` at 0 dB), and the
+    response is scaled to energy 1, so that sound keeps its level.
     """
-    length = min(max(2, round(level * rate_hz)), sound.shape[-1])
-    first = min(round(_FIRST_S * rate_hz), length - 1)
-    times = torch.arange(length) / rate_hz
-    responses = []
-    for seed in seeds:
-        generator = torch.Generator().manual_seed(seed)
-        tail = torch.randn(length, generator=generator) * torch.exp(-_DECAY * times / level)
-        tail[:first] = 0
-        tail = tail / torch.linalg.vector_norm(tail)
-        tail[0] = 1.0
-        responses.append(tail / 2**0.5)
-    size = sound.shape[-1] + length
-    spectrum = torch.fft.rfft(torch.stack(responses).to(sound), n=size)
-    heard: Tensor = torch.fft.irfft(torch.fft.rfft(sound, n=size) * spectrum, n=size)
-    return heard[..., : sound.shape[-1]].clamp(-1, 1)
+    length = min(1 + math.ceil(level * rate_hz), sound.shape[-1])
+    drawn = [
+        response(np.random.default_rng(seed), rate_hz, length, level, 0.0, _FIRST_S)
+        for seed in seeds
+    ]
+    responses = torch.from_numpy(np.stack(drawn) / 2**0.5).to(sound)
+    return heard(sound, responses).clamp(-1, 1)
 
 
 def resized(video: Tensor, level: float, seeds: Sequence[int], rate_hz: int) -> Tensor:

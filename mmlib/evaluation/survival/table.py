@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mmlib.evaluation.survival.work import AWARE, PLAIN, UNTOUCHED, Arm
+from mmlib.evaluation.survival.attack import AWARE, PLAIN, UNTOUCHED, Arm
 from mmlib.metrics.intervals import Interval, jackknife_interval
 from mmlib.metrics.scores.conditions import Score, score_condition
 from mmlib.metrics.scores.jackknife import ratio

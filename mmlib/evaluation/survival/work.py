@@ -1,27 +1,19 @@
 """One chunk of eval clips: attacked with and without regard to codecs, then put through them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from safetensors.numpy import load, save_file
-from torch import Tensor
 
-from mmlib.attacks.core.expectation import Change, Expectation, Transform
-from mmlib.attacks.core.region import Region
-from mmlib.attacks.core.threat import build_threat
-from mmlib.attacks.methods.apgd import apgd
-from mmlib.attacks.methods.mim import mim
-from mmlib.attacks.methods.pgd import pgd
-from mmlib.attacks.methods.quantise import quantise
 from mmlib.batch import Batch, to_device
-from mmlib.evaluation.attacked.budgets import shapes_of
 from mmlib.evaluation.attacked.domain import load_model
 from mmlib.evaluation.attacked.frozen import frozen
+from mmlib.evaluation.survival.attack import AWARE, PLAIN, UNTOUCHED, Arm, Attacker, Smooth
 from mmlib.evaluation.survival.canvas import (
     Canvas,
     Reader,
@@ -44,29 +36,10 @@ from mmlib.runtime.seeds import derive
 from mmlib.runtime.storage import reading
 from mmlib.shards.read.loader import ShardSet
 from mmlib.shards.read.manifest import read_manifest
-from mmlib.threats import THREATS
 
 SPLIT = "eval"
 CHUNK = 16
 """Clips a chunk: results do not depend on how many processes share them."""
-CLEAN = "clean"
-PLAIN, AWARE = "plain", "aware"
-"""An attack on the model as it is, and one on its expectation over what it is to survive."""
-
-
-class Arm(NamedTuple):
-    """Clips as one attack left them; all three are `CLEAN` for those that none touched."""
-
-    threat: str
-    method: str
-    regard: str
-
-    def key(self, place: int) -> str:
-        """Under which its scores of a condition are kept; as it was written: place -1."""
-        return f"{self.threat} {self.method} {self.regard} {place}"
-
-
-UNTOUCHED = Arm(CLEAN, CLEAN, CLEAN)
 
 
 @dataclass(frozen=True)
@@ -140,61 +113,20 @@ def survive_chunk(chunk: Chunk) -> None:
     labels = torch.from_numpy(at.split.labels[list(chunk.rows)]).float().to(at.device)
     base = inputs if job.attack.gradient == "measured" else None
     faced = [Faced(condition, canvas, chain, base) for condition in at.survive]
+    at_hand = Attacker(job.attack, job.loss, job.seed, model, canvas.clip_ids, inputs, labels)
     found: dict[str, Floats32] = {}
+    points = inputs
     for arm in job.arms:
-        points = inputs
-        if arm is not UNTOUCHED:
-            transforms = faced if arm.regard == AWARE else [Smooth(chain)]
-            points = attacked(job, arm, model, transforms, canvas.clip_ids, inputs, labels)
+        if arm.regard == PLAIN:
+            points = at_hand.attacked(arm, [Smooth(chain)])
+        elif arm.regard == AWARE:
+            # `points` are those of the plain attack, which stands before it.
+            points = at_hand.attacked(arm, faced, points)
         for place, seen in enumerate(_seen(job, at.score, canvas, chain, points), start=-1):
             with torch.no_grad():
                 logits = model(to_device(seen, at.device))
             found[arm.key(place)] = logits.float().cpu().numpy()
     _write(chunk, found)
-
-
-@dataclass(frozen=True)
-class Smooth:
-    """Nothing but what the pipeline does to every clip, as the identity among transforms."""
-
-    chain: Chain
-
-    def draw(self, batch: Batch, seeds: Sequence[int]) -> Change:
-        """The same for all clips and draws."""
-        return self.chain.front
-
-
-def attacked(
-    job: Job,
-    arm: Arm,
-    model: Callable[[Batch], Tensor],
-    transforms: Sequence[Transform],
-    clip_ids: Sequence[str],
-    inputs: Batch,
-    labels: Tensor,
-) -> Batch:
-    """The inputs after an arm's attack on the expectation over the transforms, as they are stored.
-
-    The budget holds for what is stored: samples and grey levels are rounded within it.
-    """
-    settings = job.attack
-    eps = {name: getattr(settings.eps, name) for name in THREATS[arm.threat]}
-    threat = build_threat(eps, settings.norm, shapes_of(inputs))
-    seeds = [derive(job.seed, "survival", clip_id, arm.threat) for clip_id in clip_ids]
-    behind = Expectation(model, transforms, seeds=seeds, draws=settings.draws)
-    method = _method(arm.method, settings)
-    found = method(behind, inputs, labels, threat, loss=job.loss, seeds=seeds)
-    regions = {
-        name: Region(inputs[name], budget, inputs.get(f"{name}_present"), name)
-        for name, budget in threat.items()
-    }
-    return {**inputs, **quantise(regions, found)}
-
-
-def _method(name: str, search: SurvivalAttack) -> Callable[..., Batch]:
-    if name == "pgd":
-        return partial(pgd, steps=search.steps, momentum=search.momentum)
-    return partial(apgd if name == "apgd" else mim, steps=search.steps)
 
 
 def _seen(

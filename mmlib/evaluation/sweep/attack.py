@@ -1,5 +1,6 @@
 """Spread the sweep over processes, round by round, and join its chunks at the end."""
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from mmlib.evaluation.sweep import (
     surface,
     table,
 )
+from mmlib.evaluation.sweep.methods import ALONE
 from mmlib.evaluation.sweep.work import Chunk, attack_chunk
 from mmlib.models import (
     checkpoint,
@@ -84,6 +86,7 @@ def _publish(
 ) -> None:
     """Join the pieces of all chunks to the three outs, and end the scratch."""
     run = metadata["run"]
+    _tell_left_out(run, chunks[0].settings, scratch.path(chunks[0].name))
     pieces = [scratch.path(chunk.name) for chunk in chunks]
     shown = [scratch.path(chunk.examples_name) for chunk in chunks if chunk.shown]
     publish_file(lambda p: table.join_pieces(pieces, p, metadata), out / f"{run}.parquet")
@@ -91,6 +94,20 @@ def _publish(
     surface.publish(planes, out / f"{run}-surface.parquet", len(metadata["classes"]), metadata)
     publish_file(lambda p: table.join_examples(shown, p, metadata), out / f"{run}-examples.parquet")
     scratch.finish()
+
+
+def _tell_left_out(run: str, settings: Attack, piece: Path) -> None:
+    """Say on stderr which methods of the settings worked under no threat, by what a piece holds."""
+    if len(settings.methods) == 1:
+        return
+    stored = table.attacks_of(piece)
+    absent = [name for name in settings.methods if f"{name}{ALONE}" not in stored]
+    if absent:
+        print(
+            f"attack {run}: {', '.join(absent)} left out: the run has no features that they work"
+            " on (docs/methods.md)",
+            file=sys.stderr,
+        )
 
 
 def chunks_of(

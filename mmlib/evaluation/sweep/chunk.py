@@ -14,10 +14,7 @@ import torch
 from torch import Tensor
 
 from mmlib.attacks.core.losses import Loss, resolve
-from mmlib.attacks.core.search import (
-    Points,
-    Search,
-)
+from mmlib.attacks.core.search import Points, Search
 from mmlib.attacks.core.threat import Threat
 from mmlib.attacks.methods.noise import on_sphere
 from mmlib.attacks.methods.pgd import lengths
@@ -29,8 +26,11 @@ from mmlib.evaluation.attacked import frozen
 from mmlib.evaluation.attacked.budgets import shapes_of, threat_at
 from mmlib.evaluation.sweep.measures import measure
 from mmlib.evaluation.sweep.methods import (
+    ALONE,
+    Path,
     Solution,
     compete,
+    features_of,
 )
 from mmlib.models.base import Model
 from mmlib.params.attacks import Attack
@@ -76,15 +76,23 @@ class ChunkSweep:
     """The sweep over one chunk; all on the device of `model` and of the clips' tensors.
 
     `model` is what an `AttackedRun` holds: frozen, which makes a sweep several times as fast.
+    `watched` is the same where its layers can be watched, by default `model` itself.
     """
 
-    def __init__(self, model: Model, clips: LabelledBatch, settings: Attack, seed: int) -> None:
+    def __init__(
+        self,
+        model: Model,
+        clips: LabelledBatch,
+        settings: Attack,
+        seed: int,
+        watched: Model | None = None,
+    ) -> None:
         self.settings, self.seed, self.modalities = settings, seed, model.modalities
         self.clip_ids, self.inputs, self.labels = clips
         self.loss = resolve(settings.loss)
         self.aim: str | Loss = settings.loss
         """What points between the sweep's conditions climb: `settle` sets it after rounds."""
-        self.model = model
+        self.model, self.watched = model, watched or model
         with torch.no_grad():
             self.embeddings = self.model.encode_all(self.inputs)
             logits = self.model.classify(self.embeddings)
@@ -151,8 +159,9 @@ class ChunkSweep:
             self._record(name, "noise", multiple, Solution(noisy, noise_logits), threat),
             self._record(name, "pgd", multiple, found, threat, quantised),
             *(
-                self._record(name, f"{method} alone", multiple, each, threat)
-                for method, each in members.items()
+                self._record(name, f"{method}{ALONE}", multiple, members[method], threat)
+                for method in self.settings.methods
+                if method in members
             ),
         ]
 
@@ -189,7 +198,8 @@ class ChunkSweep:
         for restart in range(self.settings.restarts if "pgd" in self.settings.methods else 0):
             points = search.random("restart", restart) if restart else begin
             climb_rechecked(search, rough, points, path, self.settings.momentum)
-        members = compete(search, threat, self.settings, steps, begin)
+        seen = features_of(self.watched, self.inputs, self.embeddings, threat, self.settings)
+        members = compete(search, threat, self.settings, Path(begin, steps, path[0]), seen)
         assert search.best_logits is not None
         several = multiple == 1 and len(self.settings.methods) > 1
         return Solution(search.best, search.best_logits), members if several else {}

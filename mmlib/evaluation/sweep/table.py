@@ -79,6 +79,12 @@ def _rows(clip_ids: Sequence[str], record: Record, columns: pa.Schema) -> pa.Tab
     return pa.table(arrays, schema=columns)
 
 
+def attacks_of(piece: Path) -> set[str]:
+    """The names of the attacks that a piece holds."""
+    column = parquet.Reader(piece, "a finished piece").read(columns=["attack"])["attack"]
+    return set(column.unique().to_pylist())
+
+
 def join_pieces(pieces: Sequence[Path], path: Path, facts: Mapping[str, Any]) -> None:
     """Write the pieces as one file, condition by condition, with the memory of one condition."""
     files = [parquet.Reader(piece, "a finished piece") for piece in pieces]

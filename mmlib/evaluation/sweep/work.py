@@ -92,7 +92,7 @@ def take(chunk: Chunk, number: int, end: End) -> None:
     """Take one chunk through one round; after the last, `end` makes its piece of what was found."""
     run = loaded(chunk.model, chunk.shards, chunk.settings, devices.select_in_worker())
     batch = run.gather(np.arange(chunk.first, chunk.last))
-    sweep = ChunkSweep(run.model, batch, chunk.settings, chunk.seed)
+    sweep = ChunkSweep(run.model, batch, chunk.settings, chunk.seed, run.uncompiled)
     if number == 0:
         sweep.search()
     else:

@@ -59,7 +59,7 @@ class UniversalTask:
     @property
     def name(self) -> str:
         """The name of its piece in scratch."""
-        return f"{self.threat}-{self.multiple:g}.parquet"
+        return f"{self.model.name}-{self.threat}-{self.multiple:g}.parquet"
 
 
 def play_chunk(task: tuple[Chunk, int], targets: Targets) -> None:

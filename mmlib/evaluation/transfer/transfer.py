@@ -27,8 +27,9 @@ from mmlib.params.transfer import TransferRow, UniversalFit
 from mmlib.runtime.arrays import Floats32
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.paths import checkpoint_files
+from mmlib.runtime.phases import Phase
+from mmlib.runtime.pieces import finish
 from mmlib.runtime.scratch import Scratch, fingerprint
-from mmlib.runtime.workers import map_ordered
 from mmlib.shards.read.loader import ShardSet
 from mmlib.threats import THREATS, threat_names
 
@@ -63,9 +64,9 @@ def measure(
     read = [path for split in splits for path in shards.glob(f"{split}-*.parquet")]
     files = [shards / "manifest.json", *sorted(read)]
     mark = fingerprint(wanted, how if alike else None, attack, seed, *files, *weights)
-    scratches = {name: Scratch(f"transfer-{row}-{name}", mark) for name in chosen if met[name]}
-    place = Place(shards, len(clips), attack, seed, targets)
-    made = _universal(place, scratches, met, how) if alike else _per_clip(place, scratches)
+    place = Place(row, mark, shards, len(clips), attack, seed, targets)
+    met = {name: threats for name, threats in met.items() if threats}
+    made = _universal(place, met, how) if alike else _per_clip(place, tuple(met))
     labels = clips.labels > 0
     kept = shared(np.array(clips.clip_ids, np.str_), labels, Path(score.common_with))
     recordings = np.array(clips.source_ids, np.str_)[kept]
@@ -73,14 +74,14 @@ def measure(
     for source, played in made:
         left = {key: logits[kept] for key, logits in played.items()}
         cells |= score_cells(source, left, labels[kept], recordings, clips.task, score.confidence)
-    for scratch in scratches.values():
-        scratch.finish()
     return cells
 
 
 class Place(NamedTuple):
-    """What every perturbation of a matrix shares; `clips` of the eval split."""
+    """What every perturbation of a matrix shares; `clips` of the eval split, `mark` for scratch."""
 
+    row: str
+    mark: str
     shards: Path
     clips: int
     attack: Attack
@@ -96,56 +97,59 @@ def _threats(model: Path, wanted: TransferRow, clips: ShardSet, shards: Path) ->
     return tuple(t for t in possible if wanted.threats == "all" or t in wanted.threats)
 
 
-def _per_clip(
-    place: Place, scratches: Mapping[str, Scratch]
-) -> Iterator[tuple[str, dict[Played, Floats32]]]:
+def _per_clip(place: Place, runs: Sequence[str]) -> Iterator[tuple[str, dict[Played, Floats32]]]:
     """The sweep of stage attack once more, since it stores scores and not the clips themselves.
 
     Its points follow from seed and settings, so that they are those whose scores are stored.
     """
     settings = place.attack.model_copy(update={"examples": 0, "surface": Surface()})
+    scratches = {name: Scratch(f"transfer-{place.row}-{name}", place.mark) for name in runs}
     for name, scratch in scratches.items():
         model = place.targets.models[name]
         chunks = chunks_of(
             place.clips, place.shards, model, settings, place.seed, scratch, planar=False
         )
         play = partial(play_chunk, targets=place.targets)
-        last = name == list(scratches)[-1]
+        last = name == runs[-1]
         through_rounds(chunks, play, scratch, f"transfer {name}", last=last)
         yield name, read_played([scratch.path(chunk.name) for chunk in chunks])
+    for scratch in scratches.values():
+        scratch.finish()
 
 
 def _universal(
-    place: Place,
-    scratches: Mapping[str, Scratch],
-    met: Mapping[str, Sequence[str]],
-    how: UniversalFit,
+    place: Place, met: Mapping[str, Sequence[str]], how: UniversalFit
 ) -> Iterator[tuple[str, dict[Played, Floats32]]]:
     """One perturbation for each run, threat and budget."""
-    tasks = {
-        name: [
-            UniversalTask(
-                place.targets.models[name],
-                place.shards,
-                place.attack,
-                how,
-                place.targets,
-                threat,
-                multiple,
-                place.seed,
-                scratch,
-            )
-            for threat in met[name]
-            for multiple in place.targets.multiples
-        ]
-        for name, scratch in scratches.items()
-    }
-    left = [t for each in tasks.values() for t in each if not t.scratch.has(t.name)]
-    workers = devices.worker_processes()
-    for _ in map_ordered(play_universal, left, label="transfer, universal", workers=workers):
-        pass
-    for name, own in tasks.items():
+    scratch = Scratch(f"transfer-{place.row}", place.mark)
+    tasks = [
+        UniversalTask(
+            place.targets.models[name],
+            place.shards,
+            place.attack,
+            how,
+            place.targets,
+            threat,
+            multiple,
+            place.seed,
+            scratch,
+        )
+        for name, threats in met.items()
+        for threat in threats
+        for multiple in place.targets.multiples
+    ]
+    finish(
+        play_universal,
+        [Phase(tasks, lambda at: scratch.has(tasks[at].name))],
+        scratch,
+        label=f"transfer {place.row}",
+        workers=devices.worker_processes(),
+        device=True,
+    )
+    for name in met:
         played: dict[Played, Floats32] = {}
-        for task in own:
-            played |= read_played([task.scratch.path(task.name)])
+        for task in tasks:
+            if task.model.name == name:
+                played |= read_played([scratch.path(task.name)])
         yield name, played
+    scratch.finish()

@@ -8,22 +8,22 @@ and every class is perfectly convex. Odds over the prior's ask every class for t
 import numpy as np
 from scipy.special import logit
 
-from mmlib.runtime.arrays import Bools, Floats
+from mmlib.runtime.arrays import Floats, Ints
 
 
 def class_bars(
-    task: str, train: Bools, *, threshold: float | None, odds_ratio: float
+    task: str, carriers: Ints, clips: int, *, threshold: float | None, odds_ratio: float
 ) -> Floats | None:
     """The logit from which a point belongs to each class, (K,); None when single-label: argmax.
 
     `threshold` is one probability for every class [code: 0.1]; without it the bar is `odds_ratio`
-    times the odds of the class among the labels `train` (N, K) of the train split [choice]. A
-    constant output at the prior has an odds ratio of 1.
+    times the odds of the class among the clips of the train split, of which `carriers` (K,) have
+    it [choice]. A constant output at the prior has an odds ratio of 1.
     """
     if task == "single_label":
         return None
     if threshold is not None:
-        return np.full(train.shape[1], float(logit(threshold)))
+        return np.full(len(carriers), float(logit(threshold)))
     # half a clip more with the class and without: finite for a class that all clips or none have
-    carriers = train.sum(axis=0) + 0.5
-    return np.asarray(np.log(carriers / (len(train) + 1 - carriers)) + np.log(odds_ratio))
+    having = carriers + 0.5
+    return np.asarray(np.log(having / (clips + 1 - having)) + np.log(odds_ratio))

@@ -88,11 +88,11 @@ def margins_of_affine(logits: Reals, rule: Rule) -> Margins:
 
 def margins_of_affine_threshold(logits: Reals, bars: Reals) -> Margins:
     """As `margins_of_affine` with `threshold_rule`, touching one column instead of all K."""
-    columns = np.ascontiguousarray((logits - bars.astype(logits.dtype)).T)
+    least = bars.astype(logits.dtype)
 
     def margins(pairs: Pairs, column: int) -> Reals:
-        row = columns[column]
-        return interpolate(row[pairs.first], row[pairs.second], pairs.theta)
+        first, second = (logits[rows, column] - least[column] for rows in pairs[:2])
+        return interpolate(first, second, pairs.theta)
 
     return margins
 

@@ -90,8 +90,13 @@ def log_shell_volume(inner: float, outer: float, dims: int, p: float) -> float:
 
 def centroid_distances(points: Reals, p: float) -> Floats:
     """l_p distance of each point to the mean: points (N, D) -> (N,), in float64."""
+    return distances_to(points, points.mean(axis=0, dtype=np.float64), p)
+
+
+def distances_to(points: Reals, centre: Floats, p: float) -> Floats:
+    """l_p distance of each point to the centre, (D,): points (N, D) -> (N,), in float64."""
     offsets = points.astype(np.float64)
-    offsets -= offsets.mean(axis=0)
+    offsets -= centre
     if p == 2:
         return np.asarray(np.sqrt(np.einsum("nd,nd->n", offsets, offsets)))
     sizes = np.abs(offsets)

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 
-from mmlib.metrics.geometry.clouds import Clouds
+from mmlib.metrics.geometry.clouds import Parts, distances
 from mmlib.metrics.geometry.convexity import (
     Convexity,
     Margins,
@@ -23,13 +24,12 @@ from mmlib.metrics.geometry.convexity import (
 from mmlib.metrics.geometry.density import (
     Density,
     ShellDensity,
-    centroid_distances,
     density,
     shell_density,
 )
 from mmlib.metrics.geometry.head import Head
 from mmlib.metrics.stored import Embeddings
-from mmlib.runtime.arrays import Bools, Indices, Reals
+from mmlib.runtime.arrays import Bools, Floats, Indices, Reals
 from mmlib.runtime.workers import worker_count
 
 
@@ -116,7 +116,7 @@ def measure(
     labels: Bools,
     logits: Reals,
     *,
-    dense: Clouds,
+    dense: Parts,
     bars: Reals | None,
     taus: Sequence[float],
     p: float,
@@ -126,13 +126,14 @@ def measure(
     """Measure every class, or those in `columns`, in every space, spaces outermost.
 
     `labels` (N, K) and `logits` (N, K) are those of the clips whose convexity is measured; `dense`
-    holds those whose density is. `bars` (K,) are the logits from which a point belongs to each
-    class, None for argmax; `taus` and `p` are the density's. A class's pairs depend on the seed,
-    its place and its members only: runs on the same clips, and the spaces of a run, share them.
+    gives those whose density is, twice a space. `bars` (K,) are the logits from which a point
+    belongs to each class, None for argmax; `taus` and `p` are the density's. A class's pairs depend
+    on the seed, its place and its members only: runs on the same clips, and the spaces of a run,
+    share them.
     """
     rule = rule_for(bars)
 
-    def one(space: Space, column: int) -> ClassGeometry:
+    def one(space: Space, dims: int, column: int, cloud: Floats) -> ClassGeometry:
         rows = space.members_of(labels[:, column])
         found = convexity(
             rows,
@@ -142,37 +143,32 @@ def measure(
             points=space.sample,
             generator=np.random.default_rng([seed, column]),
         )
-        densities, shells, members, dims = _densities(dense.members(space.name, column), taus, p)
+        densities, shells = _densities(cloud, dims, taus, p) if dims else ((), ())
         exact = _exact(space, rows, column, bars, seed)
         bar = float("nan") if bars is None else float(bars[column])
-        about = classes[column], space.name, members, dims
+        about = classes[column], space.name, len(cloud), dims
         return ClassGeometry(*about, densities, shells, found, exact, bar)
 
     measured = range(len(classes)) if columns is None else columns
     results: list[ClassGeometry] = []
     for space in spaces:
         # A network in torch brings its own threads; numpy's sums and gathers profit from these.
+        within, dims = distances(dense, space.name, measured, p)
         with ThreadPoolExecutor(1 if space.logits is None else worker_count()) as pool:
-            results.extend(pool.map(one, [space] * len(measured), measured))
+            results.extend(pool.map(partial(one, space, dims), measured, within))
     return results
 
 
 def _densities(
-    points: Reals | None, taus: Sequence[float], p: float
-) -> tuple[tuple[Density, ...], tuple[ShellDensity, ...], int, int]:
-    if points is None:
-        return (), (), 0, 0
-    members, dims = points.shape
-    distances = centroid_distances(points, p) if members else np.empty(0)
+    cloud: Floats, dims: int, taus: Sequence[float], p: float
+) -> tuple[tuple[Density, ...], tuple[ShellDensity, ...]]:
     ordered = sorted(taus)
     return (
-        tuple(density(distances, dims, tau=tau, p=p) for tau in ordered),
+        tuple(density(cloud, dims, tau=tau, p=p) for tau in ordered),
         tuple(
-            shell_density(distances, dims, inner_tau=inner, outer_tau=outer, p=p)
+            shell_density(cloud, dims, inner_tau=inner, outer_tau=outer, p=p)
             for inner, outer in pairwise(ordered)
         ),
-        members,
-        dims,
     )
 
 

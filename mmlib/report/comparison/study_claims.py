@@ -102,7 +102,8 @@ def pairs(study: Study) -> Iterator[Pair]:
 def best(study: Study, like: StudyRow, *, at: str) -> StudyRow | None:
     """The guided mixup that kept most on val, of those matched with `like`; None without a choice.
 
-    Eval has no say in it, so that what it then shows of the row is no winner's luck.
+    The eval clips have no say in it, so that their luck is none of the choice. The luck of the
+    seeds is: val judges the same models.
     """
     found = [
         row

@@ -43,10 +43,27 @@ def strangers(inputs: Inputs) -> str | None:
     )
 
 
-def fusion(claims: Mapping[str, Claim], lacking: str, caution: str | None = None) -> Answer:
+def trained_on(inputs: Inputs) -> str | None:
+    """What to say where the fused run went on from the very runs that it is compared with."""
+    fused = inputs.with_role(*FUSED)
+    row = inputs.params.train.get(fused.name) if fused else None
+    if fused is None or row is None:
+        return None
+    runs = (inputs.with_role(modality) for modality in SINGLE.values())
+    begun = {file.stem for file in row.starts.values()}
+    parts = [run.name for run in runs if run is not None and run.name in begun]
+    if not parts:
+        return None
+    return (
+        f"{fused.name} was trained on from the weights of {wording.listed(parts)}, so that it has"
+        " had more training: the differences may in part be due to that."
+    )
+
+
+def fusion(claims: Mapping[str, Claim], lacking: str, *cautions: str | None) -> Answer:
     """Question 1, from the claims on attacks on one modality and on both; else `lacking`.
 
-    `caution`: a sentence to end with.
+    `cautions`: sentences to end with.
     """
     found = {key: claims[key] for key in ROWS if key in claims}
     alone = {
@@ -74,10 +91,12 @@ def fusion(claims: Mapping[str, Claim], lacking: str, caution: str | None = None
         for modality in SINGLE.values()
         if modality not in alone
     ]
-    sentences += [*_theorem(claims), *([caution] if caution else [])]
+    sentences += [*_theorem(claims), *filter(None, cautions)]
     sides = {modality: direction(claim) for modality, claim in alone.items()}
     joint = found.get("fused_as_low")
     verdict = _fusion_verdict(sides, None if joint is None else _side(joint))
+    if set(sides.values()) == {1}:
+        verdict += _of_its_own(claims, alone)
     return Answer(QUESTION, verdict, sentences, lines(ROWS, found))
 
 
@@ -97,6 +116,26 @@ def _shares(alone: Iterable[str], claims: Mapping[str, Claim]) -> list[str]:
     if not parts:
         return []
     return [f"As a share of its own clean mAP, the fused model loses {'; '.join(parts)}."]
+
+
+def _of_its_own(claims: Mapping[str, Claim], alone: Iterable[str]) -> str:
+    """What the verdict adds where more mAP is left, but not by a smaller share that is lost.
+
+    A model with the higher clean mAP can retain more and yet be no more robust.
+    """
+    short = [
+        modality
+        for threat, modality in SINGLE.items()
+        if modality in alone
+        and (claim := claims.get(f"matched_{threat}_relative")) is not None
+        and direction(claim) < 1
+    ]
+    if not short:
+        return ""
+    return (
+        " Of its own clean mAP it does not lose a significantly smaller share with only the"
+        f" {' or only the '.join(short)} attacked."
+    )
 
 
 def _theorem(claims: Mapping[str, Claim]) -> list[str]:
@@ -156,6 +195,9 @@ def _fusion_verdict(alone: Mapping[str, int], both: int | None) -> str:
     if known == {-1}:
         return "No, these models on this data: it retains less mAP."
     if sides == {1}:
-        tail = "less" if both == -1 else "not clearly"
-        return f"Not necessarily: more robust with one modality attacked, {tail} so with both."
+        tail = "less" if both == -1 else "not clearly more"
+        return (
+            f"Not necessarily: it retains more mAP with one modality attacked, {tail} with both,"
+            " each at the full budget."
+        )
     return "Not necessarily: it depends on what is attacked."

@@ -68,7 +68,8 @@ def prediction(
         " tenth of the spread.",
         _power(first, [claims[claim_key(p)] for p in shown.values()], claims, confidence),
     ]
-    verdict = _prediction_verdict({names[m]: claims[claim_key(p)] for m, p in shown.items()})
+    judged = {names[m]: claims[claim_key(p)] for m, p in shown.items()}
+    verdict = _prediction_verdict(judged, first.run)
     return Answer(QUESTION, verdict, sentences, evidence(effects, 1.0, digits=2))
 
 
@@ -102,16 +103,18 @@ def _power(
     return said
 
 
-def _prediction_verdict(judged: Mapping[str, Claim]) -> str:
+def _prediction_verdict(judged: Mapping[str, Claim], run: str) -> str:
+    """Of one run: others may say otherwise, which the count beside the verdict shows."""
     verdicts = {name: claim.verdict for name, claim in judged.items()}
     kinds = set(verdicts.values())
     if len(verdicts) == 2 and len(kinds) == 1:
         return {
-            "supported": "Yes, on this data.",
-            "not supported": f"No, on this data: weakly at most, r or partial r below {WEAK}.",
-            "undecided": "Undecided: these classes do not tell.",
+            "supported": f"Yes, for {run} on this data.",
+            "not supported": f"No, for {run} on this data: weakly at most, r or partial r below"
+            f" {WEAK}.",
+            "undecided": f"Undecided: these classes of {run} do not tell.",
         }[kinds.pop()]
-    words = {"supported": "does", "not supported": "does not", "undecided": "is undecided"}
+    words = {"supported": "does", "not supported": "weakly at most", "undecided": "is undecided"}
     parts = [f"{name} {words[verdict]}" for name, verdict in verdicts.items()]
-    start = "In part" if "supported" in kinds else "No evidence of it"
-    return f"{start}: {', '.join(parts)}."
+    start = "In part" if "supported" in kinds else "Not shown"
+    return f"{start}, for {run} on this data: {', '.join(parts)}."

@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from mmlib.report import figures, threats, wording
+from mmlib.report import bars, threats, wording
 from mmlib.report.inputs import Inputs
 from mmlib.report.sections.blocks import Block, Panel, Section, legend, patch, rule
 from mmlib.report.tables import Cell, Head, Row, Table
@@ -45,7 +45,7 @@ def blend(inputs: Inputs) -> Section | None:
 
 def _drawn(guide: Mapping[str, Any], reference: Mapping[str, Any]) -> Markup:
     sources = [guide["shares"], *([reference["heads"]] if reference else [])]
-    return figures.weights(
+    return bars.weights(
         [[float(source.get(head, 0.0)) for head in threats.NAMES] for source in sources],
         [threats.SHORT[head] for head in threats.NAMES],
         intervals=[guide["intervals"][head] for head in threats.NAMES],

@@ -13,13 +13,13 @@ from mmlib.report.sections.blocks import Block, Panel, Section, legend
 from mmlib.report.tables import Cell, Head, Row
 from mmlib.report.tables import Table as PageTable
 from mmlib.runtime.arrays import Floats
-from mmlib.runtime.storage import Table, read_json, read_table
+from mmlib.runtime.storage import Table, read_json
 from mmlib.threats import THREATS
 
 TEXT = ("threat",)
 SIDES = (
     ("mAP", "mAP_lo", "mAP_attacked", "mAP of the smoothed run"),
-    ("decisions", "pairs_certified", "pairs_standing", "share of decisions"),
+    ("Decisions", "pairs_certified", "pairs_standing", "share of decisions"),
 )
 """What is drawn from both sides: name, column from below, column from above, axis."""
 
@@ -61,14 +61,11 @@ def certificates(inputs: Inputs) -> Section | None:
 
 def read_certificates(inputs: Inputs) -> list[Certificate]:
     """The rows of params.certify that were certified, of runs of this page alone."""
-    found = []
-    for name, row in inputs.params.certify.rows.items():
-        run, path = inputs.named(row.run), inputs.root / f"metrics/certify/{name}.csv"
-        table = read_table(path, TEXT) if run and path.is_file() else {}
-        if run and table:
-            told = read_json(path.with_suffix(".json"))
-            found.append(Certificate(name, run, table, told))
-    return found
+    rows = {name: row.run for name, row in inputs.params.certify.rows.items()}
+    return [
+        Certificate(name, run, table, read_json(inputs.root / f"metrics/certify/{name}.json"))
+        for name, (run, table) in inputs.tables("certify", rows, TEXT).items()
+    ]
 
 
 def _intro(inputs: Inputs, found: Sequence[Certificate]) -> str:
@@ -99,13 +96,13 @@ def _panels(found: Sequence[Certificate]) -> Iterator[Panel]:
                     lines,
                     x_label="budget ε, thousandths of full scale",
                     ticks=[(x, f"{1000 * x:.1f}") for x in ticks if x <= 1.001 * farthest],
-                    name=f"certified-{name}-{threat}",
+                    name=f"certified-{name.lower()}-{threat}",
                     label=f"Certified and attacked {y_label}, {threats.NAMES[threat]}",
                     y_label=y_label,
                     every=8,
                     linear_to=largest,
                 )
-                title = f"{wording.capital(name)}, {threats.NAMES[threat]}"
+                title = f"{name}, {threats.NAMES[threat]}"
                 yield Panel(title, svg)
 
 

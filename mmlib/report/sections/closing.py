@@ -21,6 +21,10 @@ VERDICTS = {
     NO_VERDICT: "– no verdict",
     NOT_TESTED: "– not tested",
 }
+FLAT = (
+    " An interval without width says that not one of these clips was ranked otherwise, not that no"
+    " other would be."
+)
 SEVERAL_SEEDS = "The same over several seeds"
 CLAIM_GROUPS = (
     (
@@ -57,17 +61,29 @@ def claims(findings: Findings, confidence: float) -> Section | None:
         ]
     if not blocks:
         return None
+    return Section(
+        "claims",
+        "The paper's claims",
+        [Block("text", _intro(findings, confidence, untested)), *blocks],
+    )
+
+
+def _intro(findings: Findings, confidence: float, untested: Sequence[str]) -> str:
+    """How to read the tables of claims."""
     level = 1 - confidence
     listed = wording.listed([f"“{title}”" for title in untested])
-    intro = (
+    flat = any(row.effect.lo == row.effect.hi for row in findings.claims.values())
+    return (
         "Each effect is defined so that the claim says it is above 0. ● supported: it is, ○ not"
         " supported: it is below 0, ◐ undecided: these clips, classes or seeds do not tell, which"
         " does not mean that there is no effect. Holm's p,"
         f" corrected for all rows with a p, decides: a verdict asks p < {level:.2g}. Intervals are"
         " each row's own, not corrected, so that a row can be undecided although its interval"
-        f" excludes 0. A claim that two figures are about equal allows {EQUAL:g} either way, and is"
-        " not supported where they differ by more. A correlation is ● where r and partial r are"
-        f" above 0, ○ where either is below {WEAK}. – no"
+        f" excludes 0.{FLAT if flat else ''} A claim that two figures are about equal allows"
+        f" {EQUAL:g} either way, and is not supported where they differ by more. A correlation is"
+        f" ● where r and partial r are above 0, ○ where either is below {WEAK}, which need not be"
+        " 0. Rows on fusion are about these models, each trained once. By construction an attack on"
+        " A+V is no weaker than those on A and on V alone, so that its row is never ○. – no"
         " verdict: two models trained in different ways, one seed: no verdict on the method, which"
         " takes the study's several seeds. – not tested: what the claim is about was all but"
         " absent. Rows without a p are counts. n counts clips; for"
@@ -75,7 +91,6 @@ def claims(findings: Findings, confidence: float) -> Section | None:
         " mAP unless the claim names another figure. Claims that these runs cannot test are left"
         f" out{f': all of {listed}' if untested else ''}."
     )
-    return Section("claims", "The paper's claims", [Block("text", intro), *blocks])
 
 
 def _claims(rows: Sequence[Claim], title: str) -> Table:

@@ -11,7 +11,7 @@ from mmlib.report.figures import Line
 from mmlib.report.inputs import Inputs, Run
 from mmlib.report.sections.blocks import Block, Panel, Section, legend
 from mmlib.report.sections.tags import by_tag, sentences
-from mmlib.runtime.storage import Table, read_table
+from mmlib.runtime.storage import Table
 from mmlib.threats import THREATS
 
 TEXT = ("goal", "hidden", "injected", "threat")
@@ -48,13 +48,8 @@ def goals(inputs: Inputs) -> Section | None:
 
 def read_goals(inputs: Inputs) -> list[tuple[Run, Table]]:
     """The runs of the page that have a table of goals with attacked clips."""
-    found = []
-    for name in inputs.params.goals.runs:
-        run, path = inputs.named(name), inputs.root / f"metrics/goals/{name}.csv"
-        table = read_table(path, TEXT) if run and path.is_file() else {}
-        if run and table and (table["clips"] > 0).any():
-            found.append((run, table))
-    return found
+    found = inputs.tables("goals", {name: name for name in inputs.params.goals.runs}, TEXT)
+    return [(run, table) for run, table in found.values() if (table["clips"] > 0).any()]
 
 
 def _counted(table: Table, goal: str) -> bool:

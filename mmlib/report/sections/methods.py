@@ -7,13 +7,13 @@ from typing import NamedTuple
 import numpy as np
 
 from mmlib.evaluation.threat_card import scales
-from mmlib.params.methods import GUIDED, SPARSE
-from mmlib.report import figures, threats, wording
+from mmlib.params.attacks import GUIDED
+from mmlib.params.methods import SPARSE
+from mmlib.report import bars, threats, wording
 from mmlib.report.inputs import Inputs, Run
 from mmlib.report.sections.blocks import Block, Panel, Section
 from mmlib.report.tables import Cell, Head, Row, Table
 from mmlib.runtime.storage import Table as Columns
-from mmlib.runtime.storage import read_table
 
 TEXT = ("threat", "method")
 PGD, RESTART, STRONGEST, NOISE = "pgd", "restart", "strongest", "noise"
@@ -56,15 +56,13 @@ def methods(inputs: Inputs) -> Section | None:
 
 def read_methods(inputs: Inputs) -> list[Compared]:
     """The runs of the page that have both tables."""
-    found = []
-    for name in inputs.params.methods.runs:
-        run = inputs.named(name)
-        paths = [inputs.root / f"metrics/{kind}/{name}.csv" for kind in ("methods", "optimality")]
-        if run and all(path.is_file() for path in paths):
-            scores, optimality = (read_table(path, TEXT) for path in paths)
-            if scores and optimality:
-                found.append(Compared(run, scores, optimality))
-    return found
+    rows = {name: name for name in inputs.params.methods.runs}
+    scores, optimality = (inputs.tables(kind, rows, TEXT) for kind in ("methods", "optimality"))
+    return [
+        Compared(run, table, optimality[name][1])
+        for name, (run, table) in scores.items()
+        if name in optimality
+    ]
 
 
 def labels(table: Columns) -> list[str]:
@@ -111,7 +109,7 @@ def _panels(each: Compared) -> Iterator[Panel]:
         ]
         if not rows:
             continue
-        drawing = figures.weights(
+        drawing = bars.weights(
             [[float(table["loss_optimality"][row]) for row in rows]],
             [names[row] for row in rows],
             intervals=[
@@ -138,21 +136,26 @@ def _sentences(each: Compared) -> Iterator[str]:
         best = int(others[np.argmax(table["added"][others])])
         yield (
             f"{wording.capital(threats.NAMES[threat])} at the headline budget: a second PGD takes"
-            f" {_effect(table, int(second[0]))} mAP more than one, and the method that adds most,"
-            f" {labels(table)[best]}, {_effect(table, best)}."
+            f" {_said(table, int(second[0]))} mAP more than one, and the method that adds most,"
+            f" {labels(table)[best]}, {_said(table, best)}."
         )
 
 
-def _effect(table: Columns, row: int) -> str:
+def _said(table: Columns, row: int) -> str:
+    return "{} ({})".format(*_effect(table, row))
+
+
+def _effect(table: Columns, row: int) -> tuple[str, str]:
+    """What a method adds, and its interval."""
     lo, hi = float(table["added_lo"][row]), float(table["added_hi"][row])
-    return f"{wording.signed(float(table['added'][row]))} ({wording.interval(lo, hi, sign=True)})"
+    return wording.signed(float(table["added"][row])), wording.interval(lo, hi, sign=True)
 
 
 def _added(table: Columns, row: int) -> Cell:
     """What a method adds; without an interval where it is stronger on no clip, and adds nothing."""
     if table["method"][row] == PGD:
         return Cell(wording.MISSING)
-    return Cell(_effect(table, row) if table["better"][row] > 0 else "0")
+    return Cell(*_effect(table, row)) if table["better"][row] > 0 else Cell("0")
 
 
 def _table(each: Compared, inputs: Inputs) -> Table:

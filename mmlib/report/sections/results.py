@@ -119,8 +119,9 @@ def _area(run: Run, condition: str) -> Cell:
 def _scores_caption(inputs: Inputs, partial: bool, compared: bool) -> str:
     text = (
         f"Beside mAP: the {wording.percent(inputs.params.score.confidence)} interval over clips of"
-        f" what a larger set would give.{_recordings(inputs)}{_few_positives(inputs)} Stored: mAP"
-        " after the attacked clip is rounded to uint8 frames and"
+        f" what a larger set would give.{_recordings(inputs)}{_few_positives(inputs)}"
+        f"{_together(inputs)} Stored: mAP after the attacked clip is rounded to uint8 frames, which"
+        " undoes changes of less than half a grey level, and"
         f" {STORED[inputs.params.attack.domain]}. d′ is √2 Φ⁻¹(AUC). Area: the mean of mAP over the"
         " logarithm of the budget, from the smallest to the largest of the sweep, as a share of"
         " clean mAP."
@@ -145,6 +146,16 @@ def _recordings(inputs: Inputs) -> str:
     return (
         f" The {wording.count(clips)} clips come from {wording.count(recordings)} recordings, which"
         f" all intervals take as the independent units{few}."
+    )
+
+
+def _together(inputs: Inputs) -> str:
+    """What the intervals overlook where clips are attacked with an eye on one another."""
+    if not inputs.params.attack.refine.rounds:
+        return ""
+    return (
+        " The attack lowers the score of all clips together; the intervals take what it makes of"
+        " one clip as independent of the others, which it is not quite."
     )
 
 

@@ -11,7 +11,7 @@ from mmlib.report.tables import Cell, Group, Head
 from mmlib.report.tables import Row as TableRow
 from mmlib.report.tables import Table as ShownTable
 from mmlib.runtime.arrays import Bools
-from mmlib.runtime.storage import Table, read_table
+from mmlib.runtime.storage import Table
 
 TEXT = ("threat", "method", "regard", "kind", "level")
 KINDS = {"h264_aac": "", "vp9_opus": "", "as written": "the attacker's own file"}
@@ -32,13 +32,8 @@ def survival(inputs: Inputs) -> Section | None:
 
 def read_survival(inputs: Inputs) -> list[tuple[Run, Table]]:
     """The runs of the page that have a table of survival."""
-    found = []
-    for name in inputs.params.survival.runs:
-        run, path = inputs.named(name), inputs.root / f"metrics/survival/{name}.csv"
-        table = read_table(path, TEXT) if run and path.is_file() else {}
-        if run and table:
-            found.append((run, table))
-    return found
+    rows = {name: name for name in inputs.params.survival.runs}
+    return list(inputs.tables("survival", rows, TEXT).values())
 
 
 def _intro(inputs: Inputs) -> str:

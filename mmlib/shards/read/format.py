@@ -7,7 +7,7 @@ of binaries, which readers decode.
 """
 
 from collections.abc import Iterable
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -167,8 +167,7 @@ class ShardReader:
         self.path = path
         self._file = parquet.Reader(path, _KIND, mapped=True)
         with reading(path, _KIND):
-            stored = (self._file.schema.metadata or {})[METADATA_KEY]
-            self.layout = Layout.model_validate_json(stored)
+            self.layout = _layout((self._file.schema.metadata or {})[METADATA_KEY])
         self._file.require(_schema(self.layout))
         self.sizes = self._file.sizes
 
@@ -208,6 +207,12 @@ class ShardReader:
         names, pictures = (column.to_pylist() for column in table.columns)
         fault = partial(reading, self.path, _KIND)
         return [jpeg.Pictures(*one, fault) for one in zip(names, pictures, strict=True)]
+
+
+@lru_cache(maxsize=8)
+def _layout(stored: bytes) -> Layout:
+    """What all shards of a split say alike, in memory once: its classes alone may be 30 kB."""
+    return Layout.model_validate_json(stored)
 
 
 def check_layout(reader: ShardReader, split: str, manifest: dict[str, Any]) -> None:

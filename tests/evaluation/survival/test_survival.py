@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from mmlib.evaluation.survival.attack import UNTOUCHED
 from mmlib.evaluation.survival.survival import Places, measure
 from mmlib.evaluation.survival.table import Scored, figures, survival_csv
-from mmlib.evaluation.survival.work import UNTOUCHED
 from mmlib.params.score import Score
 from mmlib.params.survival import SurvivalAttack, SurvivalRun, Trial
 from mmlib.runtime.errors import UserError
@@ -61,6 +61,7 @@ def scored(
     how = {
         "eps": {"audio": 0.02, "video": 0.1}, "norm": "linf", "methods": ["pgd"], "steps": 2,
         "momentum": 0.75, "survive": survive or [MILD], "gradient": "measured", "draws": 1,
+        "hold": 2,
     }  # fmt: skip
     trial = {
         "clips": 4, "pictures": {"side": SIDE, "fps": FPS}, "score": score, "code": str(code)

@@ -6,8 +6,8 @@ import io
 import numpy as np
 import pytest
 
+from mmlib.evaluation.survival.attack import UNTOUCHED, Arm
 from mmlib.evaluation.survival.table import Scored, figures, score_arms, survival_csv
-from mmlib.evaluation.survival.work import UNTOUCHED, Arm
 from mmlib.metrics.ranking import average_precision, present_mean
 from mmlib.runtime.arrays import Floats32
 from mmlib.runtime.errors import UserError

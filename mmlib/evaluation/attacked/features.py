@@ -1,6 +1,7 @@
 """The features that attacks on time and on alignment work on, of the pipeline's nets and users'."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,29 @@ Encode = Callable[[Batch], Mapping[str, Tensor]]
 
 _JOINT = "fused"
 """The name of the one encoder of both modalities, in early fusion."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a model shows of its clips, each None where it has no such features.
+
+    `timed` as `along_time` gives it, `paired` as `side_by_side` does, where the two compare.
+    """
+
+    timed: Featured | None
+    paired: Featured | None
+
+    def of(self, method: str) -> Featured | None:
+        """What the method, one of `params.attacks.GUIDED`, works on."""
+        return self.paired if method == "misalign" else self.timed
+
+
+def shown(model: Model, encode: Encode, batch: Batch, attacked: Collection[str]) -> Features:
+    """The features of a batch, as `frozen.cached_encoders` gives it and `encode`."""
+    paired = side_by_side(model, encode)
+    if paired is not None and not comparable(paired, batch):
+        paired = None
+    return Features(along_time(model, encode, attacked), paired)
 
 
 def along_time(model: Model, encode: Encode, attacked: Collection[str]) -> Featured | None:
