@@ -100,7 +100,7 @@ def _said(order: Indices) -> tuple[tuple[str, ...], Floats32, Floats32, dict[str
     """What is said of clips follows from their numbers."""
     labels = (order[:, None] % [2, 3, 5] == 0).astype(np.float32)
     logits = order[:, None] + np.arange(3, dtype=np.float32)
-    vectors = {"audio": order[:, None] * np.arange(1, 6, dtype=np.float32)}
+    vectors = {"audio": (order[:, None] * np.arange(1, 6)).astype(np.float32)}
     return tuple(f"clip{place:02d}" for place in order), labels, logits.astype(np.float32), vectors
 
 
