@@ -57,9 +57,9 @@ def largest_reach(draws: int, alpha: float) -> float:
     """The reach of a decision on which all draws agree, Phi^-1(alpha^(1 / draws)): the most.
 
     What no change can turn, such as a model that ignores what is changed, has this one: so many
-    draws cannot tell it from what turns just beyond.
+    draws cannot tell it from what turns just beyond. 0 for so few draws that none is certified.
     """
-    return float(ndtri(alpha ** (1 / draws)))
+    return max(0.0, float(ndtri(alpha ** (1 / draws))))
 
 
 def decide(first: Ints, first_draws: int, hits: Ints, draws: int, alpha: float) -> Decisions:

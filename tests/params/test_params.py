@@ -289,8 +289,8 @@ def load_changed(tmp_path: Path, changes: dict[str, Any]) -> Params:
         ),
         ({"survival.runs": {"x y": MET}}, "survival.runs: 'x y' cannot name a row"),
         (
-            {"survival.trial.score": [{**CODEC, "crf": [44]}]},
-            "survival: trial.score holds h264_aac CRF 44, and attack.survive does too",
+            {"survival.trial.score": [{**CODEC, "crf": [46]}]},
+            "survival: trial.score holds h264_aac CRF 46, and attack.survive does too",
         ),
         (
             {"survival.attack.survive": [{**CODEC, "kbps": [20]}]},

@@ -10,7 +10,7 @@ from mmlib.params.whole import file as whole
 from mmlib.report import inputs, plots
 from mmlib.report.sections.certificates import both_sides, read_certificates
 from mmlib.runtime.scratch import publish_csv, publish_json
-from mmlib.runtime.storage import records_csv
+from mmlib.runtime.storage import read_json, records_csv
 from tests.report.conftest import render
 from tests.report.pages import ids, made, sound
 from tests.report.test_goals import switch_on
@@ -83,6 +83,16 @@ def test_both_sides_are_on_the_page(root: Path) -> None:
     assert "fused,certified,AV,0.01,0.4" in table
     assert "heard,attacked,A,0.02,0.6" in table
     assert len(table) == 1 + 4 * (4 + 2)
+
+
+def test_nothing_certified_is_drawn_too(root: Path) -> None:
+    row = write(root, "fused", "mid", "A")
+    file = root / "metrics/certify/fused.json"
+    told = read_json(file)
+    told["A"] |= {"certified_mAP": 0.0, "largest_eps": 0.0}
+    publish_json(told, file)
+    switch_on(root, "certify", "rows", {"fused": row})
+    assert "certificates" in ids(render(root))
 
 
 def test_what_an_attack_left_bounds_all_larger_budgets(root: Path) -> None:

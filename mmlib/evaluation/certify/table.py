@@ -71,10 +71,12 @@ def _curve(found: Certified, each: OfThreat) -> Iterator[dict[str, object]]:
         for multiple, hits in zip(found.multiples, each.attacked, strict=True)
     }
     largest, reaches = found.largest(each), max(found.reaches)
+    # Beyond the last certified budget attacks went on; where nothing is certified there is none.
+    beyond = reaches > 1 and largest > 0
     grid = np.concatenate(
         [
             np.linspace(0, largest, POINTS),
-            np.geomspace(largest, largest * reaches, BEYOND + 1)[1:] if reaches > 1 else [],
+            np.geomspace(largest, largest * reaches, BEYOND + 1)[1:] if beyond else [],
         ]
     )
     labels, turned = found.scored(each), found.turned_at(each)

@@ -90,8 +90,9 @@ def _panels(found: Sequence[Certificate]) -> Iterator[Panel]:
                 largest = max(
                     row.told[threat]["largest_eps"] for row in found if threat in row.told
                 )
-                ticks = [largest * x for x in (0, 0.5, 1, 2, 4, 8)]
                 farthest = max(float(line.x[-1]) for line in lines)
+                # Where nothing is certified there is no radius to count in.
+                ticks = sorted({(largest or farthest) * x for x in (0, 0.5, 1, 2, 4, 8)})
                 svg = figures.curves(
                     lines,
                     x_label="budget ε, thousandths of full scale",
@@ -100,7 +101,7 @@ def _panels(found: Sequence[Certificate]) -> Iterator[Panel]:
                     label=f"Certified and attacked {y_label}, {threats.NAMES[threat]}",
                     y_label=y_label,
                     every=8,
-                    linear_to=largest,
+                    linear_to=largest or None,
                 )
                 title = f"{name}, {threats.NAMES[threat]}"
                 yield Panel(title, svg)

@@ -154,6 +154,13 @@ def test_a_certificate_that_an_attack_breaks_is_told() -> None:
     assert "1 of 1 decisions turned within their certified radius" in found.message
 
 
+def test_draws_too_few_to_certify_anything_have_a_table_too() -> None:
+    found = made(0.0, (24, 2))._replace(sampling=SAMPLING.model_copy(update={"n": 2}))
+    assert figures(found)["A"]["largest_eps"] == 0
+    curve = rows(curve_csv(found))
+    assert [float(line["eps"]) for line in curve] == [0, 0.002]
+
+
 def test_a_radius_has_its_units() -> None:
     line = rows(decisions_csv(made(1.0, (24, 2))))[0]
     reach = float(line["reach"])
