@@ -10,15 +10,17 @@ from mmlib.report.inputs import Inputs, Run
 from mmlib.report.tables import Cell, Head, Row, Table
 from mmlib.runtime.parquet import read_parquet
 
+# A word joiner, since lines may break after a bar.
+SIZE = "|\u2060δ|"
 # column of data/attacks/<run>.parquet -> heading, digits
 DISTANCES = {
     "snr_log_mel": ("log-mel SNR, dB", 1),
     "snr_waveform": ("waveform SNR, dB", 1),
     "psnr_video": ("PSNR, dB", 1),
     "ssim_video": ("SSIM", 3),
-    "mean_abs_audio": ("audio, mean |δ|", 4),
+    "mean_abs_audio": (f"audio, mean {SIZE}", 4),
     "max_abs_audio": ("max", 4),
-    "mean_abs_video": ("video, mean |δ|", 4),
+    "mean_abs_video": (f"video, mean {SIZE}", 4),
     "max_abs_video": ("max", 4),
 }
 
