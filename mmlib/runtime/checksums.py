@@ -7,6 +7,7 @@ many bytes these take, one CRC-32 of them and of the footer, and a mark.
 import os
 import struct
 import zlib
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import IO
@@ -51,12 +52,33 @@ def extent(parsed: pq.FileMetaData, group: int, column: int) -> tuple[int, int]:
 
 
 def leaves(parsed: pq.FileMetaData) -> dict[str, list[int]]:
-    """The places of the leaf columns that make up each column."""
+    """The places of the leaf columns that make up each column, where there is a row group."""
     found: dict[str, list[int]] = {}
     for column in range(parsed.num_columns):
-        name, *_ = parsed.schema.column(column).path.split(".")
+        name, *_ = parsed.row_group(0).column(column).path_in_schema.split(".")
         found.setdefault(name, []).append(column)
     return found
+
+
+def schema(parsed: pq.FileMetaData) -> pa.Schema:
+    """The schema, the same object for all files that have the same one."""
+    said = tuple(sorted((parsed.metadata or {}).items()))
+    return _schema(_Schema(said, parsed.num_columns, parsed))
+
+
+@dataclass(frozen=True)
+class _Schema:
+    """Among what a footer says is the Arrow schema that its file was written with."""
+
+    said: tuple[tuple[bytes, bytes], ...]
+    columns: int
+    parsed: pq.FileMetaData = field(compare=False)
+
+
+@lru_cache(maxsize=_FOOTERS)
+def _schema(of: _Schema) -> pa.Schema:
+    # This puts the footer into a cycle, which only the collector of garbage frees: once is enough.
+    return of.parsed.schema.to_arrow_schema()
 
 
 @lru_cache(maxsize=_FOOTERS)

@@ -63,7 +63,7 @@ class Reader:
         with reading(path, kind, fix):
             _, self._sums, self._whole = checksums.ending(path)
             footer = checksums.footer(path, self._whole)
-            self.schema: pa.Schema = footer.schema.to_arrow_schema()
+            self.schema = checksums.schema(footer)
         groups = range(footer.num_row_groups)
         self.sizes = [footer.row_group(group).num_rows for group in groups]
         self._verified: set[tuple[int, str]] = set()
