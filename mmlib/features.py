@@ -65,11 +65,12 @@ class LogMel(nn.Module):
         # A bin's power is the sum of two squares that lie side by side. In a short clip the filters
         # sum, each row there twice; in a long one it pays to sum first, which halves the products.
         filters = (filters if self.parts > 1 else filters.repeat(2, axis=0)) / reference
-        self.rows: list[slice] = []
+        self.blocks: list[tuple[str, slice]] = []
         for rows, bands in _blocks(filters):
+            name = f"filters_{len(self.blocks)}"
             block = torch.from_numpy(filters[rows, bands]).float().contiguous()
-            self.register_buffer(f"filters_{len(self.rows)}", block, persistent=False)
-            self.rows.append(rows)
+            self.register_buffer(name, block, persistent=False)
+            self.blocks.append((name, rows))
 
     def forward(self, waveform: Tensor) -> Tensor:
         if waveform.ndim != 2 or not waveform.is_floating_point():
@@ -84,7 +85,7 @@ class LogMel(nn.Module):
             silence = 10.0 ** (-self.mel.floor_db / 10.0)
             # In one place in memory: 10 log10(power) / floor_db + 1.
             levels = torch.log10(power.clamp(min=silence)).mul_(10.0)
-            return levels.div_(self.mel.floor_db).add_(1.0).clamp(0.0, 1.0)
+            return levels.div_(self.mel.floor_db).add_(1.0).clamp_(0.0, 1.0)
 
     def _fit(self, waveform: Tensor) -> Tensor:
         """Cut to the clip, then add the zeros that the first and last frames reach into."""
@@ -108,10 +109,7 @@ class LogMel(nn.Module):
     def _power(self, frames: Tensor) -> Tensor:
         squares = torch.view_as_real(torch.fft.rfft(frames * self.window)).square()
         power = squares[..., 0] + squares[..., 1] if self.parts > 1 else squares.flatten(-2)
-        bands = [
-            power[..., rows] @ self.get_buffer(f"filters_{block}")
-            for block, rows in enumerate(self.rows)
-        ]
+        bands = [power[..., rows] @ getattr(self, name) for name, rows in self.blocks]
         return torch.cat(bands, -1)
 
 
