@@ -31,7 +31,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     folder = options.root / "data" / "attacks"
-    known = sorted(f.stem for f in folder.glob("*.parquet") if not f.stem.endswith("-examples"))
+    known = sorted(
+        f.stem for f in folder.glob("*.parquet") if not f.stem.endswith(("-examples", "-surface"))
+    )
     print(f"yardstick: {options.restarts} x {options.steps} steps, one thread")
     rows = []
     for run in options.runs or known:

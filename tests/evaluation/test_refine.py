@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from mmlib.attacks.core.average_precision import SetPrecision
 from mmlib.attacks.core.losses import resolve
 from mmlib.attacks.core.region import Region
 from mmlib.batch import LabelledBatch
@@ -79,6 +80,16 @@ def test_more_budget_never_leaves_more(multi: list[ChunkSweep]) -> None:
             for smaller in ATTACK.sweep:
                 if smaller <= multiple:
                     assert scores[threat, multiple] <= scores[part, smaller] + 1e-6
+
+
+def test_what_includes_conditions_goes_on_from_the_lowest_of_them(multi: list[ChunkSweep]) -> None:
+    before, after = multi
+    assert before.aim([("A", 1.0)]) == ATTACK.loss
+    included = [("A", 1.0), ("V", 1.0)]
+    lowest = min(included, key=lambda condition: mean_ap(after, condition))
+    aim = after.aim(included)
+    assert isinstance(aim, SetPrecision)
+    assert torch.equal(aim.of_set[0], after.solutions[lowest].logits)
 
 
 def test_points_keep_their_budgets_and_their_logits(multi: list[ChunkSweep]) -> None:

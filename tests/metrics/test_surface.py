@@ -233,6 +233,17 @@ def test_a_budget_spent_on_one_modality_is_shared_too(tmp_path: Path) -> None:
     assert plane.spent == (1.0, 0.0)
 
 
+@pytest.mark.parametrize("damage", [-1.0, 0.2, 1.0])
+def test_more_budget_never_leaves_the_set_more(tmp_path: Path, damage: float) -> None:
+    """Where a point between does less harm than one that it includes, that one counts."""
+    plane = scored(tmp_path, damage=damage)
+    assert plane is not None
+    assert (np.diff(plane.values, axis=0) <= 0).all()
+    assert (np.diff(plane.values, axis=1) <= 0).all()
+    if damage < 1:
+        assert plane.values[2, 1] == plane.values[2, 0] < plane.values[1, 1]
+
+
 def test_equal_damages_of_a_run(tmp_path: Path) -> None:
     """V does half of A's damage for the same budget: it needs twice as much, and no more."""
     write_run(tmp_path, threats={"A": 1.0, "V": 0.5, "AV": 2.0})

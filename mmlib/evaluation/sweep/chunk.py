@@ -7,7 +7,7 @@ compete as candidates, so no clip's loss ever falls as a budget grows, nor when 
 may be attacked too. Rounds that look at the whole set may follow: see `refine`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -90,8 +90,8 @@ class ChunkSweep:
         self.settings, self.seed, self.modalities = settings, seed, model.modalities
         self.clip_ids, self.inputs, self.labels = clips
         self.loss = resolve(settings.loss)
-        self.aim: str | Loss = settings.loss
-        """What points between the sweep's conditions climb: `settle` sets it after rounds."""
+        self.aim: Callable[[Sequence[Budgeted]], str | Loss] = lambda _: settings.loss
+        """What a point climbs that includes some of the conditions: `settle` sets it."""
         self.model, self.watched = model, watched or model
         with torch.no_grad():
             self.embeddings = self.model.encode_all(self.inputs)

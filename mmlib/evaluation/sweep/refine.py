@@ -7,13 +7,14 @@ Multi-label: the mean average precision, with ranks that grow sharper from round
 Single-label: cross entropy, margin and DLR in turn; each clip keeps what broke it most.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from mmlib.attacks.core.average_precision import SetPrecision, width_of_round
+from mmlib.attacks.core.average_precision import NARROW, SetPrecision, width_of_round
 from mmlib.attacks.core.losses import Loss, resolve
 from mmlib.attacks.core.search import Points, Search
 from mmlib.attacks.methods.pgd import lengths_of_round
@@ -28,8 +29,6 @@ from mmlib.metrics.ranking import (
 )
 from mmlib.threats import parts_of, threat_names
 
-FINAL_WIDTH = 0.1
-"""Width of the ranks for points that are looked for after the rounds [choice]."""
 _NOTHING_LEFT = 0.002
 """A mean average precision this close above the lowest there can be is not attacked further."""
 _TURNS = ("cross_entropy", "margin", "dlr")
@@ -127,10 +126,8 @@ def settle(sweep: ChunkSweep, whole: Whole) -> None:
     Multi-label: where such a condition leaves the set a lower mAP, all clips take its points.
     Single-label: each clip takes the points that broke it most. `whole` holds the last logits.
     """
-    if whole.task == "multi_label":
-        headline = whole.logits[threat_names(sweep.modalities)[-1], 1.0]
-        sweep.aim = SetPrecision(headline, whole.labels, whole.places, FINAL_WIDTH)
-        scores = {condition: _mean_ap(whole, logits) for condition, logits in whole.logits.items()}
+    multi_label = whole.task == "multi_label"
+    scores = {own: _mean_ap(whole, found) for own, found in whole.logits.items() if multi_label}
     settled: dict[Budgeted, Budgeted] = {}
     for name, multiple in sweep.conditions:
         less = [other for other in sweep.settings.sweep if other < multiple]
@@ -139,13 +136,29 @@ def settle(sweep: ChunkSweep, whole: Whole) -> None:
         # What a smaller condition ends with may itself come from a smaller one.
         rivals = [settled[rival] for rival in (*smaller, *parts)]
         own = (name, multiple)
-        if whole.task == "multi_label":
+        if multi_label:
             settled[own] = min((own, *rivals), key=lambda rival: scores[rival])
             _take(sweep, own, settled[own])
         else:
             settled[own] = own
             for rival in rivals:
                 _compete(sweep, own, rival)
+    if multi_label:
+        sweep.aim = partial(_from_lowest, whole, settled, scores)
+
+
+def _from_lowest(
+    whole: Whole,
+    settled: Mapping[Budgeted, Budgeted],
+    scores: Mapping[Budgeted, float],
+    included: Sequence[Budgeted],
+) -> Loss:
+    """What goes on from the lowest of some conditions, as they were `settled`, climbs.
+
+    Ranks are as sharp as in the last round: wider ones would lead away from where that ended.
+    """
+    lowest = min((settled[each] for each in included), key=lambda each: scores[each])
+    return SetPrecision(whole.logits[lowest], whole.labels, whole.places, NARROW)
 
 
 def _take(sweep: ChunkSweep, own: Budgeted, other: Budgeted) -> None:

@@ -1,8 +1,9 @@
 """The plane of two budgets, one for the sound and one for the picture, over one chunk of clips.
 
 The sweep has solved the axes (A and V) and the diagonal (A+V); here are the points between, and
-one budget that both share. Points ascend, and each competes with the solutions of its smaller
-neighbours, so that no clip's loss falls as either budget grows.
+one budget that both share. Points ascend, and each competes, clip by clip, with the solutions of
+its smaller neighbours and of the sweep's conditions that it includes. What that leaves of a score
+of the set is for those to judge who see the whole of it (`scores.surface`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,6 +33,8 @@ from mmlib.runtime.seeds import derive
 from mmlib.threats import FULL, MODALITIES, SINGLE, THREATS
 
 GRID, SHARED = "grid", "shared"
+# Of the sweep's: points begin where neighbours have ended, and whole steps lead away. [choice]
+_FIRST_STEP = 0.5
 
 
 class Point(NamedTuple):
@@ -87,19 +90,18 @@ def _between(
         "video": sweep.threat(FULL, video)["video"],
     }
     batch, forward = frozen.cached(sweep.model, sweep.inputs, sweep.embeddings, threat)
-    search = Search(forward, batch, sweep.labels, threat, sweep.aim)
+    both = min(audio, video)
+    aim = sweep.aim([*zip(SINGLE, (audio, video), strict=True), (FULL, both)])
+    search = Search(forward, batch, sweep.labels, threat, aim)
     axis = [0.0, *multiples]
-    for place in (
-        (axis[axis.index(audio) - 1], video),
-        (audio, axis[axis.index(video) - 1]),
-    ):
-        neighbour = solved[place]
-        search.offer(neighbour.points, neighbour.logits)
+    neighbours = (axis[axis.index(audio) - 1], video), (audio, axis[axis.index(video) - 1])
+    for place in (*neighbours, (audio, 0.0), (0.0, video), (both, both)):
+        search.offer(solved[place].points, solved[place].logits)
     sound, picture = solved[audio, 0.0].points, solved[0.0, video].points
     search.losses({"audio": sound["audio"], "video": picture["video"]})
     settings = sweep.settings.surface
     rough = frozen.rough(forward, sweep.labels.device)
-    path = lengths(settings.steps, sweep.settings.step_size)
+    path = lengths(settings.steps, _FIRST_STEP * sweep.settings.step_size)
     climb_rechecked(search, rough, search.best, path, sweep.settings.momentum)
     assert search.best_logits is not None
     return Solution(search.best, search.best_logits)
@@ -124,9 +126,9 @@ def _shared(sweep: ChunkSweep) -> Point:
         refinements=settings.surface.refinements,
         last_steps=settings.surface.shared_steps,
         steps=settings.surface.steps,
-        step_size=settings.step_size,
+        step_size=_FIRST_STEP * settings.step_size,
         momentum=settings.momentum,
-        loss=sweep.aim,
+        loss=sweep.aim(starts),
         seeds=[derive(sweep.seed, clip, "shared") for clip in sweep.clip_ids],
         start=[sweep.solutions[known].points for known in starts],
     )

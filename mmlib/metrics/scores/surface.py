@@ -73,24 +73,36 @@ def score_surface(
     grid = table.filter(pc.equal(table["kind"], "grid"))
     axis = (0.0, *sorted(set(grid["audio"].to_pylist())))
 
-    def cell(audio: float, video: float) -> Interval:
+    def found(audio: float, video: float) -> Floats32:
         if audio and video and audio != video:
             there = pc.and_(pc.equal(grid["audio"], audio), pc.equal(grid["video"], video))
-            return interval(_scores(path, grid.filter(there), attacks))
+            return _scores(path, grid.filter(there), attacks)
         budgets = zip(MODALITIES, (audio, video), strict=True)
         attacked = [name for name, multiple in budgets if multiple]
         if not attacked:
-            return interval(attacks.scores(CLEAN_CONDITION))
+            return attacks.scores(CLEAN_CONDITION)
         condition = Condition(threat_on(attacked), HEADLINE_ATTACK, max(audio, video))
-        return interval(attacks.scores(condition))
+        return attacks.scores(condition)
 
+    cells = [[interval(found(audio, video)) for video in axis] for audio in axis]
     scores, spent = _shared(path, table, attacks, labels)
-    return Surface(
-        axis,
-        tuple(tuple(cell(audio, video) for video in axis) for audio in axis),
-        interval(scores),
-        spent,
-    )
+    return Surface(axis, _settled(cells), interval(scores), spent)
+
+
+def _settled(cells: Sequence[Sequence[Interval]]) -> tuple[tuple[Interval, ...], ...]:
+    """What each pair of budgets leaves, (M, M), both rising: of what it includes, the lowest.
+
+    Points are looked for clip by clip, and what is scored is the set's: where a smaller pair leaves
+    the set less, an attacker with more changes the clips no further.
+    """
+    lowest = [list(line) for line in cells]
+    for row, line in enumerate(lowest):
+        for place, cell in enumerate(line):
+            included = [cell]
+            included += [lowest[row - 1][place]] if row else []
+            included += [line[place - 1]] if place else []
+            line[place] = min(included, key=lambda each: each.estimate)
+    return tuple(map(tuple, lowest))
 
 
 def shared_scores(path: Path, attacks: AttackScores, labels: Labels) -> Floats32 | None:

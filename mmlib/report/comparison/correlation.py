@@ -15,6 +15,8 @@ Method = Literal["pearson", "spearman"]
 # A variable whose variance falls to this share once the covariates are taken out has nothing left
 # but rounding: its partial correlation is undefined.
 RESIDUAL_FLOOR = 1e-12
+# Resamples that are computed at once: memory, of many classes.
+_AT_ONCE = 1000
 # Fisher's z of a perfect correlation is infinite; so near to it, z is 7.
 _NEAR_ONE = 1 - 1e-6
 
@@ -63,7 +65,8 @@ def correlate(
     r = float(_coefficients(table[None], method)[0])
     picks = np.random.default_rng(seed).integers(0, rows, (resamples, rows))
     # Fisher's scale, on which coefficients are about normal. [choice]
-    samples = _fisher(_coefficients(table[picks], method))
+    parts = np.array_split(picks, -(-resamples // _AT_ONCE))
+    samples = _fisher(np.concatenate([_coefficients(table[part], method) for part in parts]))
     _, lo, hi = bootstrap_interval(samples, float(_fisher(r)), confidence)
     with np.errstate(divide="ignore"):
         t = abs(r) * np.sqrt(np.divide(freedom, max(1 - r * r, 0.0)))

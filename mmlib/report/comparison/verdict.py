@@ -3,8 +3,8 @@
 Each claim is an effect, defined so that the claim says it is above 0. Its verdict follows from
 Holm's p over all rows of the page: below 1 - confidence it is "supported" or "not supported", as
 the effect points, else "undecided": not this many clips can tell. The interval beside it is that
-of the one row, so a row may be undecided although its interval excludes 0, never the reverse.
-Claims that two figures are about equal are tested against a difference of `EQUAL`.
+of the one row, so a row may be undecided although its interval excludes 0. Claims that two figures
+are about equal are tested against a difference of `EQUAL`, correlations against a weak one too.
 """
 
 from collections.abc import Callable, Iterator, Sequence
