@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -45,6 +46,9 @@ def clip_losses(task: str, logits: Tensor, labels: Tensor) -> Tensor:
     return losses.mean(dim=1)
 
 
+_ROWS = 4096
+
+
 def prior_logits(task: str, labels: Bytes, drawn: Floats | None = None) -> Tensor:
     """The logits (K,) of the shares of the classes among labels (N, K), the best constant guess.
 
@@ -54,10 +58,12 @@ def prior_logits(task: str, labels: Bytes, drawn: Floats | None = None) -> Tenso
     each class keeps the logits finite. `drawn` (N,): the chance of each clip in a batch, where they
     are not drawn alike.
     """
-    counts = torch.from_numpy(labels).double()
+    counts: Floats = labels.sum(0, dtype=np.float64)
     if drawn is not None:
-        counts = counts * torch.from_numpy(drawn * len(labels))[:, None]
-    shares = (counts.sum(0) + 0.5) / (len(labels) + 1)
+        # As many rows at a time as become float64 without harm to the memory.
+        blocks = (slice(first, first + _ROWS) for first in range(0, len(labels), _ROWS))
+        counts = np.sum([len(labels) * drawn[rows] @ labels[rows] for rows in blocks], axis=0)
+    shares = torch.from_numpy((counts + 0.5) / (len(labels) + 1))
     return (shares.log() if task == "single_label" else shares.logit()).float()
 
 

@@ -1,5 +1,6 @@
 """What plain training draws: passes, classes alike, pairs, and the same for any processes."""
 
+import tracemalloc
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from mmlib.params.training import OFF, Batches
 from mmlib.shards.read.loader import ShardSet
 from mmlib.training.drawing import Pace, PlainBatches, class_shares, pace
 from mmlib.training.mixing import Drawn, Paired, learnt_from, on_device
+from mmlib.training.objectives import prior_logits
 from tests.fake_shards import write_shards
 from tests.memory_clips import MemoryClips
 from tests.properties import examples
@@ -161,3 +163,19 @@ def test_clips_that_are_not_mixed_are_left_as_they_are(clips: ShardSet) -> None:
         assert one.clip_ids == mixed.clip_ids
     never = PlainBatches(clips, BOTH, 8, Batches(mixup_share=0.5), 5, mixes=False)
     assert not any(isinstance(batch, Paired) for batch in never(0))
+
+
+def test_shares_of_many_clips_and_classes_take_little_memory() -> None:
+    """Far from the eight bytes for each label that a product of all of them takes."""
+    labels = np.zeros((40_000, 250), np.uint8)
+    labels[np.arange(40_000), np.arange(40_000) % 250] = 1
+    tracemalloc.start()
+    try:
+        shares = class_shares(labels)
+        logits = prior_logits("multi_label", labels, shares)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * labels.nbytes
+    np.testing.assert_allclose(shares, 1 / 40_000)
+    np.testing.assert_allclose(logits.sigmoid(), 160.5 / 40_001, rtol=1e-5)
