@@ -77,7 +77,7 @@ def main(arguments: list[str]) -> None:
     for threat, area in areas(scores, settings.score.confidence).items():
         named = {"area": area.estimate, "area_lo": area.lo, "area_hi": area.hi}
         figures[threat] |= {name: rounded(value) for name, value in named.items()}
-    figures["worst_case"] = worst_cases(scores, attacks, labels)
+    figures["worst_case"] = worst_cases(attacks, labels)
     if plane is not None:
         figures["matched_total"] = matched_total(plane)
     restricted = not bool(chosen.all())

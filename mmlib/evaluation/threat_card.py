@@ -24,6 +24,7 @@ STARTS_OF_DOMAIN = {
     "waveform": "; where silence has no gradient, noise of the whole budget",
 }
 METHODS = {
+    "pgd": "PGD",
     "apgd": "Auto-PGD",
     "fgsm": "FGSM",
     "mim": "MI-FGSM",
@@ -33,6 +34,8 @@ METHODS = {
     "misalign": "the loss with the cosine of the two embeddings lowered",
     "sparse": "chosen frames and one stretch of the sound alone",
 }
+
+_SCORED = "the score of the whole set (multi-label: mean average precision; single-label: accuracy)"
 
 
 class Entry(NamedTuple):
@@ -50,19 +53,11 @@ def threat_card(attack: Attack, floor_db: float) -> list[Entry]:
     """
     video = attack.eps * attack.scale.video
     sweep = ", ".join(f"{attack.eps * multiple:.4g}" for multiple in sorted(attack.sweep))
-    restarts = "1 restart" if attack.restarts == 1 else f"{attack.restarts} restarts"
-    others = [METHODS[name] for name in attack.methods if name != "pgd"]
-    beside = f"; for each clip the strongest of it and {', '.join(others)}" if others else ""
     return [
-        Entry("Goal", "untargeted: maximise the loss on the true tags"),
+        Entry("Goal", _goal(attack)),
         Entry("Knowledge", "white-box: weights, gradients and true tags"),
         Entry("Domain", DOMAINS[attack.domain]),
-        Entry(
-            "Attack",
-            f"PGD, {attack.steps} steps, step size {attack.step_size:g} ε decaying linearly to 0,"
-            f" momentum {attack.momentum:g}, {restarts} (the strongest result for each clip is"
-            f" kept), loss {attack.loss}{beside}{_rounds(attack)}",
-        ),
+        Entry("Attack", f"{_methods(attack)}{_rounds(attack)}"),
         Entry(
             "Starts",
             "the clean clip; the solution at the next smaller budget; for A+V those of A and V"
@@ -82,13 +77,35 @@ def threat_card(attack: Attack, floor_db: float) -> list[Entry]:
     ]
 
 
+def _goal(attack: Attack) -> str:
+    then = f", then lower {_SCORED}" if attack.refine.rounds else ""
+    return f"untargeted: maximise the loss on the true tags of each clip{then}"
+
+
+def _methods(attack: Attack) -> str:
+    """What each clip is attacked with for itself, and how the steps go of those that take steps."""
+    queries = {"square": f" ({attack.queries} queries)"}
+    first, *others = (METHODS[name] + queries.get(name, "") for name in attack.methods)
+    beside = f"; for each clip the strongest of it and {', '.join(others)}" if others else ""
+    said = [first]
+    if set(attack.methods) != {"square"}:
+        said.append(
+            f"{attack.steps} steps, step size {attack.step_size:g} ε decaying linearly to 0"
+        )
+        said.append(f"momentum {attack.momentum:g}")
+    if "pgd" in attack.methods:
+        restarts = "1 restart" if attack.restarts == 1 else f"{attack.restarts} restarts"
+        said.append(f"{restarts} (the strongest result for each clip is kept)")
+    return f"{', '.join(said)}, loss {attack.loss}{beside}"
+
+
 def _rounds(attack: Attack) -> str:
     refine = attack.refine
     if not refine.rounds:
         return ""
     return (
-        f"; then {refine.rounds} rounds of {refine.steps} steps in which all clips together lower"
-        " the score of the whole set (multi-label: mean average precision; single-label: accuracy)"
+        f"; then {refine.rounds} rounds of {refine.steps} steps of PGD in which all clips together"
+        f" lower {_SCORED}"
     )
 
 

@@ -11,7 +11,11 @@ def answer(inputs: Inputs, findings: Findings) -> list[Answer]:
     claims, first = findings.claims, findings.of_first(main_runs(inputs))
     return [
         fusion.fusion(
-            claims, fusion.missing(inputs), fusion.strangers(inputs), fusion.trained_on(inputs)
+            claims,
+            fusion.missing(inputs),
+            fusion.strangers(inputs),
+            fusion.trained_on(inputs),
+            fusion.below_one_level(inputs),
         ),
         prediction.prediction(
             first,

@@ -4,7 +4,7 @@ https://huggingface.co/docs/hub/model-cards: what can be read by a program stand
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from mmlib.evaluation.threat_card import threat_card
 from mmlib.report import threats, wording
 from mmlib.report.inputs import Inputs, Run, band
+from mmlib.report.positives import warning
 from mmlib.report.sections.checks import CHECK_STATES, outcomes
 
 FOLDER = "cards"
@@ -32,8 +33,7 @@ def _card(inputs: Inputs, run: Run) -> str:
         _what(inputs, run),
         "## Scores",
         _scores(inputs, run),
-        f"Eval clips of {_source(inputs)}; intervals at {inputs.params.score.confidence:.0%}. An"
-        " attacked score is an upper bound: a stronger attack may find more.",
+        " ".join(filter(None, _read(inputs))),
         "## Data",
         _data(inputs),
         "## Threats",
@@ -44,6 +44,15 @@ def _card(inputs: Inputs, run: Run) -> str:
         _reproduce(inputs, run),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _read(inputs: Inputs) -> Iterator[str]:
+    """How the scores are to be read, sentence by sentence."""
+    confidence = wording.percent(inputs.params.score.confidence)
+    source = _source(inputs)
+    yield f"Eval clips of {source}; {confidence} intervals of what a larger set would give."
+    yield warning(inputs)
+    yield "An attacked score is an upper bound: a stronger attack may find more."
 
 
 def _metadata(inputs: Inputs, run: Run) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The report's numbers for other programs and for the terminal."""
 
+import textwrap
 from collections.abc import Sequence
 
 from mmlib.metrics.intervals import Interval
@@ -12,8 +13,11 @@ from mmlib.report.comparison.study_claims import (
 )
 from mmlib.report.findings import Findings
 from mmlib.report.inputs import Inputs, band
+from mmlib.report.positives import warning
 from mmlib.report.questions.answer import Answer
 from mmlib.runtime.storage import csv_text, decimals
+
+_WIDTH = 80
 
 
 def results_text(inputs: Inputs, answers: Sequence[Answer]) -> str:
@@ -39,7 +43,8 @@ def results_text(inputs: Inputs, answers: Sequence[Answer]) -> str:
             )
     widths = [max(len(row[i]) for row in (heads, *rows)) for i in range(len(heads))]
     lines = [_line(row, widths) for row in (heads, *rows)]
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], "", *verdicts]) + "\n"
+    below = [*textwrap.wrap(warning(inputs), _WIDTH), ""]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], *below, *verdicts]) + "\n"
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -10,8 +10,10 @@ from mmlib.metrics.ranking import average_precision
 from mmlib.metrics.scores.figures import compared, figures_csv
 from mmlib.params.whole import file as whole
 from mmlib.report import inputs
+from mmlib.report.cards import cards
+from mmlib.report.exports import results_text
 from mmlib.report.inputs import Inputs
-from mmlib.report.sections.results import chance_level, scores
+from mmlib.report.sections.results import chance_level, robustness, scores
 from mmlib.report.tables import Table
 from mmlib.runtime.scratch import publish_json
 from mmlib.runtime.storage import read_csv as rows_of
@@ -53,9 +55,17 @@ def test_few_positives_are_warned_of(project: Path, tmp_path: Path) -> None:
     root = copy(project, tmp_path)
     positives(root, [])
     assert "positive clips" not in table(load(root)).caption
+    assert "positive clips" not in results_text(load(root), [])
     # a class without any is not in mAP
     positives(root, [0, 3, 19, 20])
-    assert "2 of 11 classes have fewer than 20 positive clips" in table(load(root)).caption
+    words = "2 of 11 classes have fewer than 20 positive clips"
+    found = load(root)
+    curves = robustness(found)
+    assert curves is not None
+    captions = [str(block.extra) for block in curves.blocks]
+    for text in (table(found).caption, *cards(found).values(), " ".join(captions)):
+        assert words in text
+    assert words in " ".join(results_text(found, []).split())
 
 
 def test_recordings_are_named_where_clips_share_them(project: Path, tmp_path: Path) -> None:

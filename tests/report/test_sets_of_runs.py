@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from mmlib.params.whole import file as whole
 from mmlib.report import exports, findings, inputs
 from mmlib.report.answers import answer
 from mmlib.report.questions.answer import NOT_ANSWERED
-from mmlib.report.questions.fusion import strangers, trained_on
+from mmlib.report.questions.fusion import below_one_level, strangers, trained_on
 from mmlib.report.questions.retraining import ONE_SEED
 from mmlib.runtime.storage import read_csv, records_csv
 from tests.conftest import ROOT
@@ -210,6 +211,20 @@ def test_a_fused_run_that_went_on_from_its_parts_is_said_to_have_had_more_traini
     train = {**settings.train, "mid": fresh}
     assert trained_on(inputs.load(settings.model_copy(update={"train": train}), root)) is None
     assert trained_on(inputs.load(settings, made(tmp_path / "alone", "audio"))) is None
+
+
+def test_a_budget_that_no_file_of_pictures_holds_is_said_so(tmp_path: Path) -> None:
+    made(tmp_path, "mid")
+
+    def said(root: Path, **changes: Any) -> str | None:
+        settings = whole.load(root / "params.yaml")
+        attack = settings.attack.model_copy(update=changes)
+        return below_one_level(inputs.load(settings.model_copy(update={"attack": attack}), root))
+
+    assert (said(tmp_path, eps=0.002) or "").startswith("The budget on video is 0.51 grey levels:")
+    assert said(tmp_path, eps=0.004) is None
+    assert said(tmp_path, eps=0.002, norm="l2") is None
+    assert said(made(tmp_path / "alone", "audio"), eps=0.002) is None
 
 
 def test_a_retrained_audio_run_is_not_set_beside_the_paper_s_fused_one(tmp_path: Path) -> None:

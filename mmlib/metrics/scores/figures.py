@@ -1,6 +1,6 @@
 """A run's figures as two files: all of them as csv, the few that revisions are compared by as JSON.
 
-The csv has a row a figure, named by its place: `AV.mAP`, `worst_case.A.envelope`.
+The csv has a row a figure, named by its place: `AV.mAP`, `worst_case.A.top_kept`.
 """
 
 from collections.abc import Iterator, Mapping

@@ -33,7 +33,11 @@ def headline(scores: RunScore) -> dict[str, Any]:
     values[NOISE] = {
         threat: rounded(curve[1.0]) for threat, curve in scores.noise.items() if 1.0 in curve
     }
-    values["quantised"] = {threat: rounded(value) for threat, value in scores.quantised.items()}
+    # Where the budget is less than one level of what is stored, nothing of the attack can be.
+    stored = {threat: rounded(value) for threat, value in scores.quantised.items()}
+    values["quantised"] = {
+        threat: value for threat, value in stored.items() if value != values[CLEAN]["mAP"]
+    }
     values["clips"] = scores.clips
     values["skipped_classes"] = int(clean["skipped_classes"])
     return values

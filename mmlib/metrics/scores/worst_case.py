@@ -1,10 +1,9 @@
-"""The worst case of a ranking metric, three ways.
+"""The worst case of a ranking metric over the stored attacks, two ways.
 
 mAP is a property of the set of clips, so "the worst attack" has no one meaning: (i) mAP of each
-clip's attack of highest loss; (ii) mAP of each positive's lowest and each negative's highest
-score over the stored attacks, than which no choice of one stored attack for each clip leaves less;
-(iii) by clip, whether a true tag is still ranked first, and the share of its pairs that are
-misranked. All three are of the stored attacks: another attack may leave less than any of them.
+positive's lowest and each negative's highest score over the stored attacks, than which no choice of
+one stored attack for each clip leaves less; (ii) by clip, whether a true tag is still ranked first,
+and the share of its pairs that are misranked. Another attack may leave less than either.
 """
 
 from collections.abc import Iterator
@@ -17,9 +16,6 @@ from mmlib.metrics.ranking import (
     present_mean,
 )
 from mmlib.metrics.scores.common import Labels
-from mmlib.metrics.scores.conditions import (
-    RunScore,
-)
 from mmlib.metrics.stored import (
     CLEAN,
     AttackScores,
@@ -32,16 +28,15 @@ from mmlib.threats import within
 Logits = Floats32
 
 
-def worst_cases(scores: RunScore, attacks: AttackScores, labels: Labels) -> dict[str, Any]:
-    """For each threat at the headline budget the three figures, over every stored attack within it.
+def worst_cases(attacks: AttackScores, labels: Labels) -> dict[str, Any]:
+    """For each threat at the headline budget the figures, over every stored attack within it.
 
     Those are the clean clips, noise, smaller budgets, parts of the threat, and each of
     attack.methods. `labels` (N, K) are of the clips in order of their id.
     """
     return {
-        threat: {"strongest": rounded(scores.headline(threat).figures["mAP"])}
-        | _over(labels, list(_up_to_headline(attacks, threat)), attacks)
-        for threat in scores.attacked
+        threat: _over(labels, list(_up_to_headline(attacks, threat)), attacks)
+        for threat in attacks.threats
     }
 
 

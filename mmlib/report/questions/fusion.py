@@ -60,6 +60,23 @@ def trained_on(inputs: Inputs) -> str | None:
     )
 
 
+def below_one_level(inputs: Inputs) -> str | None:
+    """What to say where no file of 8-bit frames can hold a change within the video's budget."""
+    attack = inputs.params.attack
+    levels = 255 * attack.eps * attack.scale.video
+    if (
+        attack.norm != "linf"
+        or levels >= 1
+        or not any("video" in r.modalities for r in inputs.runs)
+    ):
+        return None
+    return (
+        f"The budget on video is {wording.number(levels, 2)} grey levels: frames of 8 bits hold no"
+        " change within it, so what is said of attacks on video is said of what a net is given, not"
+        " of a file."
+    )
+
+
 def fusion(claims: Mapping[str, Claim], lacking: str, *cautions: str | None) -> Answer:
     """Question 1, from the claims on attacks on one modality and on both; else `lacking`.
 
@@ -94,7 +111,11 @@ def fusion(claims: Mapping[str, Claim], lacking: str, *cautions: str | None) -> 
     sentences += [*_theorem(claims), *filter(None, cautions)]
     sides = {modality: direction(claim) for modality, claim in alone.items()}
     joint = found.get("fused_as_low")
-    verdict = _fusion_verdict(sides, None if joint is None else _side(joint))
+    verdict = _fusion_verdict(
+        sides,
+        None if joint is None else _side(joint),
+        alike=joint is not None and joint.verdict == "supported",
+    )
     if set(sides.values()) == {1}:
         verdict += _of_its_own(claims, alone)
     return Answer(QUESTION, verdict, sentences, lines(ROWS, found))
@@ -180,8 +201,11 @@ def _shared(claim: Claim | None) -> str:
     return f"; when both share one budget, {words[direction(claim)]}"
 
 
-def _fusion_verdict(alone: Mapping[str, int], both: int | None) -> str:
-    """`alone`: modality -> side under an attack on it; without both parts half is unanswered."""
+def _fusion_verdict(alone: Mapping[str, int], both: int | None, *, alike: bool) -> str:
+    """`alone`: modality -> side under an attack on it; without both parts half is unanswered.
+
+    `both`: the side under an attack on both, `alike` whether about as much is shown to be kept.
+    """
     sides = set(alone.values())
     known = {*sides, *(() if both is None else (both,))}
     if known == {0}:
@@ -195,7 +219,7 @@ def _fusion_verdict(alone: Mapping[str, int], both: int | None) -> str:
     if known == {-1}:
         return "No, these models on this data: it retains less mAP."
     if sides == {1}:
-        tail = "less" if both == -1 else "not clearly more"
+        tail = "less" if both == -1 else "about as much" if alike else "not clearly more"
         return (
             f"Not necessarily: it retains more mAP with one modality attacked, {tail} with both,"
             " each at the full budget."

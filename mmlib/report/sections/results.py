@@ -4,15 +4,14 @@ from collections.abc import Mapping
 
 from mmlib.evaluation.threat_card import scales
 from mmlib.metrics.ranking import present_mean, random_average_precision
-from mmlib.metrics.scores.jackknife import FEW_POSITIVES
 from mmlib.report import figures, threats, wording
 from mmlib.report.figures import Line
 from mmlib.report.inputs import Inputs, Run, band
+from mmlib.report.positives import positives, warning
 from mmlib.report.sections.blocks import Block, Panel, Section, legend, rule
 from mmlib.report.sections.perceptibility import perceptibility
 from mmlib.report.sections.worst_case import worst_case
 from mmlib.report.tables import PAPER, PAPER_AUDIO_NET, PAPER_ROWS, Cell, Group, Head, Row, Table
-from mmlib.runtime.arrays import Array
 
 # Of simulated 95 % intervals 0.92 held the truth with 40 recordings, 0.88 with 20. [choice]
 FEW_RECORDINGS = 30
@@ -119,10 +118,10 @@ def _area(run: Run, condition: str) -> Cell:
 def _scores_caption(inputs: Inputs, partial: bool, compared: bool) -> str:
     text = (
         f"Beside mAP: the {wording.percent(inputs.params.score.confidence)} interval over clips of"
-        f" what a larger set would give.{_recordings(inputs)}{_few_positives(inputs)}"
-        f"{_together(inputs)} Stored: mAP after the attacked clip is rounded to uint8 frames, which"
-        " undoes changes of less than half a grey level, and"
-        f" {STORED[inputs.params.attack.domain]}. d′ is √2 Φ⁻¹(AUC). Area: the mean of mAP over the"
+        f" what a larger set would give.{_recordings(inputs)}{_spaced(warning(inputs))}"
+        f"{_together(inputs)} Stored: mAP after the attacked clip is rounded, within the budget, to"
+        f" what a file holds, uint8 frames and {STORED[inputs.params.attack.domain]}; a dash where"
+        " nothing of the attack is left. d′ is √2 Φ⁻¹(AUC). Area: the mean of mAP over the"
         " logarithm of the budget, from the smallest to the largest of the sweep, as a share of"
         " clean mAP."
     )
@@ -132,6 +131,10 @@ def _scores_caption(inputs: Inputs, partial: bool, compared: bool) -> str:
             " badly, or as well, as possible."
         )
     return text + (" The paper's attacked d′ do not follow from its AUC." if compared else "")
+
+
+def _spaced(sentence: str) -> str:
+    return f" {sentence}" if sentence else ""
 
 
 def _recordings(inputs: Inputs) -> str:
@@ -156,22 +159,6 @@ def _together(inputs: Inputs) -> str:
     return (
         " The attack lowers the score of all clips together; the intervals take what it makes of"
         " one clip as independent of the others, which it is not quite."
-    )
-
-
-def _few_positives(inputs: Inputs) -> str:
-    """A warning where classes have too few positives for their AP to be believed."""
-    positives = _positives(inputs)
-    if positives is None:
-        return ""
-    there = positives[positives > 0]
-    few = int((there < FEW_POSITIVES).sum())
-    if not few:
-        return ""
-    return (
-        f" {wording.count(few)} of {wording.count(len(there))} classes have fewer than"
-        f" {FEW_POSITIVES} positive clips: that raises mAP and the area, which can then lie above"
-        " their intervals; these allow for it only as far as so few clips can tell."
     )
 
 
@@ -211,7 +198,8 @@ def robustness(inputs: Inputs) -> Section | None:
     caption = (
         "mAP on the eval clips against the budget of the attack: the higher a line stays, the more"
         f" robust the model. Bands: {wording.percent(inputs.params.score.confidence)} intervals"
-        " over clips, each budget's own. Dotted: random noise of equal norm; the gap between a"
+        f" over clips of what a larger set would give, each budget's own."
+        f"{_spaced(warning(inputs))} Dotted: random noise of equal norm; the gap between a"
         " dotted line and its solid one is what the attack gains over noise. Chance: the mean over"
         " random rankings; below it, true tags rank lower than by chance."
         f"{scales(inputs.params.attack)}"
@@ -232,16 +220,11 @@ def _line(run: Run, threat: str) -> Line:
     return Line(run.index, run.curve["eps"], run.curve[threat], *ends)
 
 
-def _positives(inputs: Inputs) -> Array | None:
-    """How many eval clips have each class, (K,), if that is known."""
-    return next((r.classwise["n_eval"] for r in inputs.runs if "n_eval" in r.classwise), None)
-
-
 def chance_level(inputs: Inputs) -> float | None:
     """The mAP that random rankings have on average, over the classes that have a positive."""
     clips = next((run.value("set", "scored") for run in inputs.runs), None)
     clips = clips or inputs.manifest.get("clips", {}).get("eval", {}).get("count")
-    positives = _positives(inputs)
-    if not clips or positives is None or not (positives > 0).any():
+    counts = positives(inputs)
+    if not clips or counts is None or not (counts > 0).any():
         return None
-    return present_mean(random_average_precision(positives, int(clips)))
+    return present_mean(random_average_precision(counts, int(clips)))

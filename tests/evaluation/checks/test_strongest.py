@@ -134,6 +134,24 @@ def test_the_card_states_everything() -> None:
     assert "restarts 7" in other.message
 
 
+def test_the_card_names_what_was_run_and_nothing_else() -> None:
+    def said(**changes: Any) -> dict[str, str]:
+        return {entry.title: entry.text for entry in threat_card(settings(**changes), 80.0)}
+
+    alone = said(methods=["square"], queries=300)["Attack"]
+    assert alone.startswith("Square (300 queries), loss bce")
+    assert "PGD" not in alone
+    assert "steps" not in alone
+    several = said(methods=["pgd", "square"], restarts=2)["Attack"]
+    assert several.startswith("PGD, ")
+    assert "2 restarts" in several
+    assert several.endswith("for each clip the strongest of it and Square (200 queries)")
+    assert "whole set" not in said()["Goal"]
+    refined = said(refine={"rounds": 3, "steps": 5})
+    assert "3 rounds of 5 steps of PGD" in refined["Attack"]
+    assert "whole set" in refined["Goal"]
+
+
 def test_the_card_of_an_attack_on_the_waveform() -> None:
     attack = settings(domain="waveform", scale={"audio": 0.05, "video": 1.0})
     card = threat_card(attack, 80.0)
