@@ -54,6 +54,11 @@ def share() -> Share:
     """
     if _NESTED.get() or os.environ.get("DVC_STAGE") or executor() == "ray":
         return Share(0, 1)
+    return launched()
+
+
+def launched() -> Share:
+    """As `share`, whatever runs in this process and maps its work: what launchers say alone."""
     if given := os.environ.get("MMLIB_SHARE"):
         place, _, of = given.partition("/")
         return _checked(_whole("MMLIB_SHARE", place), _whole("MMLIB_SHARE", of), "MMLIB_SHARE")
@@ -93,18 +98,40 @@ def cores_of(count: int) -> int:
     cores = os.environ.get("SLURM_CPUS_PER_TASK", "")
     if "SLURM_STEP_ID" in os.environ and cores.isdecimal():
         return max(1, min(count, int(cores)))
-    return max(1, count // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return max(1, count // _local_processes())
 
 
 def place_among(devices: int) -> int:
     """Which of the devices that this process sees is its own, of those of processes beside it.
 
-    torchrun shows all processes all GPUs of a machine; srun may show each its own alone.
+    torchrun shows all processes all GPUs of a machine; srun may show each its own alone. UserError
+    where torchrun has started more processes than there are devices.
     """
     if "LOCAL_RANK" in os.environ:
-        return _number("LOCAL_RANK")
+        if (place := _number("LOCAL_RANK")) < devices:
+            return place
+        processes = max(_local_processes(), place + 1)
+        raise UserError(
+            f"there are {processes} processes on this machine, but {devices} GPUs: start one for "
+            f"each (torchrun --nproc-per-node {devices}), or set MMLIB_DEVICE=cpu"
+        )
     local = _number("SLURM_LOCALID", 0) if "SLURM_STEP_ID" in os.environ else 0
     return local % devices
+
+
+def processes() -> int:
+    """WORLD_SIZE: how many processes torchrun has started, 1 without it; UserError unless >= 1."""
+    return _at_least_one("WORLD_SIZE")
+
+
+def _local_processes() -> int:
+    return _at_least_one("LOCAL_WORLD_SIZE")
+
+
+def _at_least_one(name: str) -> int:
+    if (number := _number(name, 1)) < 1:
+        raise UserError(f"{name} is {number}: give a whole number of at least 1")
+    return number
 
 
 def _of_slurm() -> Share:
@@ -133,6 +160,8 @@ def _in_batch_script() -> bool:
 
 
 def _checked(place: int, of: int, name: str, launch: str | None = None) -> Share:
+    if of < 1:
+        raise UserError(f"{name} says process {place} of {of}: there must be at least 1")
     if not 0 <= place < of:
         raise UserError(f"{name} says process {place} of {of}: they count from 0 to {of - 1}")
     return Share(place, of, launch is not None, launch or "")
