@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from mmlib.runtime.errors import UserError
 
 _NESTED = ContextVar("_NESTED", default=False)
+_BESIDE = ContextVar("_BESIDE", default=1)
 _TORCHRUN = ("TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT")
 _SRUN = ("SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_RESTART_COUNT")
 
@@ -88,9 +89,13 @@ def nested() -> Iterator[None]:
         _NESTED.reset(token)
 
 
-def nest_process() -> None:
-    """Say that this whole process works on items of a list that is shared already."""
+def nest_process(beside: int = 1) -> None:
+    """Say that this whole process works on items of a list that is shared already.
+
+    `beside`: as many such processes as this machine has, if that is known.
+    """
     _NESTED.set(True)
+    _BESIDE.set(beside)
 
 
 def cores_of(count: int) -> int:
@@ -99,6 +104,11 @@ def cores_of(count: int) -> int:
     if "SLURM_STEP_ID" in os.environ and cores.isdecimal():
         return max(1, min(count, int(cores)))
     return max(1, count // _local_processes())
+
+
+def processes_here() -> int:
+    """How many processes of a stage may be on this machine at once, as far as is known."""
+    return _BESIDE.get() * max(_local_processes(), _tasks_here())
 
 
 def place_among(devices: int) -> int:
@@ -126,6 +136,14 @@ def processes() -> int:
 
 def _local_processes() -> int:
     return _at_least_one("LOCAL_WORLD_SIZE")
+
+
+def _tasks_here() -> int:
+    """The most tasks that srun has started on one machine, which it says as "4(x2),3"."""
+    counts = os.environ.get("SLURM_STEP_TASKS_PER_NODE", "").split(",")
+    return max(
+        int(found) if (found := each.partition("(")[0]).isdecimal() else 1 for each in counts
+    )
 
 
 def _at_least_one(name: str) -> int:

@@ -8,6 +8,7 @@ import pytest
 from mmlib.runtime import shares
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.shares import Share, share
+from mmlib.runtime.workers import map_ordered
 from tests import slurm
 
 TORCHRUN = {"RANK": "1", "WORLD_SIZE": "4", "TORCHELASTIC_RUN_ID": "abc"}
@@ -137,3 +138,34 @@ def test_a_wrong_number_of_processes_is_one_line(
         return
     with pytest.raises(UserError, match=said):
         shares.cores_of(8)
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, 1),
+        ({"LOCAL_WORLD_SIZE": "4"}, 4),
+        ({"SLURM_STEP_TASKS_PER_NODE": "4(x2),3"}, 4),
+        ({"SLURM_STEP_TASKS_PER_NODE": "2"}, 2),
+        # torchrun, once a machine.
+        ({"SLURM_STEP_TASKS_PER_NODE": "1(x8)", "LOCAL_WORLD_SIZE": "4"}, 4),
+    ],
+)
+def test_a_launcher_says_how_many_processes_share_a_machine(
+    given: pytest.MonkeyPatch, variables: Mapping[str, str], expected: int
+) -> None:
+    for name, value in variables.items():
+        given.setenv(name, value)
+    assert shares.processes_here() == expected
+
+
+def here(item: int) -> int:
+    return shares.processes_here()
+
+
+def test_workers_of_a_pool_know_how_many_they_are(given: pytest.MonkeyPatch) -> None:
+    assert set(map_ordered(here, range(3), label="here", workers=2)) == {2}
+    assert set(map_ordered(here, range(3), label="here", workers=1)) == {1}
+    given.setenv("LOCAL_WORLD_SIZE", "2")
+    assert set(map_ordered(here, range(3), label="here", workers=2)) == {4}
+    assert shares.processes_here() == 2
