@@ -75,6 +75,12 @@ def test_every_way_has_its_file() -> None:
     assert all(text.count("#SBATCH") for text in FILES.values())
 
 
+def test_cores_are_said_to_srun_too_which_does_not_take_them_over_from_sbatch() -> None:
+    started = [line for text in FILES.values() for line in text.splitlines() if "srun " in line]
+    assert len(started) == 3
+    assert all('srun --cpus-per-task="$SLURM_CPUS_PER_TASK" ' in line for line in started)
+
+
 @pytest.mark.slow
 def test_the_array_and_the_processes_side_by_side(project: Path) -> None:
     whole = project / "whole"

@@ -34,28 +34,33 @@ class Phase(Generic[Item]):
 class Crew:
     """The processes that share a stage, as this one sees them: by files beside the scratch.
 
-    A file says of a process that it is done, or why it failed. Where the launcher does not tell one
-    start from another, only failures since this process began count.
+    A file says of a process that it is done, or why it failed. UserError where the launcher does
+    not tell one start from another: what is left of an earlier one would then pass for this one's.
     """
 
     def __init__(self, share: Share, scratch: Scratch, label: str) -> None:
         self.share, self._label = share, label
         self._folder = scratch.ranks / fingerprint(share.launch)
-        self._began = self._heeded = time.time()
+        self._heeded = time.monotonic()
         if not share.alone and share.together:
+            if not share.launch:
+                raise UserError(
+                    f"{share} cannot tell this start from an earlier one: give torchrun "
+                    "--standalone, or on several machines a new --rdzv-id each time; where torchrun"
+                    " is not used, the same new TORCHELASTIC_RUN_ID to all processes of a start"
+                )
             for kind in ("done", "failed"):
                 (self._folder / f"{share.place}.{kind}").unlink(missing_ok=True)
 
     def heed(self) -> None:
         """UserError when another process has failed; looks at the disk now and then."""
-        now = time.time()
+        now = time.monotonic()
         if self.share.alone or not self.share.together or now - self._heeded < _SLOWEST_POLL_S:
             return
         self._heeded = now
         for file in sorted(self._folder.glob("*.failed")):
-            if self.share.launch or file.stat().st_mtime >= self._began - _SLOWEST_POLL_S:
-                told = file.read_text(encoding="utf-8")
-                raise _Other(f"process {file.stem} of {self.share.of} failed: {told}")
+            told = file.read_text(encoding="utf-8")
+            raise _Other(f"process {file.stem} of {self.share.of} failed: {told}")
 
     def fail(self, error: BaseException) -> None:
         """Tell the others why this process ends."""
@@ -86,7 +91,7 @@ class Crew:
             self.wait(phase)
             return
         if self.share.together and self.share.place == 0:
-            others = range(1, self.share.of) if self.share.launch else ()
+            others = range(1, self.share.of)
             self._until(phase, [self._folder / f"{place}.done" for place in others])
             return
         then = "the first one assembles"

@@ -12,6 +12,18 @@ from mmlib.runtime.workers import worker_count
 _STORE_BYTES = 100 << 20
 
 
+def package() -> Any:
+    """The package ray; UserError where it is absent."""
+    try:
+        import ray
+    except ImportError:
+        raise UserError(
+            "the package ray is absent: pip install -e '.[cluster]', with the constraints of "
+            "constraints.txt, on every machine; or unset MMLIB_EXECUTOR to do without"
+        ) from None
+    return ray
+
+
 def connected() -> Any:
     """The package ray, connected to the cluster; UserError when there is none.
 
@@ -22,13 +34,7 @@ def connected() -> Any:
         # Ray reads these as it is imported. By itself it would leave a token in the user's home,
         # which clusters that `ray start` starts then ask for, and drivers do not give.
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    try:
-        import ray
-    except ImportError:
-        raise UserError(
-            "MMLIB_EXECUTOR is ray, but the package is absent: pip install -e '.[cluster]', with "
-            "the constraints of constraints.txt, on every machine"
-        ) from None
+    ray = package()
     if ray.is_initialized():
         return ray
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

@@ -60,7 +60,8 @@ def on_cluster(
     ray = connected()
     asked = _request(ray, whole, device)
     with _token() as token:
-        place = (str(Path.cwd()), str(token), tuple(sorted(_environment(asked).items())))
+        environment = tuple(sorted(_environment(asked).items()))
+        place = (str(Path.cwd()), str(token), environment, asked == _Request(1, 0))
 
         # Ray takes nothing but a function; this one travels once, its items one by one.
         def work(item: Item) -> Result:
@@ -158,7 +159,7 @@ def _token() -> Iterator[Path]:
 
 def _work(
     function: Callable[[Item], Result],
-    place: tuple[str, str, tuple[tuple[str, str], ...]],
+    place: tuple[str, str, tuple[tuple[str, str], ...], bool],
     item: Item,
 ) -> Result:
     _enter(*place)
@@ -166,8 +167,10 @@ def _work(
 
 
 @lru_cache(maxsize=1)
-def _enter(folder: str, token: str, environment: tuple[tuple[str, str], ...]) -> None:
-    """Make this worker one of the project: its folder, its variables."""
+def _enter(
+    folder: str, token: str, environment: tuple[tuple[str, str], ...], one_a_core: bool
+) -> None:
+    """Make this worker one of the project: its folder, its variables, others on other cores."""
     end = time.monotonic() + _SEEN_S
     while not Path(token).exists():
         if time.monotonic() > end:
@@ -178,7 +181,7 @@ def _enter(folder: str, token: str, environment: tuple[tuple[str, str], ...]) ->
         time.sleep(_WAIT_S)
     os.chdir(folder)
     os.environ.update(environment)
-    shares.nest_process()
+    shares.nest_process(worker_count() if one_a_core else 1)
     _take_place()
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from mmlib.runtime.errors import UserError
 
 _NESTED = ContextVar("_NESTED", default=False)
+_BESIDE = ContextVar("_BESIDE", default=1)
 _TORCHRUN = ("TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT")
 _SRUN = ("SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_RESTART_COUNT")
 
@@ -54,6 +55,11 @@ def share() -> Share:
     """
     if _NESTED.get() or os.environ.get("DVC_STAGE") or executor() == "ray":
         return Share(0, 1)
+    return launched()
+
+
+def launched() -> Share:
+    """As `share`, whatever runs in this process and maps its work: what launchers say alone."""
     if given := os.environ.get("MMLIB_SHARE"):
         place, _, of = given.partition("/")
         return _checked(_whole("MMLIB_SHARE", place), _whole("MMLIB_SHARE", of), "MMLIB_SHARE")
@@ -83,9 +89,13 @@ def nested() -> Iterator[None]:
         _NESTED.reset(token)
 
 
-def nest_process() -> None:
-    """Say that this whole process works on items of a list that is shared already."""
+def nest_process(beside: int = 1) -> None:
+    """Say that this whole process works on items of a list that is shared already.
+
+    `beside`: as many such processes as this machine has, if that is known.
+    """
     _NESTED.set(True)
+    _BESIDE.set(beside)
 
 
 def cores_of(count: int) -> int:
@@ -93,18 +103,53 @@ def cores_of(count: int) -> int:
     cores = os.environ.get("SLURM_CPUS_PER_TASK", "")
     if "SLURM_STEP_ID" in os.environ and cores.isdecimal():
         return max(1, min(count, int(cores)))
-    return max(1, count // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return max(1, count // _local_processes())
+
+
+def processes_here() -> int:
+    """How many processes of a stage may be on this machine at once, as far as is known."""
+    return _BESIDE.get() * max(_local_processes(), _tasks_here())
 
 
 def place_among(devices: int) -> int:
     """Which of the devices that this process sees is its own, of those of processes beside it.
 
-    torchrun shows all processes all GPUs of a machine; srun may show each its own alone.
+    torchrun shows all processes all GPUs of a machine; srun may show each its own alone. UserError
+    where torchrun has started more processes than there are devices.
     """
     if "LOCAL_RANK" in os.environ:
-        return _number("LOCAL_RANK")
+        if (place := _number("LOCAL_RANK")) < devices:
+            return place
+        processes = max(_local_processes(), place + 1)
+        raise UserError(
+            f"there are {processes} processes on this machine, but {devices} GPUs: start one for "
+            f"each (torchrun --nproc-per-node {devices}), or set MMLIB_DEVICE=cpu"
+        )
     local = _number("SLURM_LOCALID", 0) if "SLURM_STEP_ID" in os.environ else 0
     return local % devices
+
+
+def processes() -> int:
+    """WORLD_SIZE: how many processes torchrun has started, 1 without it; UserError unless >= 1."""
+    return _at_least_one("WORLD_SIZE")
+
+
+def _local_processes() -> int:
+    return _at_least_one("LOCAL_WORLD_SIZE")
+
+
+def _tasks_here() -> int:
+    """The most tasks that srun has started on one machine, which it says as "4(x2),3"."""
+    counts = os.environ.get("SLURM_STEP_TASKS_PER_NODE", "").split(",")
+    return max(
+        int(found) if (found := each.partition("(")[0]).isdecimal() else 1 for each in counts
+    )
+
+
+def _at_least_one(name: str) -> int:
+    if (number := _number(name, 1)) < 1:
+        raise UserError(f"{name} is {number}: give a whole number of at least 1")
+    return number
 
 
 def _of_slurm() -> Share:
@@ -133,6 +178,8 @@ def _in_batch_script() -> bool:
 
 
 def _checked(place: int, of: int, name: str, launch: str | None = None) -> Share:
+    if of < 1:
+        raise UserError(f"{name} says process {place} of {of}: there must be at least 1")
     if not 0 <= place < of:
         raise UserError(f"{name} says process {place} of {of}: they count from 0 to {of - 1}")
     return Share(place, of, launch is not None, launch or "")

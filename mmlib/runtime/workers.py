@@ -127,7 +127,10 @@ def _in_processes(
     workers: int,
 ) -> Iterator[Result]:
     pool = ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin
+        workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_begin,
+        initargs=(workers,),
     )
     try:
         for items in phases:
@@ -146,8 +149,8 @@ def _in_processes(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin() -> None:
-    shares.nest_process()
+def _begin(workers: int) -> None:
+    shares.nest_process(workers)
     # Processes of several threads each spin on one another's barriers: up to 27 times slower.
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = "1"

@@ -18,6 +18,7 @@ import torch
 from torch.distributed import rendezvous  # type: ignore[attr-defined]
 
 from mmlib.models import devices, ranks
+from mmlib.runtime import shares
 from mmlib.runtime.errors import UserError
 from mmlib.training.launch import LAUNCHER, SILENT, launch
 
@@ -29,20 +30,34 @@ RESUMES = "run again: training resumes after its last finished epoch"
 def over_ranks(main: Main) -> Main:
     """A stage's main, run by as many processes as are to train together.
 
-    An error of one ends all: it is said once, and the status of each is not 0.
+    An error of one ends all: it is said once, and the status of each is not 0. UserError in one of
+    several processes that share work, but that nothing has told how to meet.
     """
 
     @wraps(main)
     def started(arguments: list[str]) -> None:
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        if shares.processes() > 1:
             with _joined():
                 main(arguments)
-        elif "WORLD_SIZE" not in os.environ and (count := _wanted()) > 1:
-            launch(count, RESUMES)
-        else:
-            main(arguments)
+            return
+        if not os.environ.get("WORLD_SIZE"):
+            _refuse_shares()
+            if (count := _wanted()) > 1:
+                launch(count, RESUMES)
+                return
+        main(arguments)
 
     return started
+
+
+def _refuse_shares() -> None:
+    """Each task of srun or of an array would train, and write, the same model."""
+    if (share := shares.share()).of > 1:
+        raise UserError(
+            f"{share} would train the whole model, as each of the others: start one process, or "
+            "torchrun, which lets several train it together (docs/scaling.md); where each trains "
+            "another model, set MMLIB_SHARE=0/1"
+        )
 
 
 def _wanted() -> int:

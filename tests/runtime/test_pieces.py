@@ -164,6 +164,23 @@ def test_a_requeued_job_goes_on_from_what_is_finished(tmp_path: Path) -> None:
     assert len(done(tmp_path)) - ITEMS in (0, 1, 2), "at most those that were under way"
 
 
+@pytest.mark.parametrize("run_id", [{}, {"TORCHELASTIC_RUN_ID": "none"}])
+def test_a_start_without_a_name_is_refused_before_anything_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_id: dict[str, str]
+) -> None:
+    """The first one could not wait for the others, and would move away what they still look at."""
+    launcher = slurm.environment({"RANK": "1", "WORLD_SIZE": "2", **run_id})
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    for name, value in launcher.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=r"process 1 of 2 .* --standalone, .* --rdzv-id"):
+        squares(tmp_path)
+    assert not (tmp_path / "log").exists()
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "of-this-start")
+    with pytest.raises(Finished, match="process 1 of 2"):
+        squares(tmp_path)
+
+
 def bad(log: Path, item_that_fails: int, item: int) -> int:
     if item == item_that_fails:
         raise UserError(f"item {item} is bad")

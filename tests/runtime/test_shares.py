@@ -8,6 +8,7 @@ import pytest
 from mmlib.runtime import shares
 from mmlib.runtime.errors import UserError
 from mmlib.runtime.shares import Share, share
+from mmlib.runtime.workers import map_ordered
 from tests import slurm
 
 TORCHRUN = {"RANK": "1", "WORLD_SIZE": "4", "TORCHELASTIC_RUN_ID": "abc"}
@@ -65,6 +66,7 @@ def test_a_share_is_what_the_launcher_says(
         ({"RANK": "one", "WORLD_SIZE": "4"}, "RANK is 'one'"),
         ({"MMLIB_SHARE": "3"}, "MMLIB_SHARE is '3'.*PLACE/OF"),
         ({"MMLIB_SHARE": "8/8"}, "from 0 to 7"),
+        ({"MMLIB_SHARE": "0/0"}, "MMLIB_SHARE says process 0 of 0: there must be at least 1"),
         ({"SLURM_ARRAY_TASK_ID": "1"}, "SLURM_ARRAY_TASK_COUNT is not set"),
         # Two tasks of a larger array, submitted again.
         ({**slurm.task(0, 2, first=3), "SLURM_ARRAY_TASK_ID": "17"}, "TASK_ID=17 .* MMLIB_SHARE"),
@@ -76,6 +78,14 @@ def test_contradictions_are_refused(
 ) -> None:
     with pytest.raises(UserError, match=said):
         of(given, variables)
+
+
+def test_a_launcher_of_clusters_has_its_place_whatever_maps_the_work(
+    given: pytest.MonkeyPatch,
+) -> None:
+    variables = {**slurm.step(2, 3), "MMLIB_EXECUTOR": "ray"}
+    assert of(given, variables).alone
+    assert shares.launched() == Share(2, 3, launch="4711-0")
 
 
 def test_what_an_item_maps_itself_is_neither_shared_nor_sent_away(
@@ -97,6 +107,11 @@ def test_processes_beside_one_another_take_different_devices(given: pytest.Monke
     assert shares.place_among(1) == 0, "srun shows each task its own"
     given.setenv("LOCAL_RANK", "3")
     assert shares.place_among(4) == 3
+    with pytest.raises(UserError, match="4 processes on this machine, but 2 GPUs: start one"):
+        shares.place_among(2)
+    given.setenv("LOCAL_WORLD_SIZE", "6")
+    with pytest.raises(UserError, match="6 processes on this machine, but 2 GPUs"):
+        shares.place_among(2)
 
 
 def test_cores_are_those_of_the_process(given: pytest.MonkeyPatch) -> None:
@@ -108,3 +123,49 @@ def test_cores_are_those_of_the_process(given: pytest.MonkeyPatch) -> None:
     given.delenv("SLURM_STEP_ID")
     given.setenv("LOCAL_WORLD_SIZE", "4")
     assert shares.cores_of(8) == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [("", None), ("x", "LOCAL_WORLD_SIZE is 'x'"), ("0", "LOCAL_WORLD_SIZE is 0: .* at least 1")],
+)
+def test_a_wrong_number_of_processes_is_one_line(
+    given: pytest.MonkeyPatch, value: str, said: str | None
+) -> None:
+    given.setenv("LOCAL_WORLD_SIZE", value)
+    if said is None:
+        assert shares.cores_of(8) == 8
+        return
+    with pytest.raises(UserError, match=said):
+        shares.cores_of(8)
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, 1),
+        ({"LOCAL_WORLD_SIZE": "4"}, 4),
+        ({"SLURM_STEP_TASKS_PER_NODE": "4(x2),3"}, 4),
+        ({"SLURM_STEP_TASKS_PER_NODE": "2"}, 2),
+        # torchrun, once a machine.
+        ({"SLURM_STEP_TASKS_PER_NODE": "1(x8)", "LOCAL_WORLD_SIZE": "4"}, 4),
+    ],
+)
+def test_a_launcher_says_how_many_processes_share_a_machine(
+    given: pytest.MonkeyPatch, variables: Mapping[str, str], expected: int
+) -> None:
+    for name, value in variables.items():
+        given.setenv(name, value)
+    assert shares.processes_here() == expected
+
+
+def here(item: int) -> int:
+    return shares.processes_here()
+
+
+def test_workers_of_a_pool_know_how_many_they_are(given: pytest.MonkeyPatch) -> None:
+    assert set(map_ordered(here, range(3), label="here", workers=2)) == {2}
+    assert set(map_ordered(here, range(3), label="here", workers=1)) == {1}
+    given.setenv("LOCAL_WORLD_SIZE", "2")
+    assert set(map_ordered(here, range(3), label="here", workers=2)) == {4}
+    assert shares.processes_here() == 2

@@ -270,3 +270,17 @@ def test_a_wrong_cache_size_is_refused(
     monkeypatch.setenv("MMLIB_CACHE_GB", value)
     with pytest.raises(UserError, match="MMLIB_CACHE_GB"):
         ShardSet(shards, "train")
+
+
+def test_the_processes_of_a_machine_share_what_may_be_kept_in_memory(
+    shards: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip_bytes = 20 * 12 * 2 + 3 * 8 * 8 * 3
+    monkeypatch.setenv("MMLIB_CACHE_GB", str(150 * clip_bytes / 1e9))
+    alone = ShardSet(shards, "train")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    beside_another = ShardSet(shards, "train")
+    assert (alone._resident, beside_another._resident) == (True, False)
+    indices = np.array([99, 3, 3, 40])
+    for name, tensor in alone.gather(indices).inputs.items():
+        assert torch.equal(beside_another.gather(indices).inputs[name], tensor)

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from mmlib.runtime.errors import UserError
 from mmlib.training.parallel import over_ranks
 from stages import train
+from tests import slurm
 from tests.conftest import ROOT
 from tests.moments import HANG_S
 from tests.training.test_train import outputs, project
@@ -163,6 +164,39 @@ def test_a_killed_process_ends_the_stage_which_resumes_under_torchrun(project: P
     assert outputs(project, "mid")[0] == counted, "costs are those of one process"
     differences = torch.cat([(several[n].double() - alone[n].double()).flatten() for n in alone])
     assert float(differences.square().mean().sqrt()) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("variables", "refused"),
+    [
+        (slurm.step(1, 4), "process 1 of 4 would train the whole model, .* torchrun"),
+        (slurm.task(2, 3), "task 2 of 3 would train the whole model"),
+        ({"MMLIB_SHARE": "0/2"}, "task 0 of 2 would train the whole model"),
+        ({"WORLD_SIZE": "x"}, "WORLD_SIZE is 'x'"),
+        ({"WORLD_SIZE": "0"}, "WORLD_SIZE is 0"),
+        # A job's script, DVC, a run of its own in each task, and torchrun with one process.
+        (slurm.script(4), None),
+        ({**slurm.step(0, 4), "DVC_STAGE": "train@mid"}, None),
+        ({**slurm.task(2, 3), "MMLIB_SHARE": "0/1"}, None),
+        ({**slurm.step(0, 2), "RANK": "0", "WORLD_SIZE": "1"}, None),
+    ],
+)
+def test_processes_that_share_work_but_do_not_meet_train_nothing(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], refused: str | None
+) -> None:
+    plain = slurm.environment({"MMLIB_RANKS": "1"})
+    for name in set(os.environ) - set(plain):
+        monkeypatch.delenv(name)
+    for name, value in (plain | variables).items():
+        monkeypatch.setenv(name, value)
+    called: list[list[str]] = []
+    if refused is None:
+        over_ranks(called.append)(["mid"])
+        assert called == [["mid"]]
+        return
+    with pytest.raises(UserError, match=refused):
+        over_ranks(called.append)(["mid"])
+    assert not called
 
 
 def test_one_process_is_enough_where_nothing_asks_for_more(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mmlib.batch import ALONE, LabelledBatch, Place, Rows, pin
+from mmlib.runtime import shares
 from mmlib.runtime.ahead import ahead
 from mmlib.runtime.arrays import Array, Bytes, Indices
 from mmlib.runtime.errors import UserError
@@ -41,9 +42,9 @@ class ShardSet:
     `labels` is (N, K) uint8, `present` modality -> (N,) bool, `input_shapes` modality -> shape of
     one clip in a batch; with `waveform`, `gather` gives sound as `waveforms` does, with `pixels`
     pictures as they are stored, for `batch.to_device` to make floats of. The arrays stay in memory
-    when the split is smaller than MMLIB_CACHE_GB (default 4); a larger one is read row group by row
-    group. Raises UserError when the split or a shard is missing, damaged, or does not fit the
-    manifest.
+    when the split is smaller than this process's part of MMLIB_CACHE_GB (default 4), which those of
+    a machine share; a larger one is read row group by row group. Raises UserError when the split or
+    a shard is missing, damaged, or does not fit the manifest.
     """
 
     def __init__(
@@ -236,5 +237,5 @@ def _cache_bytes() -> float:
         size = -1.0
     if not size >= 0:
         raise UserError(f"MMLIB_CACHE_GB is {text!r}: give a number of gigabytes, 0 or more")
-    # Of the processes that torchrun starts on a machine, each keeps its own.
-    return size * 1e9 / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    # Of the processes on a machine each keeps its own.
+    return size * 1e9 / shares.processes_here()
