@@ -34,8 +34,7 @@ class Phase(Generic[Item]):
 class Crew:
     """The processes that share a stage, as this one sees them: by files beside the scratch.
 
-    A file says of a process that it is done, or why it failed. UserError where the launcher does
-    not tell one start from another: what is left of an earlier one would then pass for this one's.
+    A file says of a process that it is done, or why it failed.
     """
 
     def __init__(self, share: Share, scratch: Scratch, label: str) -> None:
@@ -43,12 +42,6 @@ class Crew:
         self._folder = scratch.ranks / fingerprint(share.launch)
         self._heeded = time.monotonic()
         if not share.alone and share.together:
-            if not share.launch:
-                raise UserError(
-                    f"{share} cannot tell this start from an earlier one: give torchrun "
-                    "--standalone, or on several machines a new --rdzv-id each time; where torchrun"
-                    " is not used, the same new TORCHELASTIC_RUN_ID to all processes of a start"
-                )
             for kind in ("done", "failed"):
                 (self._folder / f"{share.place}.{kind}").unlink(missing_ok=True)
 

@@ -28,8 +28,8 @@ class Finished(Exception):
 class Share:
     """Items `place`, `place + of`, ... of every list of items.
 
-    `together`: all processes run at once. `launch` tells this start of them from any other; empty
-    where the launcher says nothing.
+    `together`: all processes run at once, and may wait for one another. `launch` tells this start
+    of them from any other; where the launcher does not, they are not together.
     """
 
     place: int
@@ -182,7 +182,9 @@ def _checked(place: int, of: int, name: str, launch: str | None = None) -> Share
         raise UserError(f"{name} says process {place} of {of}: there must be at least 1")
     if not 0 <= place < of:
         raise UserError(f"{name} says process {place} of {of}: they count from 0 to {of - 1}")
-    return Share(place, of, launch is not None, launch or "")
+    # What an earlier start left would pass for that of one without a name: it waits for nobody.
+    together = launch is not None and (bool(launch) or of == 1)
+    return Share(place, of, together, launch or "")
 
 
 def _launch(names: tuple[str, ...]) -> str:

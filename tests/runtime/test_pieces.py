@@ -165,20 +165,21 @@ def test_a_requeued_job_goes_on_from_what_is_finished(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("run_id", [{}, {"TORCHELASTIC_RUN_ID": "none"}])
-def test_a_start_without_a_name_is_refused_before_anything_is_done(
+def test_processes_of_a_start_without_a_name_wait_for_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_id: dict[str, str]
 ) -> None:
-    """The first one could not wait for the others, and would move away what they still look at."""
-    launcher = slurm.environment({"RANK": "1", "WORLD_SIZE": "2", **run_id})
-    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
-    for name, value in launcher.items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(UserError, match=r"process 1 of 2 .* --standalone, .* --rdzv-id"):
-        squares(tmp_path)
-    assert not (tmp_path / "log").exists()
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "of-this-start")
-    with pytest.raises(Finished, match="process 1 of 2"):
-        squares(tmp_path)
+    """In any order, each makes its pieces and ends; whoever then runs alone assembles."""
+    for place in (1, 0):
+        launcher = {"RANK": str(place), "WORLD_SIZE": "2", **run_id}
+        with monkeypatch.context() as patched:
+            patched.delenv("TORCHELASTIC_RUN_ID", raising=False)
+            for name, value in slurm.environment(launcher).items():
+                patched.setenv(name, value)
+            with pytest.raises(Finished, match=f"task {place} of 2 has made its pieces"):
+                squares(tmp_path)
+    monkeypatch.delenv("RANK", raising=False)
+    assert squares(tmp_path) == [item**2 for item in range(ITEMS)]
+    assert len(done(tmp_path)) == ITEMS
 
 
 def bad(log: Path, item_that_fails: int, item: int) -> int:

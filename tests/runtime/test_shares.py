@@ -33,11 +33,12 @@ def of(given: pytest.MonkeyPatch, variables: Mapping[str, str]) -> Share:
     [
         ({}, Share(0, 1)),
         (TORCHRUN, Share(1, 4, launch="abc")),
-        ({**TORCHRUN, "TORCHELASTIC_RUN_ID": "none"}, Share(1, 4)),
+        ({**TORCHRUN, "TORCHELASTIC_RUN_ID": "none"}, Share(1, 4, together=False)),
+        ({"RANK": "0", "WORLD_SIZE": "1"}, Share(0, 1)),
         (slurm.step(2, 3), Share(2, 3, launch="4711-0")),
         ({**slurm.step(2, 3), "SLURM_RESTART_COUNT": "1"}, Share(2, 3, launch="4711-0-1")),
         # Nothing but the two: no name of the launch.
-        ({"SLURM_PROCID": "1", "SLURM_NTASKS": "3"}, Share(1, 3)),
+        ({"SLURM_PROCID": "1", "SLURM_NTASKS": "3"}, Share(1, 3, together=False)),
         (slurm.task(1, 3), Share(1, 3, together=False)),
         (slurm.task(2, 3, first=1), Share(2, 3, together=False)),
         (slurm.task(0, 1), Share(0, 1, together=False)),
