@@ -97,6 +97,23 @@ def test_a_list_on_a_disk_names_objects(store: ObjectStore, tmp_path: Path) -> N
     assert clips.fetch(clips.requests[1]).media == store.held["set/in/a.mp4"]
 
 
+def test_a_path_leads_out_of_the_folder_as_on_a_disk(store: ObjectStore) -> None:
+    store.held["media/a.mp4"] = store.held["set/in/a.mp4"]
+    rows = "a,../media/a.mp4,x,train,,\nb,../set/in/a.mp4,x,train,,\nc,in/a.mp4,x,train,,\n"
+    store.held["set/labels.csv"] = (LIST + rows).encode()
+    clips = listed(f"s3://{BUCKET}/set")
+    a, b, c = clips.requests
+    assert a.locator["path"] == f"s3://{BUCKET}/media/a.mp4"
+    assert clips.fetch(a).media == store.held["media/a.mp4"]
+    assert b.source_id == c.source_id
+
+
+def test_no_path_leads_out_of_the_bucket(store: ObjectStore) -> None:
+    store.held["set/labels.csv"] = (LIST + "a,in/../../../other/a.mp4,x,train,,\n").encode()
+    with pytest.raises(UserError, match=r"line 2: .*other/a\.mp4 leads out of the bucket"):
+        listed(f"s3://{BUCKET}/set")
+
+
 @pytest.mark.parametrize("name", ["{}.mp4", "Y{}_30.000_40.000.mp4"])
 def test_a_mirror(store: ObjectStore, name: str) -> None:
     media = store.held["set/in/a.mp4"]
