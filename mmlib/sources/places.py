@@ -31,7 +31,10 @@ class Place(Protocol):
     """The folder of a list, from which the list's relative paths lead on."""
 
     def find(self, spelling: str) -> Found | None:
-        """The file of that path, if it is there; OSError or ValueError where none can be."""
+        """The file of that path, if it is there; OSError or ValueError where none can be.
+
+        StoreError when a store refuses or fails, or the path leads out of its bucket.
+        """
 
     def absent(self, spelling: str) -> Found:
         """What to say of a file that is not there."""
@@ -96,7 +99,14 @@ class Store:
     def _whole(self, spelling: str) -> str:
         if stores.is_address(spelling):
             return stores.canonical(spelling)
-        return f"{self._root}/{posixpath.normpath(spelling)}"
+        # To a store `..` is a name like any other.
+        folder, place = self._root, posixpath.normpath(spelling)
+        while place == ".." or place.startswith("../"):
+            folder, place = folder.rpartition("/")[0], place[3:]
+            if "://" not in folder:
+                said = f"{spelling} leads out of the bucket, from {self._root}"
+                raise stores.StoreError("missing_file", said)
+        return f"{folder}/{place}"
 
     def lists(self) -> list[str]:
         """Addresses of the lists that lie in the folder itself."""
