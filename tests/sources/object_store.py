@@ -1,6 +1,7 @@
 """An S3 server on loopback that holds what a test gives it, and fails as it is told to."""
 
 import contextlib
+import hashlib
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -15,11 +16,14 @@ from mmlib.runtime import stores
 
 BUCKET = "clips"
 WRITTEN = "Sun, 29 Nov 2026 12:00:00 GMT"
+# What becomes of an answer: its connection ends midway, or falls silent there, or it is short, and
+# says so.
+CUT, STALLED, SHORT = 0, 1, 2
 _CODES = {403: "AccessDenied", 404: "NoSuchKey", 500: "InternalError", 503: "SlowDown"}
 
 
 class Fault(NamedTuple):
-    """What becomes of the next `times` requests for a key: a status, or an answer cut short (0)."""
+    """What becomes of the next `times` requests for a key: a status, or CUT, STALLED or SHORT."""
 
     status: int
     times: int
@@ -38,6 +42,7 @@ class ObjectStore(ThreadingHTTPServer):
         self.held: dict[str, bytes] = {}
         self.faults: dict[str, Fault] = {}
         self.asked: Counter[tuple[str, str]] = Counter()
+        self.over = threading.Event()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that went away is no fault of the store."""
@@ -69,7 +74,7 @@ class _Handler(BaseHTTPRequestHandler):
         address = urlsplit(self.path)
         bucket, _, key = unquote(address.path).lstrip("/").partition("/")
         status = store.fault(self.command, key)
-        if status:
+        if status in _CODES:
             self._fail(status, with_body)
         elif bucket != BUCKET:
             self._fail(404, with_body, "NoSuchBucket")
@@ -78,14 +83,16 @@ class _Handler(BaseHTTPRequestHandler):
         elif key not in store.held:
             self._fail(404, with_body)
         else:
-            self._object(store.held[key], with_body, short=status == 0)
+            self._object(store.held[key], with_body, status)
 
-    def _object(self, body: bytes, with_body: bool, short: bool) -> None:
-        code = 200
+    def _object(self, body: bytes, with_body: bool, fault: int | None) -> None:
+        code, etag = 200, hashlib.md5(body).hexdigest()
         if wanted := self.headers.get("Range"):
             first, _, last = wanted.removeprefix("bytes=").partition("-")
             body, code = body[int(first) : int(last or len(body)) + 1], 206
-        self._send(code, body, with_body, short)
+        if with_body and fault == SHORT:
+            body = body[: len(body) // 2]
+        self._send(code, body, with_body, fault, etag)
 
     def _listing(self, store: ObjectStore, query: dict[str, list[str]]) -> bytes:
         prefix = query.get("prefix", [""])[0]
@@ -110,21 +117,33 @@ class _Handler(BaseHTTPRequestHandler):
         text = f"<Error><Code>{code or _CODES[status]}</Code><Message>told to</Message></Error>"
         self._send(status, text.encode(), with_body)
 
-    def _send(self, status: int, body: bytes, with_body: bool, short: bool = False) -> None:
+    def _send(
+        self,
+        status: int,
+        body: bytes,
+        with_body: bool,
+        fault: int | None = None,
+        etag: str | None = None,
+    ) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Last-Modified", WRITTEN)
+        if etag:
+            self.send_header("ETag", f'"{etag}"')
         self.send_header("x-amz-bucket-region", "us-east-1")
         self.end_headers()
+        self.close_connection = fault in (CUT, STALLED)
         if with_body:
-            self.wfile.write(body[: len(body) // 2] if short else body)
-        self.close_connection = short
+            self.wfile.write(body[: len(body) // 2] if self.close_connection else body)
+        if with_body and fault == STALLED:
+            cast(ObjectStore, self.server).over.wait()
 
 
 @contextlib.contextmanager
 def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
     """A running store to which s3:// addresses lead."""
     store = ObjectStore()
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{store.server_address[1]}")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
@@ -135,6 +154,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
     try:
         yield store
     finally:
+        store.over.set()
         store.shutdown()
         store.server_close()
         stores.forget()

@@ -1,10 +1,13 @@
 """Lists and media on object stores: what is there is used, what is not is one line."""
 
+import errno
+import gzip
 import io
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -23,7 +26,7 @@ from mmlib.sources.catalogue import clip_list
 from mmlib.sources.fetched_clip import fetch_clip
 from tests.conftest import ROOT
 from tests.samples import numbered, tone
-from tests.sources.object_store import BUCKET, Fault, ObjectStore, served
+from tests.sources.object_store import BUCKET, CUT, SHORT, STALLED, Fault, ObjectStore, served
 from tests.sources.video_lists import CLASSES, HEADER, IDS, MIDS, data_params, line
 from tools.planning import availability, measure
 
@@ -143,15 +146,18 @@ def test_a_plan_looks_at_what_is_there(store: ObjectStore) -> None:
 # What fails.
 
 
-def test_what_passes_by_itself_is_tried_again(store: ObjectStore) -> None:
-    clips = listed(f"s3://{BUCKET}/set")
-    store.faults["set/in/a.mp4"] = Fault(503, 1)
-    assert clips.fetch(clips.requests[0]).media == store.held["set/in/a.mp4"]
+@pytest.mark.parametrize("status", [503, CUT, SHORT])
+def test_what_passes_by_itself_is_tried_again(store: ObjectStore, status: int) -> None:
+    store.held["a"] = bytes(range(1, 200))
+    # The first request asks what the object is like, the second for its bytes.
+    store.faults["a"] = Fault(status, 2)
+    assert stores.read(f"s3://{BUCKET}/a") == store.held["a"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("status", "kind"), [(403, "store_denied"), (500, "store_failed"), (0, "store_failed")]
+    ("status", "kind"),
+    [(403, "store_denied"), *((fault, "store_failed") for fault in (500, CUT, SHORT))],
 )
 def test_an_object_that_cannot_be_had(store: ObjectStore, status: int, kind: str) -> None:
     clips = listed(f"s3://{BUCKET}/set")
@@ -202,6 +208,97 @@ def test_reading_an_object_gives_all_or_fails(store: ObjectStore) -> None:
         assert file.tell() == len(data)
     with pytest.raises(stores.StoreError, match="no such object"):
         stores.read(f"s3://{BUCKET}/set")
+
+
+def test_a_packed_object_is_read_as_it_is(store: ObjectStore) -> None:
+    store.held["a.gz"] = gzip.compress(b"abcd")
+    assert stores.read(f"s3://{BUCKET}/a.gz") == store.held["a.gz"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", [500, STALLED])
+def test_a_request_is_tried_three_times(
+    store: ObjectStore, fault: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stores, "SILENCE_S", 1.0)
+    store.held["a"] = b"abcd"
+    store.faults["a"] = Fault(fault, 1000)
+    store.asked.clear()
+    with pytest.raises(stores.StoreError, match=f"^.*AWS Error.*: s3://{BUCKET}/a$") as failed:
+        stores.read(f"s3://{BUCKET}/a")
+    assert failed.value.kind == "store_failed"
+    assert store.asked["GET" if fault == STALLED else "HEAD", "a"] == 3
+
+
+@pytest.mark.parametrize("last", [0x00, 0xA5, 0x5A, 0x3C, 0xFF])
+@pytest.mark.parametrize("size", [0, 1, (1 << 20) + 1])
+def test_whatever_an_object_ends_with_it_is_read_whole(
+    store: ObjectStore, size: int, last: int
+) -> None:
+    store.held["a"] = bytes([last]) * size
+    assert stores.read(f"s3://{BUCKET}/a") == store.held["a"]
+
+
+class Disk(io.BytesIO):
+    """A local copy: `before` is called before anything is written, a few bytes at a time."""
+
+    def __init__(self, before: Callable[[], None]) -> None:
+        super().__init__()
+        self._before = before
+
+    def write(self, data: Any) -> int:
+        self._before()
+        return super().write(memoryview(data)[:1000])
+
+
+def test_a_full_disk_is_no_fault_of_the_store(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    clips = listed(f"s3://{BUCKET}/set")
+    monkeypatch.setattr(stores, "TemporaryFile", lambda buffering: Disk(full))
+    with pytest.raises(OSError, match="No space left"):
+        fetch_clip(clips.requests[0], clips.source, clips.fetch)
+
+
+def test_a_disk_may_take_a_part_at_a_time(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stores, "TemporaryFile", lambda buffering: Disk(lambda: None))
+    assert stores.read(f"s3://{BUCKET}/set/in/a.mp4") == store.held["set/in/a.mp4"]
+
+
+@pytest.mark.parametrize("changed", [b"b" * 5000, b"a" * 4999])
+def test_an_object_that_changes_while_it_is_read(
+    store: ObjectStore, changed: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.held["a"] = b"a" * 5000
+    disk = Disk(lambda: store.held.update(a=changed))
+    monkeypatch.setattr(stores, "TemporaryFile", lambda buffering: disk)
+    with pytest.raises(stores.StoreError, match=f"changed while it was read: s3://{BUCKET}/a"):
+        stores.read(f"s3://{BUCKET}/a")
+
+
+def test_an_endpoint_of_s3_alone_comes_first(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", os.environ["AWS_ENDPOINT_URL"])
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    assert stores.read(f"s3://{BUCKET}/set/labels.csv") == store.held["set/labels.csv"]
+
+
+def test_without_an_endpoint_the_region_is_the_bucket_s(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(bucket: str) -> str:
+        raise OSError(f"{bucket} has no region")
+
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    monkeypatch.setattr(stores, "resolve_s3_region", failing)
+    with pytest.raises(stores.StoreError, match=f"^{BUCKET} has no region: s3://{BUCKET}/a$"):
+        stores.find(f"s3://{BUCKET}/a")
 
 
 def test_an_unknown_address_is_refused_in_the_list(tmp_path: Path) -> None:
