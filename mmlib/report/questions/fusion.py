@@ -185,7 +185,7 @@ def _falls(equal: Claim) -> str:
     if equal.verdict == "supported":
         return f"falls about as low ({gap} mAP, within {EQUAL:g}) as"
     if equal.verdict == "undecided":
-        return f"may or may not fall about as low ({gap} mAP) as"
+        return f"is not shown to fall as low ({gap} mAP) as"
     return f"retains {'more' if _side(equal) > 0 else 'less'} mAP ({gap}) than"
 
 
