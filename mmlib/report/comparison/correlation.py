@@ -88,7 +88,9 @@ def _coefficients(tables: Floats, method: Method) -> Floats:
     if others.shape[2]:
         scale = np.sqrt((others**2).sum(axis=1, keepdims=True))
         others = others / np.where(scale == 0, 1.0, scale)
-        pair = pair - others @ (np.linalg.pinv(others) @ pair)
+        turned = others.transpose(0, 2, 1)
+        # By the normal equations: columns of one length, and few, whose inverse costs next to none.
+        pair = pair - others @ (np.linalg.pinv(turned @ others, hermitian=True) @ (turned @ pair))
     after = (pair**2).sum(axis=1)
     usable = ((before > 0) & (after > RESIDUAL_FLOOR * before)).all(axis=1)
     products = (pair[:, :, 0] * pair[:, :, 1]).sum(axis=1)
