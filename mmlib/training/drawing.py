@@ -18,6 +18,7 @@ from mmlib.runtime.arrays import Bytes, Floats, Indices
 from mmlib.runtime.seeds import derive
 from mmlib.shards.read.loader import ShardSet
 from mmlib.training.mixing import Drawn, Paired
+from mmlib.training.rows import row_blocks
 
 
 class Pace(NamedTuple):
@@ -39,9 +40,6 @@ def pace(clips: int, batch_size: int, settings: Batches) -> Pace:
     return Pace(a_pass // together, together)
 
 
-_ROWS = 4096
-
-
 def class_shares(labels: Bytes) -> Floats:
     """The chance (N,) of each clip in class-balanced sampling, from labels (N, K); sums to 1.
 
@@ -51,9 +49,7 @@ def class_shares(labels: Bytes) -> Floats:
     """
     counts = labels.sum(0, dtype=np.int64)
     each = np.divide(1.0, counts, out=np.zeros(len(counts)), where=counts > 0)
-    # Row by row of few: a product takes bytes as float64, eight times what the labels are.
-    parts = [labels[first : first + _ROWS] @ each for first in range(0, len(labels), _ROWS)]
-    weights = np.concatenate([*parts, np.zeros(0)])
+    weights = np.concatenate([labels[rows] @ each for rows in row_blocks(len(labels))])
     unlabelled = ~labels.any(1)
     weights[unlabelled] = each[counts > 0].mean() if counts.any() else 1.0
     shares: Floats = weights / weights.sum()

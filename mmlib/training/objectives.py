@@ -20,6 +20,7 @@ from mmlib.training.history import (
     History,
     Row,
 )
+from mmlib.training.rows import row_blocks
 
 Objective = Callable[[Model, LabelledBatch, torch.Generator], Tensor]
 """(model in training mode, batch on its device, CPU generator of this step) -> scalar loss."""
@@ -46,9 +47,6 @@ def clip_losses(task: str, logits: Tensor, labels: Tensor) -> Tensor:
     return losses.mean(dim=1)
 
 
-_ROWS = 4096
-
-
 def prior_logits(task: str, labels: Bytes, drawn: Floats | None = None) -> Tensor:
     """The logits (K,) of the shares of the classes among labels (N, K), the best constant guess.
 
@@ -58,11 +56,12 @@ def prior_logits(task: str, labels: Bytes, drawn: Floats | None = None) -> Tenso
     each class keeps the logits finite. `drawn` (N,): the chance of each clip in a batch, where they
     are not drawn alike.
     """
-    counts: Floats = labels.sum(0, dtype=np.float64)
-    if drawn is not None:
-        # As many rows at a time as become float64 without harm to the memory.
-        blocks = (slice(first, first + _ROWS) for first in range(0, len(labels), _ROWS))
-        counts = np.sum([len(labels) * drawn[rows] @ labels[rows] for rows in blocks], axis=0)
+    counts: Floats
+    if drawn is None:
+        counts = labels.sum(0, dtype=np.float64)
+    else:
+        parts = [len(labels) * drawn[rows] @ labels[rows] for rows in row_blocks(len(labels))]
+        counts = np.sum(parts, axis=0)
     shares = torch.from_numpy((counts + 0.5) / (len(labels) + 1))
     return (shares.log() if task == "single_label" else shares.logit()).float()
 
